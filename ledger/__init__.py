@@ -1,0 +1,1 @@
+"""A shared, signed, tamper-evident ledger of cross-border criminal-justice cooperation."""
