@@ -17,12 +17,7 @@ RUNTIME := .venv/.stamp-runtime-$(place)-$(call digest,requirements/runtime.txt)
 DEV := .venv/.stamp-dev-$(place)-$(call digest,requirements/runtime.txt requirements/dev.txt)
 
 # An environment that no longer runs here (a moved checkout, a removed Python, one older than 3.11) has no stamps.
-define RUNS_HERE
-import os, sys, pip
-sys.exit(sys.version_info < (3, 11) or os.path.realpath(sys.prefix) != os.path.realpath(".venv"))
-endef
-export RUNS_HERE
-HAVE := $(shell $(BIN)/python -c "$$RUNS_HERE" 2>/dev/null && echo yes || rm -f .venv/.stamp-*)
+HAVE := $(shell $(BIN)/python -c 'import os, sys, pip; sys.exit(sys.version_info < (3, 11) or os.path.realpath(sys.prefix) != os.path.realpath(".venv"))' 2>/dev/null && echo yes || rm -f .venv/.stamp-*)
 
 .PHONY: help
 help: ## Say what there is to make
