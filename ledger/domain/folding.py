@@ -1,0 +1,359 @@
+"""
+What acts make of a thing.
+
+``evolve`` folds one accepted act into a thing; it never refuses anything, because what it folds has
+been accepted. Two orders make sense, and both are offered (:func:`fold`):
+
+- **recorded**: the order of the log, in which the ledger decides. Folding is incremental:
+  ``fold(a + b)`` is ``fold(b)`` begun with ``fold(a)``.
+- **happened**: the order in which things are said to have happened; what a judge asks for. A thing
+  that arrives late may belong in the middle, so this fold starts anew.
+
+The two differ only where the log learned things in another order than they happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
+
+from ledger.domain.procedure import Body, Procedure, load
+from ledger.domain.things import (
+    AUTHORITIES_MAX,
+    THINGS,
+    Authority,
+    Case,
+    Challenge,
+    Disclosure,
+    Exhibit,
+    Handover,
+    JointTeam,
+    LedgerThing,
+    Proceedings,
+    Request,
+    Thing,
+)
+
+if TYPE_CHECKING:
+    from ledger.statement import Statement
+
+Facts: TypeAlias = dict[str, Any]
+
+
+class Said(Protocol):
+    """An accepted act: its index, its statement and its decoded body."""
+
+    @property
+    def index(self) -> int: ...
+
+    @property
+    def statement(self) -> Statement: ...
+
+    @property
+    def body(self) -> dict[str, Any] | None: ...
+
+
+def speaker_of(statement: Statement) -> bytes | None:
+    """
+    Whose act it is: the publisher's own, or that of the authority it speaks for or reports.
+
+    None where a report names a country and a kind of authority only.
+    """
+    if statement.speaker is None:
+        return statement.publisher
+    return statement.speaker.authority
+
+
+def evolve(
+    thing: Thing | None,
+    index: int,
+    statement: Statement,
+    body: Body,
+    procedure: Procedure | None = None,
+) -> Thing:
+    """
+    The thing after one more accepted act.
+
+    Args:
+        thing: what the stream folded into before; None for the first act of the stream.
+        index: of the entry, above that of every act folded before.
+        statement: the accepted statement.
+        body: its decoded body.
+        procedure: the graph; the superset graph of this release unless another is given.
+
+    Returns:
+        A new thing; the given one is unchanged.
+
+    Cost: independent of how many acts were folded before.
+    """
+    graph = procedure or load()
+    act = statement.act
+    said_itself = statement.voice != "reported"
+    if thing is None:
+        return _created(graph, index, statement, body)
+    stage = graph.step(thing.kind, thing.stage, act, body).stage
+    sides = graph.sides(thing.kind, thing.sides, act, body)[0]
+    learns = _LEARNS.get(act)
+    facts = learns(thing, statement, body) if learns is not None else {}
+    stage = facts.pop("stage", stage)
+    if stage != thing.stage:
+        return replace(
+            thing,
+            last=index,
+            acts=thing.acts + 1,
+            stage=stage,
+            moved=index,
+            reported=not said_itself,
+            sides=sides,
+            **facts,
+        )
+    # The stage that was only reported is confirmed when somebody concerned says the same act.
+    reported = thing.reported and not (said_itself and graph.leads_to(thing.kind, act, body) == stage)
+    return replace(thing, last=index, acts=thing.acts + 1, reported=reported, sides=sides, **facts)
+
+
+def fold(
+    said: Iterable[Said],
+    thing: Thing | None = None,
+    *,
+    order: Literal["recorded", "happened"] = "recorded",
+    procedure: Procedure | None = None,
+) -> Thing | None:
+    """
+    What a stream folds into.
+
+    Args:
+        said: the stream's acts in log order; rejected entries (body None) are passed over.
+        thing: where to begin, for order ``recorded`` only.
+        order: ``recorded`` as the log learned; ``happened`` by ``occurred_from``, then by index,
+            the creating act first.
+        procedure: see :func:`evolve`.
+
+    Returns:
+        The thing; None if nothing was said and nothing was given.
+
+    Cost: linear in the number of acts; ``happened`` holds them all and sorts them.
+    """
+    if order == "happened":
+        assert thing is None, "a fold by what happened starts anew"
+        accepted = [act for act in said if act.body is not None]
+        said = accepted[:1] + sorted(accepted[1:], key=lambda act: (act.statement.occurred_from, act.index))
+    for act in said:
+        if act.body is not None:
+            thing = evolve(thing, act.index, act.statement, act.body, procedure)
+    return thing
+
+
+def _created(graph: Procedure, index: int, statement: Statement, body: Body) -> Thing:
+    kind, begins = _BEGINS.get(statement.act, ("authority", _nothing))
+    stage = graph.step(kind, None, statement.act, body).stage
+    sides = graph.sides(kind, (), statement.act, body)[0]
+    return THINGS[kind](
+        subject=statement.subject,
+        case=statement.case,
+        opened=index,
+        last=index,
+        acts=1,
+        # Roots are founded, not enrolled: their stream may begin with any act of an authority.
+        stage=stage or next(iter(graph.graphs[kind].stages)),
+        moved=index,
+        reported=statement.voice == "reported",
+        sides=sides,
+        **begins(statement, body),
+    )
+
+
+# What the first act of a stream tells of the thing.
+
+
+def _nothing(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {}
+
+
+def _conducted(statement: Statement, body: Body) -> Facts:
+    return {"authority": body.get("authority") or speaker_of(statement)}
+
+
+def _enrolled(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {
+        "holder": body["holder"],
+        "authority_kind": body["authority_kind"],
+        "country": body["country"],
+    }
+
+
+def _founded(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {"operator": body["operator"]}
+
+
+def _issued(statement: Statement, body: Body) -> Facts:
+    requested = body.get("requested")
+    speaker = statement.speaker
+    return {
+        "instrument": body["instrument"],
+        "form": body["form"],
+        "requesting": speaker_of(statement),
+        "requesting_country": speaker.country if speaker is not None else None,
+        "requested": requested,
+        "requested_country": body["requested_country"],
+        "named": frozenset() if requested is None else frozenset((requested,)),
+    }
+
+
+def _acquired(statement: Statement, body: Body) -> Facts:
+    return {
+        "exhibit_kind": body["exhibit_kind"],
+        "holder": body.get("acquired_by") or speaker_of(statement),
+        "source_country": body["source_country"],
+    }
+
+
+def _derived(statement: Statement, body: Body) -> Facts:
+    return {"holder": speaker_of(statement), "parents": tuple(body["parents"])}
+
+
+def _disclosed(statement: Statement, body: Body) -> Facts:
+    return {"discloser": speaker_of(statement), "recipients": frozenset((body["recipient"],))}
+
+
+def _sent_unasked(statement: Statement, body: Body) -> Facts:
+    return {
+        "discloser": speaker_of(statement),
+        "recipients": frozenset(body["recipients"]),
+        "spontaneous": True,
+    }
+
+
+def _lodged(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {
+        "forum": body["forum"],
+        "target": body.get("target"),
+        "target_subject": body.get("target_subject"),
+    }
+
+
+def _arrested(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {"what": "person", "request": body.get("request")}
+
+
+def _proceedings_offered(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape
+    return {"what": "proceedings", "request": body.get("request")}
+
+
+def _file_sent(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {
+        "what": "file",
+        "request": body.get("request"),
+        "recipient": body.get("recipient"),
+    }
+
+
+def _agreed(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+    return {"members": frozenset(body["members"])}
+
+
+_BEGINS: Final[Mapping[str, tuple[str, Callable[[Statement, Body], Facts]]]] = {
+    "ledger.founded": (LedgerThing.kind, _founded),
+    "authority.enrolled": (Authority.kind, _enrolled),
+    "case.opened": (Case.kind, _conducted),
+    "proceedings.opened": (Proceedings.kind, _conducted),
+    "request.issued": (Request.kind, _issued),
+    "exhibit.acquired": (Exhibit.kind, _acquired),
+    "exhibit.derived": (Exhibit.kind, _derived),
+    "disclosure.made": (Disclosure.kind, _disclosed),
+    "spontaneous_information.sent": (Disclosure.kind, _sent_unasked),
+    "challenge.lodged": (Challenge.kind, _lodged),
+    "person.arrested": (Handover.kind, _arrested),
+    "proceedings_handover.decided": (Handover.kind, _proceedings_offered),
+    "file.handed_over": (Handover.kind, _file_sent),
+    "joint_team.agreed": (JointTeam.kind, _agreed),
+}
+
+
+# What a later act adds. Each function is called with the kind of thing its act is said of; an act
+# that is said of several kinds and tells something of one only checks the kind.
+
+
+def _named(request: Request, authority: bytes | None) -> Facts:
+    if authority is None:
+        return {}
+    if authority in request.named or len(request.named) >= AUTHORITIES_MAX:
+        return {"requested": authority}
+    return {"requested": authority, "named": request.named | {authority}}
+
+
+def _sent_on(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape
+    return _named(cast("Request", thing), body["to"])
+
+
+def _received(thing: Thing, statement: Statement, body: Body) -> Facts:
+    request = cast("Request", thing)
+    if statement.voice == "reported":
+        return {}
+    receiver = speaker_of(statement)
+    # A central authority that receives for an authority already named does not displace it.
+    if request.requested is not None and receiver != request.requested:
+        return {**_named(request, receiver), "requested": request.requested}
+    return _named(request, body.get("competent") or receiver)
+
+
+def _acknowledged(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+    return _named(cast("Request", thing), body.get("competent"))
+
+
+def _offered(thing: Thing, statement: Statement, body: Body) -> Facts:
+    if not isinstance(thing, Exhibit) or statement.voice == "reported":
+        return {}
+    return {"offered_to": body["to"]}
+
+
+def _taken_over(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+    # A report never completes a bilateral half: the holder stays who he was.
+    if statement.voice == "reported":
+        return {}
+    return {"holder": speaker_of(statement), "offered_to": None}
+
+
+def _recalled(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape
+    # Every recall is to be carried out anew by every recipient.
+    return {"implemented": frozenset()}
+
+
+def _carried_out(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+    disclosure = cast("Disclosure", thing)
+    done = disclosure.implemented
+    recipient = speaker_of(statement)
+    if statement.voice != "reported" and recipient in disclosure.recipients:
+        done = done | {cast("bytes", recipient)}
+    facts: Facts = {"implemented": done}
+    if done < disclosure.recipients:
+        facts["stage"] = disclosure.stage
+    return facts
+
+
+def _file_decided(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+    return {"recipient": body.get("recipient") or cast("Handover", thing).recipient}
+
+
+def _membership(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+    members = cast("JointTeam", thing).members
+    if body["change"] == "left":
+        return {"members": members - {body["authority"]}}
+    if len(members) >= AUTHORITIES_MAX:
+        return {}
+    return {"members": members | {body["authority"]}}
+
+
+_LEARNS: Final[Mapping[str, Callable[[Thing, Statement, Body], Facts]]] = {
+    "request.transmitted": _sent_on,
+    "request.forwarded": _sent_on,
+    "request.received": _received,
+    "request.acknowledged": _acknowledged,
+    "exhibit.handed_over": _offered,
+    "exhibit.taken_over": _taken_over,
+    "disclosure.recalled": _recalled,
+    "recall.implemented": _carried_out,
+    "file.handed_over": _file_decided,
+    "joint_team.membership_changed": _membership,
+}

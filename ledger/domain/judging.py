@@ -1,0 +1,501 @@
+"""
+What the ledger accepts, and what it flags.
+
+**Rejected** is only what cannot be true of the record: somebody speaking for another, a subject
+created twice or missing, an answer or reference to what does not exist or was rejected or is of
+another kind, a value outside its code list. **Accepted and flagged** is what happened but should
+not have, or what the log learns in another order than it happened.
+
+Nobody speaks for another in his own voice
+------------------------------------------
+An act's schema says who may say it (``by``): kinds of authority, or roles in the thing.
+
+- A *kind* (court, prosecutor...) is the kind under which the roster has the speaker.
+- *requesting* is the authority that issued the request.
+- *requested* is an authority named in the request, in its transmission or in a forwarding, or one
+  that received it. To have received or acknowledged a request is said by any authority of the
+  requested State, because the forwarding may not be recorded yet; if it was not named, it is
+  flagged.
+- A kind named beside *requesting* or *requested* (a central authority) speaks for its own State.
+- *recipient* of a disclosure is one to whom it was made.
+- *holder* and *recipient* of an exhibit, a person or a file are flagged, not rejected: each says
+  only that he himself gave or took, and the other half may come late. Both halves are compared by
+  provenance.
+- *member* is a member of the joint team; flagged, since it may have joined before the log knew.
+
+Who is judged is the speaker: the publisher, or the authority on whose behalf it publishes. A report
+is judged by nobody's role; it says what its source says, and never completes a half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+
+from ledger.domain.folding import speaker_of
+from ledger.domain.things import Authority, Disclosure, Exhibit, Handover, JointTeam, Request, Thing
+
+if TYPE_CHECKING:
+    from ledger.acts import Act, Catalogue
+    from ledger.domain.procedure import Body, Procedure
+    from ledger.statement import Statement
+    from ledger.verify import Roster
+
+
+class Seen(NamedTuple):
+    """
+    What a decision needs to know of a statement recorded before.
+
+    Attributes:
+        index: of its entry.
+        act: its act's name.
+        publisher: 16 bytes.
+        subject: 16 bytes.
+        case: 16 bytes.
+        rejected: whether its entry is a rejection.
+    """
+
+    index: int
+    act: str
+    publisher: bytes
+    subject: bytes
+    case: bytes
+    rejected: bool
+
+
+class View(Protocol):
+    """Everything a decision may look at: the ledger just before the statement's own index."""
+
+    @property
+    def roster(self) -> Roster:
+        """Who is enrolled, with which keys."""
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The acts and code lists of this release."""
+
+    def thing(self, subject: bytes, /) -> Thing | None:
+        """The thing with this id; None if no accepted act created it."""
+
+    def recorded(self, statement_id: bytes, /) -> Seen | None:
+        """The statement with this id, accepted or rejected; None if it is not in the log."""
+
+    def named_in(self, statement_id: bytes, /) -> Collection[bytes]:
+        """The authorities that an accepted statement names (:func:`named_by`); for mandates only."""
+
+    def ed25519(self, public_key: bytes, message: bytes, signature: bytes, /) -> bool:
+        """Whether the signature holds, by the one strict rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The statement becomes part of its stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """
+    The statement cannot be true of the record.
+
+    Attributes:
+        reason: a reason code.
+        detail: one sentence for the publisher; it is not recorded.
+    """
+
+    reason: str
+    detail: str
+
+
+Decision: TypeAlias = Accepted | Rejected
+
+ACCEPTED: Final = Accepted()
+
+
+class Flag(NamedTuple):
+    """
+    Something recorded that the procedure does not expect.
+
+    Attributes:
+        code: stable name.
+        detail: one sentence.
+    """
+
+    code: str
+    detail: str
+
+
+ROSTER_ACTS: Final = frozenset(
+    {
+        "ledger.founded",
+        "root.admitted",
+        "root_key.replaced",
+        "log_key.replaced",
+        "authority.enrolled",
+        "key.certified",
+        "key.rotated",
+        "key.revoked",
+        "key.retired",
+        "roster.confirmed",
+    }
+)
+"""Acts about who may sign: the roster judges who may say them, and whether the keys were possessed."""
+
+ROLES: Final = frozenset(
+    {"any", "requesting", "requested", "recipient", "holder", "member", "other", "publisher", "self", "root"}
+)
+"""What ``by`` of an act may say besides a kind of authority."""
+
+_RECEIVING: Final = frozenset({"request.received", "request.acknowledged"})
+_CASELESS: Final = frozenset({"ledger", "authority"})
+
+
+class _Rule(NamedTuple):
+    """An act's schema, prepared for judging."""
+
+    streams: frozenset[str]
+    creates: bool
+    by: frozenset[str]
+    anybody: bool
+    answers: frozenset[str]
+    references: tuple[tuple[Callable[[Any], Iterator[bytes]], str, frozenset[str]], ...]
+
+
+def decide(view: View, index: int, statement: Statement, body: Body) -> Decision:
+    """
+    Whether an admitted statement can be true of the record.
+
+    Args:
+        view: the ledger just before ``index``.
+        index: the index that the entry will have.
+        statement: decoded; its signature, key, sequence and schema have been checked.
+        body: its decoded body.
+
+    Returns:
+        ``ACCEPTED``, or ``Rejected`` with a reason code:
+
+        - ``outside_code_list``: a value that its list, pattern or limit does not have;
+        - ``not_a_mandate``: on behalf of another, without a statement by which that authority, or
+          the root that enrolled it, names the publisher;
+        - ``wrong_subject_kind``, ``subject_exists``, ``subject_missing``, ``wrong_case``;
+        - ``not_own_authority``: the act is for another kind of authority to say;
+        - ``speaks_for_another``: the act is for the holder of a role, and that is somebody else;
+        - ``unknown_reference``, ``rejected_reference``, ``wrong_reference_kind``: of anything that
+          the body, ``answers`` or ``corrects`` points to;
+        - the roster's own: ``not_enrolled_by_root``, ``bad_possession_proof``,
+          ``insufficient_endorsement``.
+
+    Cost: a few dictionary accesses, and one look-up in the view per reference.
+    """
+    catalogue = view.catalogue
+    rule = _rule(catalogue.act(statement.act, statement.version))
+    for fault in catalogue.faults(statement.act, statement.version, body):
+        return Rejected("outside_code_list", f"{fault.path}: {fault.rule}")
+    thing = view.thing(statement.subject)
+    return (
+        _misplaced(view, rule, thing, statement)
+        or _unfounded(view, statement)
+        or _not_the_speakers(view, index, rule, thing, statement, body)
+        or _dangling(view, rule, statement, body)
+        or ACCEPTED
+    )
+
+
+def _rule(act: Act) -> _Rule:
+    # The act is its schema: name, version and hash identify it for as long as the process runs.
+    key = (act.name, act.version, act.sha256)
+    rule = _RULES.get(key)
+    if rule is None:
+        rule = _RULES[key] = _Rule(
+            frozenset(act.streams),
+            act.creates,
+            frozenset(act.by),
+            "any" in act.by or not act.by,
+            frozenset(act.answers),
+            tuple(_reference(path, kind) for path, kind in act.references.items()),
+        )
+    return rule
+
+
+_RULES: Final[dict[tuple[str, int, Any], _Rule]] = {}
+
+
+def _reference(path: str, kind: str) -> tuple[Callable[[Any], Iterator[bytes]], str, frozenset[str]]:
+    """``statement:a|b`` is a statement of act a or b; other kinds are things."""
+    kind, _, acts = kind.partition(":")
+    return _values(path), kind, frozenset(acts.split("|")) if acts else frozenset()
+
+
+def _values(path: str) -> Callable[[Any], Iterator[bytes]]:
+    """A reader of every id at a path such as ``requested``, ``exhibits[]`` or ``roots[].authority``."""
+    names = [name.removesuffix("[]") for name in path.split(".")]
+    if len(names) == 1:
+        name = names[0]
+
+        def direct(body: Any) -> Iterator[bytes]:
+            value = body.get(name)
+            if value is None:
+                return iter(())
+            return iter(value) if isinstance(value, (list, tuple)) else iter((value,))
+
+        return direct
+
+    def nested(body: Any) -> Iterator[bytes]:
+        found = [body]
+        for name in names:
+            values = [value.get(name) for value in found]
+            found = [
+                item
+                for value in values
+                if value is not None
+                for item in (value if isinstance(value, (list, tuple)) else (value,))
+            ]
+        return iter(found)
+
+    return nested
+
+
+def _misplaced(view: View, rule: _Rule, thing: Thing | None, statement: Statement) -> Rejected | None:
+    """Is the subject one that this act can be about, in this case?"""
+    act = statement.act
+    if thing is None:
+        if not rule.creates and not ("authority" in rule.streams and _enrolled(view, statement.subject)):
+            return Rejected("subject_missing", f"{act}: nothing with this id has been recorded")
+    elif rule.creates:
+        return Rejected("subject_exists", f"{act}: this id is already that of a {thing.kind}")
+    elif thing.kind not in rule.streams:
+        return Rejected("wrong_subject_kind", f"{act} is not said of a {thing.kind}")
+    if thing is not None:
+        if thing.case != statement.case and thing.kind not in _CASELESS:
+            return Rejected("wrong_case", f"the {thing.kind} belongs to another case")
+    elif rule.streams.isdisjoint(_CASELESS):
+        if "case" in rule.streams:
+            if statement.case != statement.subject:
+                return Rejected("wrong_case", "a case is its own case")
+        else:
+            case = view.thing(statement.case)
+            if case is None or case.kind != "case":
+                return Rejected("wrong_case", "no such case has been opened")
+    return None
+
+
+def _unfounded(view: View, statement: Statement) -> Rejected | None:
+    """Does whoever speaks for another, or reports another, name him well?"""
+    speaker = statement.speaker
+    if speaker is None:
+        return None
+    if statement.act in ROSTER_ACTS:
+        return Rejected("not_own_authority", f"{statement.act} is said in one's own voice only")
+    if speaker.authority is not None and not _enrolled(view, speaker.authority):
+        return Rejected("unknown_reference", "speaker.authority: no such authority is enrolled")
+    if statement.voice != "on_behalf":
+        return None
+    if speaker.mandate is None:
+        return Rejected("not_a_mandate", "speaker.mandate: nobody speaks for another without one")
+    mandate = view.recorded(speaker.mandate)
+    if mandate is None:
+        return Rejected("unknown_reference", "speaker.mandate: no such statement has been recorded")
+    if mandate.rejected:
+        return Rejected("rejected_reference", "speaker.mandate: that statement was rejected")
+    # Only the authority itself, or the root that answers for it, can mandate somebody to speak for it.
+    given = mandate.publisher == speaker.authority or (
+        mandate.act == "authority.enrolled" and mandate.subject == speaker.authority
+    )
+    if not given or statement.publisher not in view.named_in(speaker.mandate):
+        return Rejected("not_a_mandate", "speaker.mandate: that authority does not name the publisher in it")
+    return None
+
+
+def _not_the_speakers(
+    view: View, index: int, rule: _Rule, thing: Thing | None, statement: Statement, body: Body
+) -> Rejected | None:
+    """Is the act the speaker's to say?"""
+    if statement.act in ROSTER_ACTS:
+        reason = view.roster.judge(index, statement, body, view.ed25519)
+        return None if reason is None else Rejected(reason, f"{statement.act}: the roster does not have it so")
+    if rule.anybody or statement.voice == "reported":
+        return None
+    who = speaker_of(statement)
+    assert who is not None, "a mandate was found, so it names an authority"
+    by = rule.by
+    kind, country = _described(view, who)
+    role_of_another = False
+    if isinstance(thing, Request):
+        if "requesting" in by:
+            side = thing.requesting
+            role_of_another = True
+            if side is None:
+                if thing.requesting_country in {None, country}:
+                    return None
+            elif who == side or (kind in by and country == _described(view, side)[1]):
+                return None
+        if "requested" in by:
+            role_of_another = True
+            if who in thing.named:
+                return None
+            wide = not thing.named or statement.act in _RECEIVING or kind in by
+            if wide and country == thing.requested_country:
+                return None
+        if role_of_another:
+            return Rejected("speaks_for_another", f"{statement.act} is for another authority of this request to say")
+    elif "requesting" in by and thing is None:
+        return None
+    if "recipient" in by and isinstance(thing, Disclosure):
+        if who in thing.recipients:
+            return None
+        role_of_another = True
+    elif not by.isdisjoint(("recipient", "holder", "member")):
+        return None
+    if kind in by:
+        return None
+    if "self" in by and who == statement.subject:
+        return None
+    if not by.isdisjoint(("other", "publisher")):
+        # Compared with the statement it is about, where the references are read.
+        return None
+    if role_of_another:
+        return Rejected("speaks_for_another", f"{statement.act} is for another authority to say")
+    return Rejected("not_own_authority", f"{statement.act} is not for a {kind} to say")
+
+
+def _dangling(view: View, rule: _Rule, statement: Statement, body: Body) -> Rejected | None:
+    """Does everything that it points to exist, and is it what it is taken for?"""
+    for values, kind, acts in rule.references:
+        for target in values(body):
+            if kind == "person":
+                break
+            wrong = _wrong_statement(view, target, acts) if kind == "statement" else _wrong_thing(view, target, kind)
+            if wrong is not None:
+                return wrong
+    for target in statement.answers:
+        wrong = _wrong_statement(view, target, rule.answers)
+        if wrong is not None:
+            return wrong
+    if statement.corrects is not None:
+        wrong = _wrong_statement(view, statement.corrects, frozenset())
+        if wrong is not None:
+            return wrong
+        corrected = view.recorded(statement.corrects)
+        assert corrected is not None, "it was just found"
+        if corrected.publisher != statement.publisher:
+            return Rejected("speaks_for_another", "corrects: only its publisher corrects a statement")
+        if corrected.subject != statement.subject:
+            return Rejected("wrong_reference_kind", "corrects: that statement is about another subject")
+    elif statement.act == "statement.corrected":
+        return Rejected("unknown_reference", "corrects: a correction names the statement that it corrects")
+    if statement.act == "statement.disputed":
+        return _undisputable(view, statement)
+    return None
+
+
+def _undisputable(view: View, statement: Statement) -> Rejected | None:
+    if not statement.answers:
+        return Rejected("unknown_reference", "answers: a dispute names the statement that it disputes")
+    for target in statement.answers:
+        disputed = view.recorded(target)
+        assert disputed is not None, "it was just found"
+        if disputed.publisher == statement.publisher:
+            return Rejected("not_own_authority", "answers: one's own statement is corrected, not disputed")
+        if disputed.subject != statement.subject:
+            return Rejected("wrong_reference_kind", "answers: that statement is about another subject")
+    return None
+
+
+def _wrong_statement(view: View, target: bytes, acts: frozenset[str]) -> Rejected | None:
+    seen = view.recorded(target)
+    if seen is None:
+        return Rejected("unknown_reference", f"no statement {target.hex()} has been recorded")
+    if seen.rejected:
+        return Rejected("rejected_reference", f"statement {target.hex()} was rejected")
+    if acts and seen.act not in acts:
+        return Rejected("wrong_reference_kind", f"statement {target.hex()} is a {seen.act}")
+    return None
+
+
+def _wrong_thing(view: View, target: bytes, kind: str) -> Rejected | None:
+    if kind == "authority" and _enrolled(view, target):
+        return None
+    thing = view.thing(target)
+    if thing is None:
+        return Rejected("unknown_reference", f"no {kind} {target.hex()} has been recorded")
+    if thing.kind != kind:
+        return Rejected("wrong_reference_kind", f"{target.hex()} is a {thing.kind}, not a {kind}")
+    return None
+
+
+def _enrolled(view: View, authority: bytes) -> bool:
+    return view.roster.authority(authority) is not None
+
+
+def _described(view: View, authority: bytes) -> tuple[str, str | None]:
+    """Kind and country of an authority, as its root enrolled it."""
+    known = view.roster.authority(authority)
+    if known is None:
+        return "", None
+    return known.kind, known.country
+
+
+def named_by(statement: Statement, body: Body, act: Act) -> frozenset[bytes]:
+    """
+    The authorities that a statement names: its addressees, and those in its body.
+
+    A view answers :meth:`View.named_in` with it.
+    """
+    named = set(statement.addressees)
+    for values, kind, _ in _rule(act).references:
+        if kind == "authority":
+            named.update(values(body))
+    return frozenset(named)
+
+
+def flags(thing: Thing | None, statement: Statement, body: Body, procedure: Procedure) -> tuple[Flag, ...]:
+    """
+    What is odd about an accepted act, as far as its own stream can tell.
+
+    Args:
+        thing: before the act; None where the act creates it.
+        statement: the accepted statement.
+        body: its decoded body.
+        procedure: the graph.
+
+    Returns:
+        Flags, none of which undoes the act:
+
+        - ``step_outside_procedure``: the graph does not have this step from here;
+        - ``nothing_open``: it ends what was not begun (a consultation, a postponement);
+        - ``answers_nothing``: an answer that names no statement;
+        - ``reported_half``: one half of a hand-over, by report only;
+        - ``not_named``: an authority of the requested State that the request does not name;
+        - ``not_the_holder``, ``not_the_recipient``, ``not_a_member``: the roles that are not
+          rejected (see the module's words).
+
+        Half without its other half, and everything that takes more than one stream, is for
+        projections; what an instrument's law adds is for its rules.
+    """
+    return tuple(_flags(thing, statement, body, procedure))
+
+
+def _flags(thing: Thing | None, statement: Statement, body: Body, procedure: Procedure) -> Iterator[Flag]:
+    act = statement.act
+    if thing is not None:
+        if not procedure.step(thing.kind, thing.stage, act, body).in_graph:
+            stage = procedure.graphs[thing.kind].stages.get(thing.stage, thing.stage)
+            yield Flag("step_outside_procedure", f"{procedure.words[act]}, although: {stage}")
+        if not procedure.sides(thing.kind, thing.sides, act, body)[1]:
+            yield Flag("nothing_open", f"{procedure.words[act]}, although nothing of the kind was open")
+    if statement.voice == "reported":
+        if procedure.other_half(act) is not None:
+            yield Flag("reported_half", f"{procedure.words[act]}, as reported by another")
+        return
+    who = speaker_of(statement)
+    if isinstance(thing, Request) and act in _RECEIVING and thing.named and who not in thing.named:
+        yield Flag("not_named", "the request names other authorities of that State")
+    elif isinstance(thing, Exhibit) and act == "exhibit.handed_over" and thing.holder not in {None, who}:
+        yield Flag("not_the_holder", "by the record so far, another authority holds the exhibit")
+    elif isinstance(thing, Exhibit) and act == "exhibit.taken_over":
+        if thing.offered_to not in {None, who} or thing.holder not in {None, body["from_authority"]}:
+            yield Flag("not_the_recipient", "by the record so far, it was handed over otherwise")
+    elif isinstance(thing, Handover) and act == "file.taken_over" and thing.recipient not in {None, who}:
+        yield Flag("not_the_recipient", "the file was sent to another authority")
+    elif isinstance(thing, JointTeam) and who not in thing.members:
+        yield Flag("not_a_member", "by the record so far, not a member of the joint team")
