@@ -24,9 +24,22 @@ __all__ = [
 
 
 class ComityError(Exception):
-    """Anything that this service refuses or cannot do, with the exit status of its command."""
+    """
+    Anything that this service refuses or cannot do, with the exit status of its command.
+
+    Args:
+        what: what happened, one sentence without a full stop.
+        why: the rule or circumstance behind it.
+        what_now: what the reader can do about it.
+    """
 
     status = 1
+
+    def __init__(self, what: str, *, why: str = "", what_now: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.why = why
+        self.what_now = what_now
 
 
 class NotPermitted(ComityError):  # noqa: N818 -- says what is the case, as NotVerified does
