@@ -1,18 +1,71 @@
-"""Who did what, when, under which article, in order; what was rejected, corrected or disputed, and what is missing."""
+"""
+Who did what, when, under which article, in order.
+
+Every entry is shown, the rejected ones with the reason; corrections and disputes stand at the act
+that they concern; entries of a case that this copy of the log does not hold are named as a hole.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from ledger.errors import NotFound
+from projections.facts import COLUMNS, Clocks, Fact, Row, Said, Table, When, id_bytes, row
+from projections.sentences import sentence
 
 if TYPE_CHECKING:
-    from projections.facts import Said, When
+    from collections.abc import Iterable, Sequence
+
     from projections.views import Views
+
+NAME: Final = "audit"
+
+TABLES: Final = (
+    Table(
+        "entry",
+        (
+            *COLUMNS,
+            ("disposition", "TEXT NOT NULL"),
+            ("reason", "TEXT"),
+            ("case_version", "INTEGER"),
+            ("subject_version", "INTEGER"),
+        ),
+        ("case_id", "subject", "publisher", "statement"),
+    ),
+    Table(
+        "remark",
+        (("idx", "INTEGER NOT NULL"), ("ord", "INTEGER NOT NULL"), ("target", "BLOB NOT NULL")),
+        ("target",),
+    ),
+)
+
+
+def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    """Add the rows that *fact* makes."""
+    entry, statement = fact.entry, fact.statement
+    rows["entry"].append(
+        (
+            *fact.header(),
+            entry.disposition,
+            entry.reason,
+            entry.case_version,
+            entry.subject_version,
+        )
+    )
+    if not fact.accepted:
+        return
+    if statement.corrects is not None:
+        rows["remark"].append((fact.index, 0, statement.corrects))
+    elif statement.act == "statement.disputed":
+        rows["remark"].extend(
+            (fact.index, number, target) for number, target in enumerate(statement.answers)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """A correction or a dispute, shown at the act that it concerns."""
+    """A correction or a dispute, shown at the act that it concerns; `kind` is `corrected` or `disputed`."""
 
     index: int
     kind: str
@@ -24,7 +77,12 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One entry of the trail."""
+    """
+    One entry of the trail.
+
+    `answers` and `corrects` are indexes of earlier entries; `case_version` and `subject_version` count the accepted entries of
+    the case and of the stream before this one (None for a rejected entry).
+    """
 
     index: int
     statement: str
@@ -48,7 +106,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Entries of a case that this copy of the log does not hold: `first` to `last` inclusive, numbered within the case."""
+    """Entries this copy of the log does not hold: `first` to `last` inclusive, numbered within the case or stream."""
 
     first: int
     last: int
@@ -62,24 +120,216 @@ class Trail:
     holes: tuple[Hole, ...]
 
 
-def case(views: Views, case_id: str | bytes, *, happened_by: int | None = None, known_by: int | None = None,
-         after_index: int = -1, limit: int | None = None) -> Trail:  # fmt: skip
-    """Return the trail of a case, rejected entries included. Raises `NotFound`."""
-    raise NotImplementedError
+def case(
+    views: Views,
+    case_id: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    after_index: int = -1,
+    limit: int | None = None,
+) -> Trail:
+    """
+    Return the trail of a case, rejected entries included.
+
+    Args:
+        views: the projections, opened for reading.
+        case_id: the case.
+        happened_by: what may have happened by then, µs; None for no bound.
+        known_by: what the log knew by then, µs; None for no bound.
+        after_index: page on after this entry.
+        limit: at most so many lines.
+
+    Raises:
+        NotFound: nothing is known of the case at these clocks.
+
+    Cost: O(entries of the case).
+    """
+    return _trail(
+        views, "case_id", "case_version", case_id, Clocks(happened_by, known_by), after_index, limit
+    )
 
 
-def subject(views: Views, subject_id: str | bytes, *, happened_by: int | None = None, known_by: int | None = None,
-            after_index: int = -1, limit: int | None = None) -> Trail:  # fmt: skip
-    """Return the trail of one thing (its stream). Raises `NotFound`."""
-    raise NotImplementedError
+def subject(
+    views: Views,
+    subject_id: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    after_index: int = -1,
+    limit: int | None = None,
+) -> Trail:
+    """Return the trail of one thing, its stream; otherwise as `case`."""
+    clocks = Clocks(happened_by, known_by)
+    return _trail(views, "subject", "subject_version", subject_id, clocks, after_index, limit)
 
 
-def authority(views: Views, authority_id: str | bytes, *, happened_by: int | None = None, known_by: int | None = None,
-              after_index: int = -1, limit: int | None = None) -> Trail:  # fmt: skip
-    """Return what one authority published. Raises `NotFound`."""
-    raise NotImplementedError
+def authority(
+    views: Views,
+    authority_id: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    after_index: int = -1,
+    limit: int | None = None,
+) -> Trail:
+    """Return what one authority published, in any voice; otherwise as `case`, and without holes."""
+    clocks = Clocks(happened_by, known_by)
+    return _trail(views, "publisher", None, authority_id, clocks, after_index, limit)
 
 
 def entry(views: Views, index: int) -> Line:
-    """Return one entry. Raises `NotFound`."""
-    raise NotImplementedError
+    """
+    Return one entry as a line of the trail.
+
+    Raises:
+        NotFound: the projection has not applied it.
+    """
+    found = views.db.execute(f"SELECT {_NAMES} FROM audit.entry WHERE idx = ?", (index,)).fetchone()  # noqa: S608 -- names are constants
+    if found is None:
+        raise NotFound(f"no entry {index}", why=f"{views.sizes()['audit']} entries are applied")
+    return _lines(views, [found], Clocks())[0]
+
+
+_NAMES: Final = ", ".join(name for name, _ in TABLES[0].columns)
+
+
+def _trail(
+    views: Views,
+    column: str,
+    version: str | None,
+    value: str | bytes,
+    clocks: Clocks,
+    after_index: int,
+    limit: int | None,
+) -> Trail:
+    passes, bounds = clocks.where()
+    key = id_bytes(value)
+    found = views.db.execute(
+        f"SELECT {_NAMES} FROM audit.entry WHERE {column} = ? AND idx > ? AND {passes}"  # noqa: S608 -- names are constants
+        " ORDER BY idx LIMIT ?",
+        (key, after_index, *bounds, -1 if limit is None else limit),
+    ).fetchall()
+    if not found and after_index < 0:
+        raise NotFound(f"nothing is known of {column.removesuffix('_id')} {value!r}")
+    holes = () if version is None else _holes(views, column, version, key, clocks)
+    return Trail(tuple(_lines(views, found, clocks)), holes)
+
+
+def _holes(
+    views: Views, column: str, version: str, key: bytes, clocks: Clocks
+) -> tuple[Hole, ...]:
+    """
+    Name the versions that are missing below the last one known.
+
+    The first clock is left out: an entry that happened later than asked about is no hole.
+    """
+    bound = clocks.known_by
+    found = views.db.execute(
+        f"SELECT {version} FROM audit.entry WHERE {column} = ? AND {version} IS NOT NULL"  # noqa: S608 -- names are constants
+        " AND (? IS NULL OR recorded_at <= ?) ORDER BY 1",
+        (key, bound, bound),
+    )
+    holes, expected = [], 0
+    for (number,) in found:
+        if number > expected:
+            holes.append(Hole(expected, number - 1))
+        expected = number + 1
+    return tuple(holes)
+
+
+def _lines(views: Views, found: Sequence[Sequence[object]], clocks: Clocks) -> list[Line]:
+    entries = [(row(values, clocks), values[len(COLUMNS) :]) for values in found]
+    mentioned = {s for r, _ in entries for s in (*r.answers, r.corrects) if s is not None}
+    remarks = _remarks(views, [r.statement for r, _ in entries], clocks)
+    replaced = {
+        str(r.body.get("replaced_by"))
+        for of in remarks.values()
+        for r in of
+        if r.body.get("replaced_by") is not None
+    }
+    indexes = index_of(views, mentioned | replaced)
+    return [
+        Line(
+            r.index,
+            r.statement,
+            r.case,
+            r.subject,
+            r.act,
+            r.kind,
+            sentence(views, r),
+            r.when,
+            views.said(r),
+            articles(views, r),
+            str(extra[0]),
+            None if extra[1] is None else str(extra[1]),
+            tuple(indexes[s] for s in r.answers if s in indexes),
+            None if r.corrects is None else indexes.get(r.corrects),
+            tuple(
+                Remark(
+                    remark.index,
+                    "disputed" if remark.act == "statement.disputed" else "corrected",
+                    str(remark.body.get("reason", "")),
+                    views.said(remark),
+                    remark.when,
+                    indexes.get(str(remark.body.get("replaced_by"))),
+                )
+                for remark in remarks.get(r.statement, ())
+            ),
+            _number(extra[2]),
+            _number(extra[3]),
+            r.body,
+        )
+        for r, extra in entries
+    ]
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def articles(views: Views, fact: Row) -> tuple[str, ...]:
+    """Return the legal bases of an act as they are cited: the instrument's words and the article."""
+    return tuple(
+        (f"{views.label('instruments', instrument)}" if not domestic else instrument)
+        + (f", Art. {article}" if article and article[:1].isdigit() else f", {article}" if article else "")
+        + (" (domestic law)" if domestic else "")
+        for instrument, article, domestic in fact.basis
+    )
+
+
+def _in_parts(values: Iterable[str], size: int = 500) -> list[list[bytes]]:
+    """Split ids into lists short enough for one SQL statement."""
+    ids = [id_bytes(value) for value in values]
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+def index_of(views: Views, statements: Iterable[str]) -> dict[str, int]:
+    """Return the index of each statement id that the log holds."""
+    from projections.facts import id_text  # noqa: PLC0415
+
+    found: dict[str, int] = {}
+    for part in _in_parts(statements):
+        marks = ",".join("?" * len(part))
+        sql = f"SELECT statement, idx FROM audit.entry WHERE statement IN ({marks})"  # noqa: S608 -- question marks only
+        found.update((id_text(statement), index) for statement, index in views.db.execute(sql, part))
+    return found
+
+
+def _remarks(views: Views, statements: list[str], clocks: Clocks) -> dict[str, list[Row]]:
+    """Return the corrections and disputes of each statement that were known: they speak of the record, whenever made."""
+    from projections.facts import id_text  # noqa: PLC0415
+
+    clocks = clocks.known_only()
+    passes, bounds = clocks.where()
+    names = ", ".join(f"e.{name}" for name, _ in COLUMNS)
+    found: dict[str, list[Row]] = {}
+    for part in _in_parts(statements):
+        marks = ",".join("?" * len(part))
+        sql = (
+            f"SELECT r.target, {names} FROM audit.remark r JOIN audit.entry e USING (idx)"  # noqa: S608 -- names are constants
+            f" WHERE r.target IN ({marks}) AND {passes} ORDER BY idx"
+        )
+        for target, *values in views.db.execute(sql, [*part, *bounds]):
+            found.setdefault(id_text(target), []).append(row(values, clocks))
+    return found

@@ -162,15 +162,25 @@ class Fact:
         """Whether the log accepted the statement; a rejected one moves nothing and is shown by the audit alone."""
         return self.entry.disposition == "accepted"
 
+    @property
+    def known_at(self) -> int:
+        """
+        The instant from which the log's readers may count it as known, µs.
+
+        A late entry counts from the instant that its proof of receipt shows; without the proof that
+        instant is a claim, and the log's own clock stands.
+        """
+        statement, recorded_at = self.statement, self.entry.recorded_at
+        claimed = statement.known_at
+        if claimed is None or claimed >= recorded_at:
+            return recorded_at
+        proven = any(attachment.role == "receipt_proof" for attachment in statement.attachments)
+        return claimed if proven else recorded_at
+
     def header(self) -> tuple[object, ...]:
         """Return the values of `COLUMNS`."""
         if self._header is None:
             s = self.statement
-            recorded_at = self.entry.recorded_at
-            known_at = recorded_at
-            # A late entry counts as known from the instant that its proof of receipt shows; without the proof it is a claim.
-            if s.known_at is not None and s.known_at < recorded_at and any(a.role == "receipt_proof" for a in s.attachments):
-                known_at = s.known_at
             self._header = (
                 self.index,
                 s.id,
@@ -185,9 +195,11 @@ class Fact:
                 s.occurred_until,
                 int(s.occurred_confirmed),
                 s.zone,
-                recorded_at,
-                known_at,
-                _dump([[b.instrument, b.article, b.domestic] for b in s.basis]) if s.basis else None,
+                self.entry.recorded_at,
+                self.known_at,
+                _dump([[b.instrument, b.article, b.domestic] for b in s.basis])
+                if s.basis
+                else None,
                 _dump([id_text(a) for a in s.answers]) if s.answers else None,
                 s.corrects,
                 None if self.body is None else _dump(self.body),
@@ -263,6 +275,11 @@ class Row:
     def actor(self) -> str | None:
         """The id of the authority whose act it is: the publisher, or the one it speaks for; None where a report names none."""
         return self.publisher if self.speaker is None else self.speaker[0]
+
+    @property
+    def said_by_report(self) -> bool:
+        """Whether nobody concerned said it: a report never completes a half."""
+        return self.voice == "reported"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,297 @@
+"""
+One plain sentence for each act, for readers who are not engineers.
+
+A template is the predicate of a sentence whose subject is the authority that acted. ``{field}``
+is a field of the body, ``{field:how}`` says how to put it: ``authority``, ``authorities``,
+``count``, ``instant``, ``hash``, ``yes``, or the name of a code list. A part in square brackets
+is left out when one of its fields is empty.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from projections.facts import Row, When
+    from projections.views import Views
+
+SENTENCES: Final[Mapping[str, str]] = {
+    # the ledger and its authorities
+    "ledger.founded": "founded the ledger[ with {roots:count} founding roots]",
+    "root.admitted": "admitted the root of {holder}",
+    "root_key.replaced": "replaced the root key of {authority:authority}",
+    "log_key.replaced": "replaced a signing key of the log",
+    "authority.enrolled": "enrolled [{designation} ]as {authority_kind:authority_kinds}[ of {country:countries}]",
+    "competence.declared": "declared the competence of an authority[ for {measures:measures}]"
+    "[ from {valid_from:instant}]",
+    "key.certified": "certified a further signing key of an authority",
+    "key.rotated": "replaced a signing key of an authority",
+    "key.revoked": "revoked a signing key[ ({reason:revocation_reasons})], invalid from entry {invalid_from}"
+    " and suspect from entry {suspect_from}",
+    "key.retired": "retired a signing key",
+    "roster.confirmed": "confirmed the roster of authorities up to entry {size}",
+    # case and proceedings
+    "case.opened": "opened the case[ ({procedure:procedure_kinds}, {stage:proceedings_stages})]"
+    "[ concerning {offences:offences}]",
+    "case.linked": "linked the case to another[ ({relation:case_relations})]",
+    "case.closed": "closed the case[ ({outcome:case_outcomes})]",
+    "proceedings.opened": "opened proceedings[ before {authority:authority}]"
+    "[ ({procedure:procedure_kinds}, {stage:proceedings_stages})][ under number {published_reference}]",
+    "proceedings.stage_changed": "moved the proceedings from {from_stage:proceedings_stages} to "
+    "{to_stage:proceedings_stages}",
+    "person.registered": "registered a person as {role:person_roles}",
+    "person.role_changed": "changed the role of a person to {role:person_roles}",
+    "counsel.mandated": "recorded that a person mandated counsel",
+    # requests
+    "request.issued": "issued {instrument:instruments}[ to {requested:authority}]"
+    "[ in {requested_country:countries}][, asking for {form:request_kinds}][ ({measures:measures})]"
+    "[, against unknown persons{unknown_persons:yes}][, {urgency:urgencies}]",
+    "request.validated": "validated the request[ ({validated_on:validation_times})]",
+    "request.transmitted": "sent the request to {to:authority}[ by {channel:channels}]",
+    "request.received": "received the request[ ({completeness:completeness})]",
+    "request.acknowledged": "acknowledged receipt of the request[, naming {competent:authority} as competent]",
+    "request.forwarded": "forwarded the request to {to:authority}",
+    "request.defect_notified": "notified that the request is defective[ ({defects:request_defects})]",
+    "request.supplement_requested": "asked for further information[ about {topics:supplement_topics}]"
+    "[, by {due_at:instant}]",
+    "request.supplement_provided": "provided further information[ ({completeness:completeness})]",
+    "request.recognised": "recognised the request[ ({scope:scopes})][ on conditions: {conditions:conditions}]",
+    "request.refused": "refused the request[ ({scope:scopes})][ on the grounds of {grounds:grounds}]",
+    "request.execution_postponed": "postponed execution of the request[ ({ground:postponement_grounds})]",
+    "request.postponement_ended": "ended the postponement of execution",
+    "request.withdrawn": "withdrew the request[ ({reason:withdrawal_reasons})]",
+    "request.executed": "executed the request[ ({result:results})]",
+    "request.closed": "closed the request[ ({outcome:request_outcomes})]",
+    "result.handed_over": "handed over the results[ ({exhibits:count} exhibits)][ by {channel:channels}]"
+    "[, to be returned{return_required:yes}]",
+    "result.received": "received the results[ ({exhibits:count} exhibits)][; check: {check:integrity_results}]",
+    "consultation.opened": "opened a consultation[ with {with_authorities:authorities}]"
+    "[ about {topic:consultation_topics}]",
+    "consultation.concluded": "concluded a consultation[ ({outcome:consultation_outcomes})]",
+    # measures
+    "measure.authorised": "authorised {measure:measures}[ in {territory:countries}]"
+    "[, worldwide{worldwide:yes}][, against all users{all_users:yes}][, from {valid_from:instant}]"
+    "[, until {valid_until:instant}]",
+    "measure.started": "started {measure:measures}[ in {place:countries}]"
+    "[, its subjects being in {subjects_in:countries}]",
+    "measure.completed": "ended {measure:measures}[ ({result:results})]",
+    "interception.notified": "notified {to_country:countries}[ ({to:authority})] of {measure:measures}",
+    "interception.answered": "answered the notification of an interception[ ({answer:interception_answers})]",
+    # exhibits
+    "exhibit.acquired": "acquired {exhibit_kind:exhibit_kinds}[ from {source_country:countries}]"
+    "[ by {method:methods}][ ({items} items)][, collected from {acquired_from:instant}]"
+    "[ to {acquired_until:instant}]",
+    "exhibit.derived": "derived an exhibit from {parents:count} other[ by {transformation:transformations}]"
+    "[ ({items} items)]",
+    "exhibit.handed_over": "handed the exhibit over to {to:authority}[ ({reason:handover_reasons})]",
+    "exhibit.taken_over": "took the exhibit over from {from_authority:authority}"
+    "[; check: {check:integrity_results}]",
+    "exhibit.examined": "examined the exhibit[ for {purpose:examination_purposes}]"
+    "[ by {method:examination_methods}][, accredited{accredited:yes}]",
+    "integrity.verified": "checked the exhibit's integrity: {result:integrity_results}",
+    "discrepancy.reported": "reported discrepancies in the exhibit[: {missing} items missing]"
+    "[; {duplicated} duplicated][; {misattributed} attributed to the wrong person]"
+    "[; one-sided conversations{one_sided:yes}]",
+    "provenance.withheld": "withheld {facts:withheld_facts}[ ({ground:withholding_grounds})]"
+    "[, as decided by {decided_by:authority}]",
+    "use_condition.attached": "attached a condition: use only for {purposes:purposes}"
+    "[, binding {recipients:authorities}][, for future material too{future_material:yes}]"
+    "[, until {expires_at:instant}]",
+    "use_condition.lifted": "lifted a condition[ for {recipients:authorities}][, allowing {purposes:purposes}]",
+    "admissibility.ruled": "ruled that the exhibit is {outcome:admissibility_outcomes}"
+    "[ at the stage of {stage:proceedings_stages}][ ({grounds:admissibility_grounds})]"
+    "[, by the test of {test:admissibility_tests}][, finally{final:yes}][, {ecli}]",
+    "ruling.appealed": "recorded an appeal against a ruling, to {court:authority}",
+    "ruling.overturned": "overturned a ruling[, {ecli}]",
+    "ruling.became_final": "recorded that a ruling became final",
+    # disclosures
+    "disclosure.made": "disclosed {exhibits:count} exhibits to {recipient:authority}"
+    "[ for {purpose:purposes}][ ({accuracy:accuracies})]",
+    "spontaneous_information.sent": "sent information of its own motion[ to {recipients:authorities}]"
+    "[ for {purpose:purposes}][, covering future material{future_material:yes}]",
+    "conditions.accepted": "answered a condition of use: {outcome:condition_answers}",
+    "disclosure.recalled": "recalled a disclosure[ ({reason:recall_reasons})]"
+    "[, asking the recipient to {action:recall_actions}]",
+    "recall.implemented": "carried out the recall of a disclosure[ ({action:recall_actions})]",
+    # challenges and courts
+    "challenge.lodged": "recorded a challenge[ ({challenge_kind:challenge_kinds})][ before {forum:authority}]"
+    "[ by {applicant_role:person_roles}][, asking for {relief:reliefs}]",
+    "challenge.admissibility_decided": "decided that the challenge is {outcome:challenge_admissibility}"
+    "[ ({ground:challenge_grounds})]",
+    "suspension.decided": "decided whether to suspend {suspended:suspensions}: [granted{granted:yes}]"
+    "[not granted{granted:no}]",
+    "counterpart.informed": "informed {informed:authority}",
+    "hearing.held": "recorded a hearing before {court:authority}",
+    "opinion.delivered": "recorded an Opinion delivered at {court:authority}[, {ecli}]",
+    "reference.made": "referred {questions} questions to {court:authority}[, {ecli}]",
+    "reference.registered": "registered the reference under {number}",
+    "reference.answered": "answered the reference[ in {answers_count} answers][, {ecli}]",
+    "challenge.decided": "decided the challenge: {outcome:challenge_outcomes}[, finally{final:yes}][, {ecli}]",
+    "remedy.ordered": "ordered {remedy:remedies}, addressed to {addressee:authority}",
+    "remedy.implemented": "carried out {remedy:remedies}",
+    # handovers of persons, proceedings and files
+    "person.arrested": "arrested a person[ ({arrest_basis:arrest_bases})]",
+    "consent.recorded": "recorded that the person [consents{consents:yes}][does not consent{consents:no}]"
+    "[ and renounces speciality{speciality_renounced:yes}]",
+    "detention.decided": "decided on detention: {outcome:detention_outcomes}",
+    "rights_status.recorded": "recorded which rights were observed[: {rights:rights}]",
+    "assurance.requested": "asked for an assurance[ about {topic:assurance_topics}][, by {due_at:instant}]",
+    "assurance.given": "gave an assurance[ about {topic:assurance_topics}]",
+    "assurance.assessed": "assessed an assurance[ about {topic:assurance_topics}]: {outcome:assurance_outcomes}",
+    "surrender.decided": "decided on surrender: {outcome:surrender_outcomes}"
+    "[, on the grounds of {grounds:grounds}][, on conditions: {conditions:conditions}]",
+    "person.handed_over": "handed the person over[ in {place:countries}]",
+    "person.taken_over": "took the person over[ in {place:countries}]",
+    "handover.failed": "recorded that the handover failed[ ({reason:handover_failures})]",
+    "proceedings_handover.decided": "decided on the handover of proceedings: {outcome:proceedings_handover_outcomes}",
+    "file.handed_over": "handed the file over to {recipient:authority}",
+    "file.taken_over": "took the file over from {from_authority:authority}",
+    # joint teams
+    "joint_team.agreed": "agreed on a joint investigation team[ of {members:authorities}]"
+    "[, from {valid_from:instant}][, until {valid_until:instant}]",
+    "joint_team.amended": "amended the agreement on the joint investigation team[, until {valid_until:instant}]",
+    "joint_team.membership_changed": "recorded that {authority:authority} {change:membership_changes}"
+    " the joint investigation team",
+    "joint_team.material_shared": "shared {exhibits:count} exhibits in the joint investigation team"
+    "[ with {downloaders:authorities}]",
+    "joint_team.closed": "closed the joint investigation team",
+    # any stream
+    "statement.corrected": "corrected an earlier statement[ ({reason:correction_reasons})]",
+    "statement.disputed": "disputed a statement[ ({reason:dispute_reasons})]",
+    "public_summary.published": "published a summary for the public",
+}
+
+_PLACE: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
+_PART: Final = re.compile(r"\[([^][]*)\]")
+
+
+def predicate(views: Views, act: str, body: Mapping[str, Any], zone: str = "UTC") -> str:
+    """
+    Return the predicate of the sentence for *act* with *body*; the act's own name, spaced, where there is none.
+
+    A rejected statement has no body: what the template asks of it reads "(not kept)".
+    """
+    template = SENTENCES.get(act, act.replace(".", " ").replace("_", " "))
+
+    def part(match: re.Match[str]) -> str:
+        words = match[1]
+        for name, how in _PLACE.findall(words):
+            if not _put(views, body.get(name), how, zone) and not _silent(body.get(name), how):
+                return ""
+        return _PLACE.sub(place, words)
+
+    def place(match: re.Match[str]) -> str:
+        name, how = match[1], match[2] or ""
+        if how in {"yes", "no"}:
+            return ""
+        return _put(views, body.get(name), how, zone) or "(not kept)"
+
+    return _PLACE.sub(place, _PART.sub(part, template))
+
+
+def _silent(value: object, how: str) -> bool:
+    """Whether the part stands for a yes or a no, and that is the answer."""
+    return (how == "yes" and value is True) or (how == "no" and value is False)
+
+
+def _put(views: Views, value: Any, how: str, zone: str) -> str:
+    """Return the words for one value, empty when there is none."""
+    if value is None or value == [] or how in {"yes", "no"}:
+        return ""
+    if how == "authority":
+        return views.who(value).designation
+    if how == "authorities":
+        return _list([views.who(item).designation for item in value])
+    if how == "count":
+        return str(len(value))
+    if how == "instant":
+        return day_text(value, _zone(zone))
+    if isinstance(value, list):
+        return _list([_put(views, item, how, zone) for item in value])
+    if isinstance(value, dict):
+        # A ground with its article; a right with what became of it.
+        first, *rest = [str(item) for item in value.values() if item is not None]
+        return views.label(how, first) + (f" ({', '.join(rest)})".replace("_", " ") if rest else "")
+    return views.label(how, str(value)) if how else str(value)
+
+
+def _list(words: list[str]) -> str:
+    """
+    Join words as a sentence does.
+
+    >>> _list(["a", "b", "c"])
+    'a, b and c'
+    """
+    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+
+
+@cache
+def _zone(name: str) -> tzinfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return UTC
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _local(micros: int, zone: tzinfo) -> datetime:
+    return (_EPOCH + timedelta(microseconds=micros)).astimezone(zone)
+
+
+def day_text(micros: int, zone: tzinfo = UTC) -> str:
+    """
+    Return the local day of an instant, in words.
+
+    >>> day_text(1_591_056_000_000_000)
+    '2 June 2020'
+    """
+    moment = _local(micros, zone)
+    return f"{moment.day} {moment:%B %Y}"
+
+
+def when_text(when: When) -> str:
+    """
+    Return when something happened: a day, a month, a year, or the interval; "(unconfirmed)" where it is.
+
+    An interval is shown as wide as it is known, never narrowed to a day that nobody stated.
+    """
+    zone = _zone(when.zone)
+    start = _local(when.from_at, zone)
+    # An interval may be written up to the last microsecond of its day or to the next midnight.
+    end = _local(max(when.from_at, when.until_at - 1), zone)
+    if start.date() == end.date():
+        exact = when.from_at == when.until_at and (start.hour, start.minute) != (0, 0)
+        words = f"On {day_text(when.from_at, zone)}" + (f" at {start:%H:%M}" if exact else "")
+    else:
+        after = end + timedelta(days=1)
+        whole_months = start.day == 1 and after.day == 1
+        if whole_months and (start.year, start.month) == (end.year, end.month):
+            words = f"In {start:%B %Y}"
+        elif whole_months and start.month == 1 and end.month == 12:
+            years = f"In {start.year}"
+            words = years if start.year == end.year else f"In the years {start.year} to {end.year}"
+        else:
+            first, last = f"{start.day} {start:%B %Y}", f"{end.day} {end:%B %Y}"
+            words = f"Between {first} and {last}"
+    return words if when.confirmed else f"{words} (unconfirmed)"
+
+
+def sentence(views: Views, row: Row) -> str:
+    """Return the whole sentence: when, who, what, and whose word it is."""
+    said = views.said(row)
+    words = f"{when_text(row.when)} {said.speaker.designation} "
+    words += predicate(views, row.act, row.body, row.when.zone)
+    if said.voice == "reported":
+        source = f", source: {said.source}" if said.source else ""
+        words += f" (as reported by {said.publisher.designation}{source})"
+    elif said.voice == "on_behalf":
+        words += f" (published by {said.publisher.designation} on its behalf)"
+    return words + "."
