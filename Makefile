@@ -7,7 +7,6 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 BIN := .venv/bin
-SOURCES := ledger projections tests $(wildcard bench)
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 # A stamp is named by what it was built from, so a changed pin or a moved checkout makes it stale by itself.
@@ -33,16 +32,16 @@ test: lint ## Run every check and every test
 
 .PHONY: lint
 lint: $(DEV) ## Run the checks alone: ruff, mypy, import contracts, schemas
-	@$(BIN)/ruff check $(SOURCES)
-	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m ledger.acts check
 
 .PHONY: format
 format: $(DEV) ## Format the sources and mend what can be mended safely
-	@$(BIN)/ruff check --fix-only --quiet $(SOURCES)
-	@$(BIN)/ruff format --quiet $(SOURCES)
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format --quiet .
 
 .PHONY: bench
 bench: $(DEV) ## Measure speed and memory, as ratios to what the libraries do alone
