@@ -1,0 +1,1003 @@
+"""
+What can be said on a ledger: the catalogue of acts, and the codec that one Avro schema gives.
+
+A schema file under ``schemas/`` is the single source: its fields, their meaning, unit, source and
+privacy, the code list or pattern of each string, what each identifier refers to, and for an act on
+which streams it may be said, by whom, and in answer to what. Released schemas never change:
+``schemas/RELEASED`` freezes their bytes, and a file that differs from it is not loaded.
+
+One value has one encoding. Decoding accepts exactly the bytes that encoding makes (shortest
+numbers, one block per array, nothing left over) and fails only with ``FormatError``, naming the
+path of the faulty field. Lengths are compared with their limits before anything is read, so that
+hostile bytes cost no more than honest ones.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tomllib
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, NamedTuple, NoReturn, cast
+
+import fastavro
+
+from ledger import resources
+from ledger.errors import FormatError, NotVerified
+
+__all__ = ["Act", "Catalogue", "Codec", "Fault", "catalogue", "codec"]
+
+MAX_ITEMS: Final = 64
+"""Items of an array whose field does not say otherwise."""
+MAX_CHARS: Final = 64
+"""Characters of any string."""
+_MAX_LONG: Final = 2**63 - 1
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Years 1 to 9999: what RFC 3339 can write. Anything else is a broken clock.
+_FIRST_INSTANT: Final = -62_135_596_800_000_000
+_LAST_INSTANT: Final = 253_402_300_799_999_999
+_INSTANT: Final = re.compile(
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?Z"
+)
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    A value of the right type that its field does not admit.
+
+    Attributes:
+        path: the field, such as ``grounds[0].ground``.
+        rule: what it breaks, such as ``not in the code list grounds``.
+    """
+
+    path: str
+    rule: str
+
+
+class _Bad(Exception):  # noqa: N818 -- never leaves this module
+    """What is wrong, with the path that grows as it passes outward."""
+
+    def __init__(self, what: str, path: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.path = path
+
+    def under(self, name: str) -> _Bad:
+        """The same, one level further out."""
+        self.path = _join(name, self.path)
+        return self
+
+    def at(self, index: int) -> _Bad:
+        """The same, as item ``index`` of an array."""
+        self.path = _join(f"[{index}]", self.path)
+        return self
+
+
+def _join(outer: str, inner: str) -> str:
+    return outer + inner if not inner or inner.startswith("[") else f"{outer}.{inner}"
+
+
+def _refuse(expected: str, value: object) -> NoReturn:
+    shown = "null" if value is None else type(value).__name__
+    raise _Bad(f"should be {expected}, is {shown}")
+
+
+class _Type(NamedTuple):
+    """
+    The five readings of one Avro type.
+
+    Attributes:
+        read: ``(bytes, at) -> (value, next)``; raises ``_Bad``, or IndexError past the end.
+        check: raises ``_Bad`` unless the value can be written.
+        show: value to JSON.
+        parse: JSON to value; raises ``_Bad``.
+        faults: appends the faults of a value under a path; None where every value will do.
+        references: appends (path, kind, identifier); None where there are none.
+    """
+
+    read: Callable[[bytes, int], tuple[Any, int]]
+    check: Callable[[Any], None]
+    show: Callable[[Any], Any]
+    parse: Callable[[Any], Any]
+    faults: Callable[[Any, str, list[Fault]], None] | None = None
+    references: Callable[[Any, str, list[tuple[str, str, bytes]]], None] | None = None
+
+
+# ------------------------------------------------------------------------------------- numbers
+
+
+def _read_long(data: bytes, at: int) -> tuple[int, int]:
+    """A zig-zag number of at most 64 bits in its shortest form."""
+    byte = data[at]
+    at += 1
+    if byte < 0x80:
+        return (byte >> 1) ^ -(byte & 1), at
+    number = byte & 0x7F
+    shift = 7
+    while True:
+        byte = data[at]
+        at += 1
+        if byte < 0x80:
+            break
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if shift > 63:
+            raise _Bad("a number of more than 64 bits")
+    if byte == 0:
+        raise _Bad("a number not in its shortest form")
+    number |= byte << shift
+    if number >> 64:
+        raise _Bad("a number of more than 64 bits")
+    return (number >> 1) ^ -(number & 1), at
+
+
+def _read_instant(data: bytes, at: int) -> tuple[int, int]:
+    value, at = _read_long(data, at)
+    if not _FIRST_INSTANT <= value <= _LAST_INSTANT:
+        raise _Bad("an instant outside the years 1 to 9999")
+    return value, at
+
+
+def _check_long(value: Any) -> None:
+    if type(value) is not int:
+        _refuse("a whole number", value)
+    if not -_MAX_LONG - 1 <= value <= _MAX_LONG:
+        raise _Bad("a number of more than 64 bits")
+
+
+def _check_instant(value: Any) -> None:
+    if type(value) is not int:
+        _refuse("microseconds since 1970 as a whole number", value)
+    if not _FIRST_INSTANT <= value <= _LAST_INSTANT:
+        raise _Bad("an instant outside the years 1 to 9999")
+
+
+def _parse_long(value: Any) -> int:
+    _check_long(value)
+    return cast("int", value)
+
+
+def _show_instant(value: int) -> str:
+    seconds, micros = divmod(value, 1_000_000)
+    text = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
+    return f"{text}.{micros:06}Z" if micros else f"{text}Z"
+
+
+def _parse_instant(value: Any) -> int:
+    if not isinstance(value, str):
+        _refuse("an instant such as 2020-06-02T00:00:00Z", value)
+    found = _INSTANT.fullmatch(value)
+    if found is None:
+        raise _Bad(f"should be an instant such as 2020-06-02T00:00:00Z, is {value[:40]!r}")
+    *parts, fraction = found.groups()
+    try:
+        instant = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type]
+    except ValueError as error:
+        raise _Bad(f"no such instant: {value} ({error})") from None
+    return (instant - _EPOCH) // timedelta(microseconds=1) + int((fraction or "").ljust(6, "0"))
+
+
+def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
+    byte = data[at]
+    if byte > 1:
+        raise _Bad(f"neither true nor false: {byte:#04x}")
+    return byte == 1, at + 1
+
+
+def _check_boolean(value: Any) -> None:
+    if type(value) is not bool:
+        _refuse("true or false", value)
+
+
+def _parse_boolean(value: Any) -> bool:
+    _check_boolean(value)
+    return cast("bool", value)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# --------------------------------------------------------------------------------------- bytes
+
+
+def _parse_hex(value: Any) -> bytes:
+    if not isinstance(value, str):
+        _refuse("bytes in lower-case hexadecimal", value)
+    if not _HEX.fullmatch(value):
+        raise _Bad("should be bytes in lower-case hexadecimal")
+    return bytes.fromhex(value)
+
+
+def _show_uuid(value: bytes) -> str:
+    text = value.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def _parse_uuid(value: Any) -> bytes:
+    if not isinstance(value, str):
+        _refuse("an identifier in UUID form", value)
+    try:
+        identifier = uuid.UUID(value).bytes
+    except ValueError:
+        identifier = b""
+    if _show_uuid(identifier) != value.lower():
+        raise _Bad(f"should be an identifier in UUID form, is {value[:40]!r}")
+    return identifier
+
+
+def _fixed(size: int) -> _Type:
+    def read(data: bytes, at: int) -> tuple[bytes, int]:
+        end = at + size
+        value = data[at:end]
+        if len(value) != size:
+            raise _Bad(f"ends before its {size} bytes do")
+        return value, end
+
+    def check(value: Any) -> None:
+        if type(value) is not bytes:
+            _refuse(f"{size} bytes", value)
+        if len(value) != size:
+            raise _Bad(f"should be {size} bytes, is {len(value)}")
+
+    def parse(value: Any) -> bytes:
+        found = _parse_hex(value)
+        check(found)
+        return found
+
+    if size == 16:
+        return _Type(read, check, _show_uuid, _parse_uuid)
+    return _Type(read, check, bytes.hex, parse)
+
+
+def _bytes(max_bytes: int) -> _Type:
+    def read(data: bytes, at: int) -> tuple[bytes, int]:
+        size, at = _read_long(data, at)
+        if not 0 <= size <= max_bytes:
+            raise _Bad(f"a length of {size} bytes; at most {max_bytes}")
+        end = at + size
+        if end > len(data):
+            raise _Bad(f"ends before its {size} bytes do")
+        return data[at:end], end
+
+    def check(value: Any) -> None:
+        if type(value) is not bytes:
+            _refuse("bytes", value)
+        if len(value) > max_bytes:
+            raise _Bad(f"{len(value)} bytes; at most {max_bytes}")
+
+    def parse(value: Any) -> bytes:
+        found = _parse_hex(value)
+        check(found)
+        return found
+
+    return _Type(read, check, bytes.hex, parse)
+
+
+# ------------------------------------------------------------------------------------- strings
+
+
+def _check_string(value: Any) -> None:
+    if type(value) is not str:
+        _refuse("text", value)
+    if len(value) > MAX_CHARS:
+        raise _Bad(f"{len(value)} characters; at most {MAX_CHARS}")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _Bad("text that is not valid Unicode") from None
+
+
+def _read_string(data: bytes, at: int) -> tuple[str, int]:
+    size, at = _read_long(data, at)
+    # Four bytes a character at most: a longer one is refused before it is decoded.
+    if not 0 <= size <= 4 * MAX_CHARS:
+        raise _Bad(f"a length of {size} bytes; at most {MAX_CHARS} characters")
+    end = at + size
+    if end > len(data):
+        raise _Bad(f"ends before its {size} bytes do")
+    try:
+        value = data[at:end].decode()
+    except UnicodeDecodeError:
+        raise _Bad("text that is not valid UTF-8") from None
+    if size > MAX_CHARS and len(value) > MAX_CHARS:
+        raise _Bad(f"{len(value)} characters; at most {MAX_CHARS}")
+    return value, end
+
+
+def _parse_string(value: Any) -> str:
+    _check_string(value)
+    return cast("str", value)
+
+
+def _string(allowed: frozenset[str] | None, rule: str) -> _Type:
+    """A string of a code list (``allowed``), or of the pattern in ``rule``."""
+    if allowed is None:
+        matches = re.compile(rule).fullmatch
+        broken = f"does not match {rule}"
+
+        def faults(value: str, path: str, found: list[Fault]) -> None:
+            if len(value) > MAX_CHARS:
+                found.append(Fault(path, f"longer than {MAX_CHARS} characters"))
+            elif matches(value) is None:
+                found.append(Fault(path, broken))
+    else:
+        codes = allowed
+        broken = f"not in the code list {rule}"
+
+        def faults(value: str, path: str, found: list[Fault]) -> None:
+            if value not in codes:
+                found.append(Fault(path, broken))
+
+    return _Type(_read_string, _check_string, _same, _parse_string, faults)
+
+
+def _enum(symbols: tuple[str, ...]) -> _Type:
+    known = frozenset(symbols)
+    listed = ", ".join(symbols)
+
+    def read(data: bytes, at: int) -> tuple[str, int]:
+        index, at = _read_long(data, at)
+        if not 0 <= index < len(symbols):
+            raise _Bad(f"symbol {index}, where {len(symbols)} are known")
+        return symbols[index], at
+
+    def check(value: Any) -> None:
+        if type(value) is not str:
+            _refuse(f"one of {listed}", value)
+        if value not in known:
+            raise _Bad(f"should be one of {listed}, is {value[:MAX_CHARS]!r}")
+
+    def parse(value: Any) -> str:
+        check(value)
+        return cast("str", value)
+
+    return _Type(read, check, _same, parse)
+
+
+# --------------------------------------------------------------------------------- compositions
+
+
+def _nullable(inner: _Type) -> _Type:
+    def read(data: bytes, at: int) -> tuple[Any, int]:
+        branch = data[at]
+        if branch == 0:
+            return None, at + 1
+        if branch != 2:
+            raise _Bad("neither absent nor present")
+        return inner.read(data, at + 1)
+
+    def check(value: Any) -> None:
+        if value is not None:
+            inner.check(value)
+
+    def show(value: Any) -> Any:
+        return None if value is None else inner.show(value)
+
+    def parse(value: Any) -> Any:
+        return None if value is None else inner.parse(value)
+
+    faults = references = None
+    if inner.faults is not None:
+        inner_faults = inner.faults
+
+        def faults(value: Any, path: str, found: list[Fault]) -> None:
+            if value is not None:
+                inner_faults(value, path, found)
+
+    if inner.references is not None:
+        inner_references = inner.references
+
+        def references(value: Any, path: str, found: list[tuple[str, str, bytes]]) -> None:
+            if value is not None:
+                inner_references(value, path, found)
+
+    return _Type(read, check, show, parse, faults, references)
+
+
+def _array(inner: _Type, max_items: int) -> _Type:
+    def read(data: bytes, at: int) -> tuple[list[Any], int]:
+        items: list[Any] = []
+        count, at = _read_long(data, at)
+        if count == 0:
+            return items, at
+        if not 0 < count <= max_items:
+            raise _Bad(f"a block of {count} items; at most {max_items}")
+        read_item = inner.read
+        try:
+            for _ in range(count):
+                value, at = read_item(data, at)
+                items.append(value)
+        except _Bad as bad:
+            raise bad.at(len(items)) from None
+        if data[at]:
+            raise _Bad("more than one block")
+        return items, at + 1
+
+    def check(value: Any) -> None:
+        if not isinstance(value, (list, tuple)):
+            _refuse("a list", value)
+        if len(value) > max_items:
+            raise _Bad(f"{len(value)} items; at most {max_items}")
+        for index, item in enumerate(value):
+            try:
+                inner.check(item)
+            except _Bad as bad:
+                raise bad.at(index) from None
+
+    def show(value: Any) -> list[Any]:
+        return [inner.show(item) for item in value]
+
+    def parse(value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            _refuse("a list", value)
+        if len(value) > max_items:
+            raise _Bad(f"{len(value)} items; at most {max_items}")
+        items: list[Any] = []
+        try:
+            for item in value:
+                items.append(inner.parse(item))  # noqa: PERF401 -- the index is the length so far
+        except _Bad as bad:
+            raise bad.at(len(items)) from None
+        return items
+
+    inner_faults = inner.faults
+
+    def faults(value: Any, path: str, found: list[Fault]) -> None:
+        if len(value) > max_items:
+            found.append(Fault(path, f"more than {max_items} items"))
+        if inner_faults is not None:
+            for index, item in enumerate(value):
+                inner_faults(item, f"{path}[{index}]", found)
+
+    references = None
+    if inner.references is not None:
+        inner_references = inner.references
+
+        def references(value: Any, path: str, found: list[tuple[str, str, bytes]]) -> None:
+            for index, item in enumerate(value):
+                inner_references(item, f"{path}[{index}]", found)
+
+    return _Type(read, check, show, parse, faults, references)
+
+
+def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) -> _Type:
+    """``optional``: what JSON may leave out, and the value it then has."""
+    readers = tuple((name, kind.read) for name, kind in fields)
+    checkers = tuple((name, kind.check) for name, kind in fields)
+    judged = tuple((name, kind.faults) for name, kind in fields if kind.faults is not None)
+    referring = tuple(
+        (name, kind.references) for name, kind in fields if kind.references is not None
+    )
+    names = {name: None for name, _ in fields}
+
+    def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+        values = {}
+        name = ""
+        try:
+            for name, read_field in readers:
+                values[name], at = read_field(data, at)
+        except _Bad as bad:
+            raise bad.under(name) from None
+        except IndexError:
+            raise _Bad("ends too early", name) from None
+        return values, at
+
+    def unknown(value: Any) -> None:
+        for name in value:
+            if name not in names:
+                close = get_close_matches(str(name), names, n=1)
+                hint = f"; did you mean {close[0]}?" if close else ""
+                raise _Bad("no such field" + hint, str(name)[:MAX_CHARS])
+
+    def check(value: Any) -> None:
+        if not isinstance(value, dict):
+            _refuse("a group of fields", value)
+        unknown(value)
+        for name, check_field in checkers:
+            if name not in value:
+                raise _Bad("missing", name)
+            try:
+                check_field(value[name])
+            except _Bad as bad:
+                raise bad.under(name) from None
+
+    def show(value: Any) -> dict[str, Any]:
+        return {name: kind.show(value[name]) for name, kind in fields}
+
+    def parse(value: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            _refuse("a group of fields", value)
+        unknown(value)
+        values = {}
+        for name, kind in fields:
+            if name not in value:
+                if name not in optional:
+                    raise _Bad("missing", name)
+                default = optional[name]
+                values[name] = [] if default == [] else default
+                continue
+            try:
+                values[name] = kind.parse(value[name])
+            except _Bad as bad:
+                raise bad.under(name) from None
+        return values
+
+    def faults(value: Any, path: str, found: list[Fault]) -> None:
+        prefix = f"{path}." if path else ""
+        for name, judge in judged:
+            judge(value[name], prefix + name, found)
+
+    def references(value: Any, path: str, found: list[tuple[str, str, bytes]]) -> None:
+        prefix = f"{path}." if path else ""
+        for name, refer in referring:
+            refer(value[name], prefix + name, found)
+
+    return _Type(
+        read,
+        check,
+        show,
+        parse,
+        faults if judged else None,
+        references if referring else None,
+    )
+
+
+_LONG: Final = _Type(_read_long, _check_long, _same, _parse_long)
+_TIMESTAMP: Final = _Type(_read_instant, _check_instant, _show_instant, _parse_instant)
+_BOOLEAN: Final = _Type(_read_boolean, _check_boolean, _same, _parse_boolean)
+
+
+def _at_least(minimum: int) -> _Type:
+    def faults(value: int, path: str, found: list[Fault]) -> None:
+        if value < minimum:
+            found.append(Fault(path, f"less than {minimum}"))
+
+    return _LONG._replace(faults=faults)
+
+
+def _referring(kind: str) -> _Type:
+    def references(value: bytes, path: str, found: list[tuple[str, str, bytes]]) -> None:
+        found.append((path, kind, value))
+
+    return _fixed(16)._replace(references=references)
+
+
+Codes = Callable[[str], Mapping[str, str]]
+
+
+class Codec:
+    """
+    Everything that one record schema can do, compiled once.
+
+    Values are dictionaries by field name: ``bytes`` for bytes and fixed, whole microseconds since
+    1970 for instants, lists for arrays, None for what is absent.
+
+    Args:
+        schema: an Avro record schema of the project's subset, with its properties.
+        codes: gives the code list of a name.
+
+    Attributes:
+        name: the record's full Avro name.
+        schema: the schema as read.
+    """
+
+    def __init__(self, schema: Mapping[str, Any], codes: Codes) -> None:
+        self.schema: Mapping[str, Any] = schema
+        self.name = f"{schema['namespace']}.{schema['name']}"
+        self._named: dict[str, Any] = {}
+        self._codes = codes
+        self._type = self._compile(schema, str(schema["namespace"]), {})
+
+    @cached_property
+    def _parsed(self) -> Any:
+        # Without logical types fastavro leaves instants as whole numbers, as we hold them.
+        return fastavro.parse_schema(_bare(self.schema))
+
+    def _compile(self, schema: Any, space: str, properties: Mapping[str, Any]) -> _Type:
+        """
+        Compile one type.
+
+        Args:
+            schema: an Avro type of the subset.
+            space: the namespace around it.
+            properties: those of the field that holds it.
+        """
+        if isinstance(schema, list):
+            return _nullable(self._compile(schema[1], space, properties))
+        if isinstance(schema, str):
+            if schema == "long":
+                return _at_least(properties["minimum"]) if "minimum" in properties else _LONG
+            if schema == "boolean":
+                return _BOOLEAN
+            if schema == "bytes":
+                return _bytes(int(properties["max_bytes"]))
+            if schema == "string":
+                if "codes" in properties:
+                    name = str(properties["codes"])
+                    return _string(frozenset(self._codes(name)), name)
+                return _string(None, str(properties["pattern"]))
+            full = schema if "." in schema else f"{space}.{schema}"
+            return self._compile(self._named[full], space, properties)
+        kind = schema["type"]
+        if kind == "long":
+            return _TIMESTAMP
+        if kind == "array":
+            inner = self._compile(schema["items"], space, properties)
+            return _array(inner, int(properties.get("max_items", MAX_ITEMS)))
+        space = str(schema.get("namespace", space))
+        self._named[f"{space}.{schema['name']}"] = schema
+        if kind == "fixed":
+            if "refers" in properties:
+                return _referring(str(properties["refers"]))
+            return _fixed(int(schema["size"]))
+        if kind == "enum":
+            return _enum(tuple(schema["symbols"]))
+        fields = tuple(
+            (str(field["name"]), self._compile(field["type"], space, field))
+            for field in schema["fields"]
+        )
+        optional = {f["name"]: f["default"] for f in schema["fields"] if "default" in f}
+        return _record(fields, optional)
+
+    def encode(self, value: Mapping[str, Any]) -> bytes:
+        """
+        Return the one encoding of ``value``.
+
+        Raises:
+            FormatError: a field is missing, unknown, of the wrong type or too long.
+        """
+        try:
+            self._type.check(value)
+        except _Bad as bad:
+            raise FormatError(bad.what, field=bad.path) from None
+        out = io.BytesIO()
+        fastavro.schemaless_writer(out, self._parsed, value, strict=True)
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> dict[str, Any]:
+        """
+        Return the value whose encoding is exactly ``data``.
+
+        Raises:
+            FormatError: ``data`` is not the encoding of any value.
+
+        Cost: O(bytes); nothing is allocated beyond what ``data`` holds.
+        """
+        try:
+            value, at = self._type.read(data, 0)
+        except _Bad as bad:
+            raise FormatError(bad.what, field=bad.path) from None
+        if at != len(data):
+            raise FormatError(f"{len(data) - at} bytes too many at the end")
+        return cast("dict[str, Any]", value)
+
+    def decode_prefix(self, data: bytes) -> tuple[dict[str, Any], int]:
+        """
+        Return the value that ``data`` begins with, and the index of the byte after it.
+
+        Raises:
+            FormatError: ``data`` does not begin with the encoding of any value.
+        """
+        try:
+            value, at = self._type.read(data, 0)
+        except _Bad as bad:
+            raise FormatError(bad.what, field=bad.path) from None
+        return value, at
+
+    def faults(self, value: Mapping[str, Any]) -> list[Fault]:
+        """
+        Return what ``value`` holds outside its code lists, patterns and limits, in field order.
+
+        Args:
+            value: one that ``decode`` returned or ``encode`` accepts.
+        """
+        found: list[Fault] = []
+        if self._type.faults is not None:
+            self._type.faults(value, "", found)
+        return found
+
+    def references(self, value: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
+        """Return what ``value`` refers to: (path, kind, identifier), in field order."""
+        found: list[tuple[str, str, bytes]] = []
+        if self._type.references is not None:
+            self._type.references(value, "", found)
+        return found
+
+    def to_json(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """
+        Return ``value`` as JSON has it.
+
+        Identifiers of 16 bytes are UUID text, other bytes lower-case hexadecimal, instants
+        RFC 3339 text that ends in ``Z``.
+        """
+        return cast("dict[str, Any]", self._type.show(value))
+
+    def from_json(self, value: Any) -> dict[str, Any]:
+        """
+        Return the value that a JSON object means; fields with a default may be left out.
+
+        Raises:
+            FormatError: a field is missing, unknown, of the wrong type or form.
+        """
+        try:
+            return cast("dict[str, Any]", self._type.parse(value))
+        except _Bad as bad:
+            raise FormatError(bad.what, field=bad.path) from None
+
+
+_KEPT: Final = frozenset(
+    {"type", "name", "namespace", "fields", "items", "symbols", "size", "default"}
+)
+
+
+def _bare(schema: Any) -> Any:
+    """The schema with nothing but what Avro needs to write: no properties, no logical types."""
+    if isinstance(schema, list):
+        return [_bare(item) for item in schema]
+    if isinstance(schema, Mapping):
+        if schema.get("type") == "long" and "name" not in schema:
+            return "long"
+        return {key: _bare(item) for key, item in schema.items() if key in _KEPT}
+    return schema
+
+
+def codec(source: str | Path | Mapping[str, Any]) -> Codec:
+    """
+    Return the codec of a schema.
+
+    Args:
+        source: the schema itself, or the path of its file; a relative path is meant under
+            ``schemas/``, such as ``statement.avsc``.
+
+    Raises:
+        NotVerified: the file is frozen in RELEASED and differs from what was released.
+
+    Cost: a file read and a compilation, about a millisecond; keep what it returns.
+    """
+    known = catalogue()
+    if isinstance(source, Mapping):
+        return Codec(source, known.codes)
+    return known.codec(Path(source))
+
+
+# ------------------------------------------------------------------------------- the catalogue
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """
+    One version of one act: what the catalogue says about it.
+
+    Attributes:
+        name: wire name, ``noun.past_participle``.
+        version: 1 or more.
+        schema_id: number of the released schema; 0 for a draft.
+        sha256: SHA-256 of the schema file.
+        released: whether a production ledger admits it.
+        noun: the part of the name before the full stop.
+        streams: kinds of stream that its subject may be.
+        creates: whether it begins the stream that is its subject.
+        by: who may say it in their own voice.
+        answers: acts that its ``answers`` may point to; empty where any or none will do.
+        kind: what such a statement ordinarily is: act, decision, claim or assessment.
+        references: kind of what each identifier refers to, by path such as ``roots[].authority``.
+        doc: what it says, in one sentence.
+        source: article or specification behind it.
+    """
+
+    name: str
+    version: int
+    schema_id: int
+    sha256: str
+    released: bool
+    noun: str
+    streams: tuple[str, ...]
+    creates: bool
+    by: tuple[str, ...]
+    answers: tuple[str, ...]
+    kind: str
+    references: Mapping[str, str]
+    doc: str
+    source: str
+
+
+class _Frozen(NamedTuple):
+    """One line of RELEASED."""
+
+    name: str
+    version: int
+    number: int
+    sha256: str
+
+
+def _references(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+    for field in schema["fields"]:
+        here = f"{path}{field['name']}"
+        kind = field["type"]
+        if isinstance(kind, list):
+            kind = kind[1]
+        if isinstance(kind, Mapping) and kind["type"] == "array":
+            here += "[]"
+            kind = kind["items"]
+        if isinstance(kind, Mapping) and kind["type"] == "record":
+            yield from _references(kind, f"{here}.")
+        elif "refers" in field:
+            yield here, field["refers"]
+
+
+class Catalogue:
+    """
+    The acts under one schema folder, each read when it is first asked for.
+
+    Args:
+        root: the folder that holds ``RELEASED``, ``acts``, ``drafts`` and ``codes``.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._acts: dict[tuple[str, int], tuple[Act, Codec]] = {}
+        self._lists: dict[str, dict[str, str]] = {}
+
+    @cached_property
+    def _released(self) -> dict[tuple[str, int], _Frozen]:
+        """Schemas by (name, version)."""
+        lines = (self._root / "RELEASED").read_text().splitlines()
+        rows = [line.split() for line in lines if line and not line.startswith(("#", "codes/"))]
+        return {
+            (name, int(version)): _Frozen(name, int(version), int(number), digest)
+            for name, version, number, digest in rows
+        }
+
+    @cached_property
+    def _frozen_codes(self) -> dict[str, tuple[int, str]]:
+        """Code lists by name: how many codes were frozen, and the SHA-256 over them."""
+        lines = (self._root / "RELEASED").read_text().splitlines()
+        rows = [line.split() for line in lines if line.startswith("codes/")]
+        return {name.removeprefix("codes/"): (int(size), digest) for name, size, digest in rows}
+
+    def _read(self, path: Path, frozen: _Frozen | None) -> tuple[Mapping[str, Any], str]:
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            raise NotVerified(f"{path.name} is missing", step="schemas") from None
+        digest = sha256(data).hexdigest()
+        if frozen is not None and digest != frozen.sha256:
+            raise NotVerified(f"{path.name} is not the file that was released", step="schemas")
+        return json.loads(data), digest
+
+    def codec(self, path: Path) -> Codec:
+        """Return the codec of a schema file; see the function ``codec``."""
+        frozen = self._released.get((path.stem, 1)) if not path.is_absolute() else None
+        schema, _ = self._read(self._root / path, frozen)
+        return Codec(schema, self.codes)
+
+    def _load(self, name: str, version: int) -> tuple[Act, Codec]:
+        found = self._acts.get((name, version))
+        if found is not None:
+            return found
+        frozen = self._released.get((name, version))
+        file = f"{name}.{version}.avsc"
+        path = self._root / ("acts" if frozen else "drafts") / file
+        if frozen is None and (name, version) not in self._drafts:
+            known = {known for known, _ in (*self._released, *self._drafts)}
+            close = get_close_matches(str(name)[:MAX_CHARS], known, n=1)
+            if name in known:
+                hint = f" in version {version}"
+            else:
+                hint = f"; did you mean {close[0]}?" if close else ""
+            raise FormatError(f"no act {str(name)[:MAX_CHARS]!r}" + hint, field="act")
+        schema, digest = self._read(path, frozen)
+        act = Act(
+            name=name,
+            version=version,
+            schema_id=frozen.number if frozen else 0,
+            sha256=digest,
+            released=frozen is not None,
+            noun=name.partition(".")[0],
+            streams=tuple(schema["streams"]),
+            creates=schema["creates"],
+            by=tuple(schema["by"]),
+            answers=tuple(schema["answers"]),
+            kind=schema["kind"],
+            references=dict(_references(schema)),
+            doc=schema["doc"],
+            source=schema["source"],
+        )
+        return self._acts.setdefault((name, version), (act, Codec(schema, self.codes)))
+
+    @cached_property
+    def _drafts(self) -> frozenset[tuple[str, int]]:
+        files = (path.stem.rpartition(".") for path in (self._root / "drafts").glob("*.avsc"))
+        return frozenset((name, int(version)) for name, _, version in files)
+
+    def act(self, name: str, version: int = 1) -> Act:
+        """
+        Return what the catalogue says about an act.
+
+        Raises:
+            FormatError: there is no such act, in field ``act``.
+            NotVerified: its file differs from what was released.
+        """
+        return self._load(name, version)[0]
+
+    def acts(self) -> tuple[Act, ...]:
+        """Return all acts, released and drafts, by name and version. Reads every file."""
+        known = [key for key in self._released if "." in key[0]]
+        return tuple(self.act(*key) for key in sorted((*known, *self._drafts)))
+
+    def codec_of(self, name: str, version: int = 1) -> Codec:
+        """Return the codec of an act's body; raises as ``act`` does."""
+        return self._load(name, version)[1]
+
+    def encode(self, name: str, version: int, body: Mapping[str, Any]) -> bytes:
+        """Return the encoding of an act's body; see ``Codec.encode`` and ``act``."""
+        return self._load(name, version)[1].encode(body)
+
+    def decode(self, name: str, version: int, data: bytes) -> dict[str, Any]:
+        """Return the body that ``data`` encodes; see ``Codec.decode`` and ``act``."""
+        return self._load(name, version)[1].decode(data)
+
+    def faults(self, name: str, version: int, body: Mapping[str, Any]) -> list[Fault]:
+        """Return what a body holds outside its code lists and patterns; see ``Codec.faults``."""
+        return self._load(name, version)[1].faults(body)
+
+    def references(
+        self, name: str, version: int, body: Mapping[str, Any]
+    ) -> list[tuple[str, str, bytes]]:
+        """Return what a body refers to: (path, kind, identifier)."""
+        return self._load(name, version)[1].references(body)
+
+    def to_json(self, name: str, version: int, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a body as JSON has it; see ``Codec.to_json``."""
+        return self._load(name, version)[1].to_json(body)
+
+    def from_json(self, name: str, version: int, value: Any) -> dict[str, Any]:
+        """Return the body that a JSON object means; see ``Codec.from_json``."""
+        return self._load(name, version)[1].from_json(value)
+
+    def codes(self, name: str) -> dict[str, str]:
+        """
+        Return a code list: label in plain words by code, in the order of release.
+
+        Raises:
+            NotVerified: there is no such list, or a released code was removed or redefined.
+        """
+        found = self._lists.get(name)
+        if found is not None:
+            return found
+        path = self._root / "codes" / f"{name}.toml"
+        try:
+            rows = tomllib.loads(path.read_text())["codes"]
+        except FileNotFoundError:
+            raise NotVerified(f"code list {name} is missing", step="schemas") from None
+        labels = {
+            code: row if isinstance(row, str) else str(row["label"]) for code, row in rows.items()
+        }
+        frozen = self._frozen_codes.get(name)
+        if frozen is not None and _codes_digest(labels, frozen[0]) != frozen[1]:
+            raise NotVerified(f"code list {name} lost or redefined a released code", step="schemas")
+        return self._lists.setdefault(name, labels)
+
+
+def _codes_digest(labels: Mapping[str, str], size: int) -> str:
+    """SHA-256 over the first ``size`` codes with their labels, sorted: codes are only appended."""
+    first = sorted(list(labels.items())[:size])
+    return sha256("".join(f"{code}\t{label}\n" for code, label in first).encode()).hexdigest()
+
+
+@cache
+def catalogue() -> Catalogue:
+    """Return the catalogue of this installation."""
+    return Catalogue(resources.path("schemas"))
