@@ -80,7 +80,7 @@ def pages() -> dict[Path, str]:
         text = page.read_text(encoding="utf-8")
         if page not in wanted and any(found["name"] in parts for found in _MARKED.finditer(text)):
             wanted[page] = _MARKED.sub(
-                lambda found: found[1] + parts[found["name"]]() + found[3] if found["name"] in parts else found[0],
+                lambda found: f"{found[1]}{parts[found['name']]()}{found[3]}" if found["name"] in parts else found[0],
                 text,
             )
     return wanted
@@ -94,7 +94,7 @@ def _command(names: tuple[str, ...], command: Any) -> str:
     lines = [f"## {' '.join(names)}", "", "```text", usage, "```", ""]
     if command.help:
         # A form feed ends the part that is meant for people; a backspace keeps a paragraph as it is.
-        said = re.sub(r"\[/?[a-z ]+\]", "", command.help.split("\f")[0].replace("\b\n", ""))
+        said = command.help.split("\f")[0].replace("\b\n", "")
         lines += [*(line.rstrip() for line in said.strip().splitlines()), ""]
     if arguments or options:
         lines += ["| | |", "|---|---|"]
