@@ -14,7 +14,6 @@ The two differ only where the log learned things in another order than they happ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
@@ -36,6 +35,8 @@ from ledger.domain.things import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
     from ledger.statement import Statement
 
 Facts: TypeAlias = dict[str, Any]
@@ -45,13 +46,16 @@ class Said(Protocol):
     """An accepted act: its index, its statement and its decoded body."""
 
     @property
-    def index(self) -> int: ...
+    def index(self) -> int:
+        """Of its entry."""
 
     @property
-    def statement(self) -> Statement: ...
+    def statement(self) -> Statement:
+        """As it was signed."""
 
     @property
-    def body(self) -> dict[str, Any] | None: ...
+    def body(self) -> dict[str, Any] | None:
+        """Decoded; None for a rejected entry."""
 
 
 def speaker_of(statement: Statement) -> bytes | None:
@@ -324,8 +328,8 @@ def _carried_out(thing: Thing, statement: Statement, body: Body) -> Facts:  # no
     disclosure = cast("Disclosure", thing)
     done = disclosure.implemented
     recipient = speaker_of(statement)
-    if statement.voice != "reported" and recipient in disclosure.recipients:
-        done = done | {cast("bytes", recipient)}
+    if statement.voice != "reported" and recipient is not None and recipient in disclosure.recipients:
+        done |= {recipient}
     facts: Facts = {"implemented": done}
     if done < disclosure.recipients:
         facts["stage"] = disclosure.stage

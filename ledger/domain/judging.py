@@ -17,6 +17,10 @@ An act's schema says who may say it (``by``): kinds of authority, or roles in th
   requested State, because the forwarding may not be recorded yet; if it was not named, it is
   flagged.
 - A kind named beside *requesting* or *requested* (a central authority) speaks for its own State.
+  Handing over a person, or a remedy, belongs to the request that it names; where it names none, no
+  side is known and nobody can be shown to speak for it.
+- *addressee* and *notified* are named by the statement that is answered, or of the same State.
+- An act of a court that names its court is said by that court.
 - *recipient* of a disclosure is one to whom it was made.
 - *holder* and *recipient* of an exhibit, a person or a file are flagged, not rejected: each says
   only that he himself gave or took, and the other half may come late. Both halves are compared by
@@ -29,21 +33,23 @@ is judged by nobody's role; it says what its source says, and never completes a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from ledger.domain.folding import speaker_of
-from ledger.domain.things import Authority, Disclosure, Exhibit, Handover, JointTeam, Request, Thing
+from ledger.domain.things import Authority, Challenge, Disclosure, Exhibit, Handover, JointTeam, Request, Thing
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from ledger.acts import Act, Catalogue
     from ledger.domain.procedure import Body, Procedure
     from ledger.statement import Statement
     from ledger.verify import Roster
 
 
-class Seen(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Seen:
     """
     What a decision needs to know of a statement recorded before.
 
@@ -82,7 +88,11 @@ class View(Protocol):
         """The statement with this id, accepted or rejected; None if it is not in the log."""
 
     def named_in(self, statement_id: bytes, /) -> Collection[bytes]:
-        """The authorities that an accepted statement names (:func:`named_by`); for mandates only."""
+        """
+        The authorities that an accepted statement names (:func:`named_by`).
+
+        Asked for mandates and a few answers only. Empty for what is unknown or was rejected.
+        """
 
     def ed25519(self, public_key: bytes, message: bytes, signature: bytes, /) -> bool:
         """Whether the signature holds, by the one strict rule."""
@@ -142,11 +152,40 @@ ROSTER_ACTS: Final = frozenset(
 """Acts about who may sign: the roster judges who may say them, and whether the keys were possessed."""
 
 ROLES: Final = frozenset(
-    {"any", "requesting", "requested", "recipient", "holder", "member", "other", "publisher", "self", "root"}
+    {
+        "addressee",
+        "any",
+        "enrolling_root",
+        "holder",
+        "member",
+        "notified",
+        "other_authority",
+        "publisher_of_disclosure",
+        "recipient",
+        "requested",
+        "requesting",
+        "same_publisher",
+        "self",
+    }
 )
 """What ``by`` of an act may say besides a kind of authority."""
 
+_SIDES: Final = frozenset({"requesting", "requested"})
+_ANSWERERS: Final = frozenset({"addressee", "notified"})
+# Flagged rather than rejected, or compared with the statement that the act is about.
+_COMPARED: Final = frozenset({"holder", "recipient", "member", "other_authority", "same_publisher"})
 _RECEIVING: Final = frozenset({"request.received", "request.acknowledged"})
+# Acts of a court that name the court: it is the one that speaks.
+_COURTS_OWN: Final = frozenset(
+    {
+        "admissibility.ruled",
+        "hearing.held",
+        "opinion.delivered",
+        "reference.answered",
+        "reference.registered",
+        "ruling.overturned",
+    }
+)
 _CASELESS: Final = frozenset({"ledger", "authority"})
 
 
@@ -158,7 +197,6 @@ class _Rule(NamedTuple):
     by: frozenset[str]
     anybody: bool
     answers: frozenset[str]
-    references: tuple[tuple[Callable[[Any], Iterator[bytes]], str, frozenset[str]], ...]
 
 
 def decide(view: View, index: int, statement: Statement, body: Body) -> Decision:
@@ -175,11 +213,12 @@ def decide(view: View, index: int, statement: Statement, body: Body) -> Decision
         ``ACCEPTED``, or ``Rejected`` with a reason code:
 
         - ``outside_code_list``: a value that its list, pattern or limit does not have;
-        - ``not_a_mandate``: on behalf of another, without a statement by which that authority, or
+        - ``speaks_for_another``: on behalf of another, naming no mandate;
+        - ``not_a_mandate``: the statement named as mandate is not one by which that authority, or
           the root that enrolled it, names the publisher;
         - ``wrong_subject_kind``, ``subject_exists``, ``subject_missing``, ``wrong_case``;
-        - ``not_own_authority``: the act is for another kind of authority to say;
-        - ``speaks_for_another``: the act is for the holder of a role, and that is somebody else;
+        - ``not_own_authority``: the act is for another authority, or another kind of authority, to
+          say;
         - ``unknown_reference``, ``rejected_reference``, ``wrong_reference_kind``: of anything that
           the body, ``answers`` or ``corrects`` points to;
         - the roster's own: ``not_enrolled_by_root``, ``bad_possession_proof``,
@@ -212,47 +251,11 @@ def _rule(act: Act) -> _Rule:
             frozenset(act.by),
             "any" in act.by or not act.by,
             frozenset(act.answers),
-            tuple(_reference(path, kind) for path, kind in act.references.items()),
         )
     return rule
 
 
 _RULES: Final[dict[tuple[str, int, Any], _Rule]] = {}
-
-
-def _reference(path: str, kind: str) -> tuple[Callable[[Any], Iterator[bytes]], str, frozenset[str]]:
-    """``statement:a|b`` is a statement of act a or b; other kinds are things."""
-    kind, _, acts = kind.partition(":")
-    return _values(path), kind, frozenset(acts.split("|")) if acts else frozenset()
-
-
-def _values(path: str) -> Callable[[Any], Iterator[bytes]]:
-    """A reader of every id at a path such as ``requested``, ``exhibits[]`` or ``roots[].authority``."""
-    names = [name.removesuffix("[]") for name in path.split(".")]
-    if len(names) == 1:
-        name = names[0]
-
-        def direct(body: Any) -> Iterator[bytes]:
-            value = body.get(name)
-            if value is None:
-                return iter(())
-            return iter(value) if isinstance(value, (list, tuple)) else iter((value,))
-
-        return direct
-
-    def nested(body: Any) -> Iterator[bytes]:
-        found = [body]
-        for name in names:
-            values = [value.get(name) for value in found]
-            found = [
-                item
-                for value in values
-                if value is not None
-                for item in (value if isinstance(value, (list, tuple)) else (value,))
-            ]
-        return iter(found)
-
-    return nested
 
 
 def _misplaced(view: View, rule: _Rule, thing: Thing | None, statement: Statement) -> Rejected | None:
@@ -291,7 +294,7 @@ def _unfounded(view: View, statement: Statement) -> Rejected | None:
     if statement.voice != "on_behalf":
         return None
     if speaker.mandate is None:
-        return Rejected("not_a_mandate", "speaker.mandate: nobody speaks for another without one")
+        return Rejected("speaks_for_another", "speaker.mandate: nobody speaks for another without one")
     mandate = view.recorded(speaker.mandate)
     if mandate is None:
         return Rejected("unknown_reference", "speaker.mandate: no such statement has been recorded")
@@ -316,69 +319,103 @@ def _not_the_speakers(
     if rule.anybody or statement.voice == "reported":
         return None
     who = speaker_of(statement)
-    assert who is not None, "a mandate was found, so it names an authority"
-    by = rule.by
-    kind, country = _described(view, who)
-    role_of_another = False
+    if who is None:
+        return Rejected("speaks_for_another", "speaker.authority: nobody is named to speak for")
+    if statement.act in _COURTS_OWN and body["court"] != who:
+        return Rejected("not_own_authority", "court: the court that is named says this itself")
+    if _may_say(view, rule.by, thing, statement, body, who):
+        return None
+    return Rejected("not_own_authority", f"{statement.act} is for {', '.join(sorted(rule.by))} to say")
+
+
+def _may_say(view: View, by: frozenset[str], thing: Thing | None, statement: Statement, body: Body, who: bytes) -> bool:
+    """Does ``who`` have one of these roles, or is it of one of these kinds?"""
+    known = view.roster.authority(who)
+    if known is None:
+        return False
+    if not by.isdisjoint(_SIDES):
+        request = _request(view, thing, body)
+        if request is None:
+            # No request is named, so no side is: nobody can be shown to speak for another.
+            return True
+        return _speaks_for_a_side(view, by, request, statement, who)
+    if isinstance(thing, Disclosure) and "recipient" in by:
+        return who in thing.recipients
+    if isinstance(thing, Disclosure) and "publisher_of_disclosure" in by:
+        return thing.discloser in {None, who} or known.kind in by
+    if isinstance(thing, Authority) and thing.holder is not None:
+        return known.kind in by and known.holder == thing.holder
+    if not by.isdisjoint(_ANSWERERS):
+        return _was_told(view, statement, who)
+    return known.kind in by or not by.isdisjoint(_COMPARED)
+
+
+def _request(view: View, thing: Thing | None, body: Body) -> Request | None:
+    """The request whose sides a role means: the thing itself, or the one that it belongs to."""
     if isinstance(thing, Request):
-        if "requesting" in by:
-            side = thing.requesting
-            role_of_another = True
-            if side is None:
-                if thing.requesting_country in {None, country}:
-                    return None
-            elif who == side or (kind in by and country == _described(view, side)[1]):
-                return None
-        if "requested" in by:
-            role_of_another = True
-            if who in thing.named:
-                return None
-            wide = not thing.named or statement.act in _RECEIVING or kind in by
-            if wide and country == thing.requested_country:
-                return None
-        if role_of_another:
-            return Rejected("speaks_for_another", f"{statement.act} is for another authority of this request to say")
-    elif "requesting" in by and thing is None:
-        return None
-    if "recipient" in by and isinstance(thing, Disclosure):
-        if who in thing.recipients:
-            return None
-        role_of_another = True
-    elif not by.isdisjoint(("recipient", "holder", "member")):
-        return None
-    if kind in by:
-        return None
-    if "self" in by and who == statement.subject:
-        return None
-    if not by.isdisjoint(("other", "publisher")):
-        # Compared with the statement it is about, where the references are read.
-        return None
-    if role_of_another:
-        return Rejected("speaks_for_another", f"{statement.act} is for another authority to say")
-    return Rejected("not_own_authority", f"{statement.act} is not for a {kind} to say")
+        return thing
+    if isinstance(thing, Handover):
+        target = thing.request
+    elif isinstance(thing, Challenge):
+        target = thing.target_subject
+    else:
+        target = body.get("request")
+    found = None if target is None else view.thing(target)
+    return found if isinstance(found, Request) else None
+
+
+def _speaks_for_a_side(view: View, by: frozenset[str], request: Request, statement: Statement, who: bytes) -> bool:
+    kind, country = _described(view, who)
+    if "requesting" in by:
+        side, state = request.requesting, request.requesting_country
+        if side is not None:
+            state = _described(view, side)[1]
+        if who == side or (side is None and state in {None, country}):
+            return True
+        if kind in by and state is not None and country == state:
+            return True
+    if "requested" in by:
+        wide = not request.named or statement.act in _RECEIVING or kind in by
+        return who in request.named or (wide and country == request.requested_country)
+    return False
+
+
+def _was_told(view: View, statement: Statement, who: bytes) -> bool:
+    """Is it, or an authority of its State, named by what it answers (or is nobody named)?"""
+    told = {authority for answered in statement.answers for authority in view.named_in(answered)}
+    if not told or who in told:
+        return True
+    country = _described(view, who)[1]
+    return country is not None and any(country == _described(view, other)[1] for other in told)
 
 
 def _dangling(view: View, rule: _Rule, statement: Statement, body: Body) -> Rejected | None:
     """Does everything that it points to exist, and is it what it is taken for?"""
-    for values, kind, acts in rule.references:
-        for target in values(body):
-            if kind == "person":
-                break
-            wrong = _wrong_statement(view, target, acts) if kind == "statement" else _wrong_thing(view, target, kind)
-            if wrong is not None:
-                return wrong
+    references = view.catalogue.references(statement.act, statement.version, body)
+    # What a roster act refers to is the roster's to judge: an authority about to be enrolled is not yet.
+    for path, referent, target in references if statement.act not in ROSTER_ACTS else ():
+        if referent == "person":
+            continue
+        # ``statement:a|b`` is a statement whose act is a or b; every other kind is a thing.
+        kind, _, acts = referent.partition(":")
+        if kind == "statement":
+            wrong = _wrong_statement(view, path, target, frozenset(acts.split("|")) if acts else frozenset())
+        else:
+            wrong = _wrong_thing(view, path, target, kind)
+        if wrong is not None:
+            return wrong
     for target in statement.answers:
-        wrong = _wrong_statement(view, target, rule.answers)
+        wrong = _wrong_statement(view, "answers", target, rule.answers)
         if wrong is not None:
             return wrong
     if statement.corrects is not None:
-        wrong = _wrong_statement(view, statement.corrects, frozenset())
+        wrong = _wrong_statement(view, "corrects", statement.corrects, frozenset())
         if wrong is not None:
             return wrong
         corrected = view.recorded(statement.corrects)
         assert corrected is not None, "it was just found"
         if corrected.publisher != statement.publisher:
-            return Rejected("speaks_for_another", "corrects: only its publisher corrects a statement")
+            return Rejected("not_own_authority", "corrects: only its publisher corrects a statement")
         if corrected.subject != statement.subject:
             return Rejected("wrong_reference_kind", "corrects: that statement is about another subject")
     elif statement.act == "statement.corrected":
@@ -401,25 +438,25 @@ def _undisputable(view: View, statement: Statement) -> Rejected | None:
     return None
 
 
-def _wrong_statement(view: View, target: bytes, acts: frozenset[str]) -> Rejected | None:
+def _wrong_statement(view: View, path: str, target: bytes, acts: frozenset[str]) -> Rejected | None:
     seen = view.recorded(target)
     if seen is None:
-        return Rejected("unknown_reference", f"no statement {target.hex()} has been recorded")
+        return Rejected("unknown_reference", f"{path}: no statement {target.hex()} has been recorded")
     if seen.rejected:
-        return Rejected("rejected_reference", f"statement {target.hex()} was rejected")
+        return Rejected("rejected_reference", f"{path}: statement {target.hex()} was rejected")
     if acts and seen.act not in acts:
-        return Rejected("wrong_reference_kind", f"statement {target.hex()} is a {seen.act}")
+        return Rejected("wrong_reference_kind", f"{path}: statement {target.hex()} is a {seen.act}")
     return None
 
 
-def _wrong_thing(view: View, target: bytes, kind: str) -> Rejected | None:
+def _wrong_thing(view: View, path: str, target: bytes, kind: str) -> Rejected | None:
     if kind == "authority" and _enrolled(view, target):
         return None
     thing = view.thing(target)
     if thing is None:
-        return Rejected("unknown_reference", f"no {kind} {target.hex()} has been recorded")
+        return Rejected("unknown_reference", f"{path}: no {kind} {target.hex()} has been recorded")
     if thing.kind != kind:
-        return Rejected("wrong_reference_kind", f"{target.hex()} is a {thing.kind}, not a {kind}")
+        return Rejected("wrong_reference_kind", f"{path}: {target.hex()} is a {thing.kind}, not a {kind}")
     return None
 
 
@@ -435,17 +472,14 @@ def _described(view: View, authority: bytes) -> tuple[str, str | None]:
     return known.kind, known.country
 
 
-def named_by(statement: Statement, body: Body, act: Act) -> frozenset[bytes]:
+def named_by(statement: Statement, body: Body, catalogue: Catalogue) -> frozenset[bytes]:
     """
     The authorities that a statement names: its addressees, and those in its body.
 
     A view answers :meth:`View.named_in` with it.
     """
-    named = set(statement.addressees)
-    for values, kind, _ in _rule(act).references:
-        if kind == "authority":
-            named.update(values(body))
-    return frozenset(named)
+    references = catalogue.references(statement.act, statement.version, body)
+    return frozenset(statement.addressees).union(target for _, kind, target in references if kind == "authority")
 
 
 def flags(thing: Thing | None, statement: Statement, body: Body, procedure: Procedure) -> tuple[Flag, ...]:
@@ -477,15 +511,16 @@ def flags(thing: Thing | None, statement: Statement, body: Body, procedure: Proc
 
 def _flags(thing: Thing | None, statement: Statement, body: Body, procedure: Procedure) -> Iterator[Flag]:
     act = statement.act
+    words = procedure.words.get(act, act)
     if thing is not None:
         if not procedure.step(thing.kind, thing.stage, act, body).in_graph:
             stage = procedure.graphs[thing.kind].stages.get(thing.stage, thing.stage)
-            yield Flag("step_outside_procedure", f"{procedure.words[act]}, although: {stage}")
+            yield Flag("step_outside_procedure", f"{words}, although: {stage}")
         if not procedure.sides(thing.kind, thing.sides, act, body)[1]:
-            yield Flag("nothing_open", f"{procedure.words[act]}, although nothing of the kind was open")
+            yield Flag("nothing_open", f"{words}, although nothing of the kind was open")
     if statement.voice == "reported":
         if procedure.other_half(act) is not None:
-            yield Flag("reported_half", f"{procedure.words[act]}, as reported by another")
+            yield Flag("reported_half", f"{words}, as reported by another")
         return
     who = speaker_of(statement)
     if isinstance(thing, Request) and act in _RECEIVING and thing.named and who not in thing.named:

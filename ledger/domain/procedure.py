@@ -208,7 +208,7 @@ class Procedure:
         for edge in self._by_act.get((kind, act), ()):
             if edge.when is None or body.get(edge.when.field) in edge.when.values:
                 to = _target(edge, body)
-                if to is not None and (self._rank.get((kind, to), -1) > rank or edge.to_field):
+                if to is not None and self._rank.get((kind, to), -1) > rank:
                     return Step(to, False)
         return Step(stage or "", False)
 
@@ -469,7 +469,7 @@ class _Reader:
     def _rows(self, data: Any, key: str) -> list[Any]:
         if not isinstance(data, list):
             self._fail(key, "must be an array of tables")
-        return cast("list[Any]", data)
+        return data
 
     def _texts(self, data: Any, key: str) -> tuple[str, ...]:
         if not isinstance(data, list) or not all(isinstance(text, str) for text in data):

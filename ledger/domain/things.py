@@ -8,9 +8,11 @@ ten acts or a hundred thousand. Whoever needs the whole story reads the entries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Final, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Sides: TypeAlias = tuple[tuple[str, int], ...]
 """Open side stages, each with how many times it is open; sorted by name; none with count 0."""
