@@ -123,36 +123,37 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _records(schema: dict[str, Any]) -> list[str]:
+def _records(schema: dict[str, Any], named: dict[str, str] | None = None) -> list[str]:
+    named = {} if named is None else named
     inner: list[dict[str, Any]] = []
-    lines = [f"**`{schema['name']}`**", "", "| # | field | type | meaning |", "|---|---|---|---|"]
+    lines = [f"**`{schema['name']}`**", "", "| # | field | type | unit | meaning |", "|---|---|---|---|---|"]
     for number, field in enumerate(schema["fields"], 1):
-        meaning = _cell(field.get("doc", ""))
-        if unit := field.get("unit"):
-            meaning = f"{meaning} Unit: {_cell(unit)}."
-        lines.append(f"| {number} | `{field['name']}` | {_cell(_type(field['type'], inner))} | {meaning} |")
-    return ["\n".join(lines), *(part for record in inner for part in _records(record))]
+        parts = (f"`{field['name']}`", _type(field["type"], inner, named), field.get("unit", ""), field.get("doc", ""))
+        lines.append(f"| {number} | {' | '.join(_cell(part) for part in parts)} |")
+    return ["\n".join(lines), *(part for record in inner for part in _records(record, named))]
 
 
-def _type(schema: Any, inner: list[dict[str, Any]]) -> str:
+def _type(schema: Any, inner: list[dict[str, Any]], named: dict[str, str]) -> str:
+    """How a type is shown; records found on the way are put into *inner*, names of sizes into *named*."""
     match schema:
         case str():
-            return schema.rpartition(".")[2]
+            return named.get(schema.rpartition(".")[2], schema.rpartition(".")[2])
         case ["null", other]:
-            return f"null or {_type(other, inner)}"
+            return f"null or {_type(other, inner, named)}"
         case {"type": "array", "items": items}:
-            return f"array of {_type(items, inner)}"
+            return f"array of {_type(items, inner, named)}"
         case {"type": "record", "name": name}:
             inner.append(schema)
             return f"`{name}`"
         case {"type": "enum", "symbols": symbols}:
             return "enum: " + ", ".join(symbols)
-        case {"type": "fixed", "size": size}:
+        case {"type": "fixed", "size": size, "name": name}:
+            named[name.rpartition(".")[2]] = f"fixed({size})"
             return f"fixed({size})"
         case {"type": kind, "logicalType": logical}:
             return f"{kind} ({logical})"
         case {"type": kind}:
-            return _type(kind, inner)
+            return _type(kind, inner, named)
     return str(schema)
 
 
