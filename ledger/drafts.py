@@ -1,0 +1,1026 @@
+"""
+Drafts as people and other systems write them: JSON documents and NDJSON streams.
+
+A draft is every field of a statement that its publisher chooses; signing adds the rest (id, ledger,
+publisher, key, sequence). Ids are UUID text, hashes hexadecimal, instants RFC 3339 with an offset. A
+bare day is what it says: the whole day in the draft's ``zone``, never an invented hour. Keys that
+begin with ``//`` are remarks for the writer and are dropped.
+
+Reading never stops at the first fault of a draft: all are named, each by its path, with the line on
+which the draft begins.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO
+from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
+
+from ledger import resources
+from ledger.errors import ComityError, FormatError
+from ledger.statement import (
+    Attachment,
+    Basis,
+    Draft,
+    Speaker,
+    Visibility,
+    check,
+    encode_statement,
+    new_id,
+    statement_from,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from ledger.acts import Act, Catalogue
+
+DRAFT_BYTES_MAX = 1 << 20
+"""A draft on one line; a statement has at most 60,000 bytes, so this leaves room for remarks."""
+
+DOCUMENT_BYTES_MAX = 64 << 20
+"""A document that is not NDJSON is held whole in memory."""
+
+ITEMS_MAX = 64
+TEXT_MAX = 64
+YEARS = range(1900, 2200)
+
+VOICES = ("own", "on_behalf", "reported")
+KINDS = ("act", "decision", "claim", "assessment")
+RINGS = ("addressees", "case", "oversight", "public")
+
+_SIGNED_LATER = ("id", "ledger", "publisher", "key", "sequence")
+_FIELDS = (
+    "act",
+    "version",
+    "kind",
+    "voice",
+    "speaker",
+    "case",
+    "subject",
+    "occurred_from",
+    "occurred_until",
+    "occurred_confirmed",
+    "zone",
+    "legal_effect_at",
+    "known_at",
+    "addressees",
+    "visibility",
+    "proceedings",
+    "language",
+    "local_reference",
+    "basis",
+    "answers",
+    "corrects",
+    "attachments",
+    "body",
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_INSTANT = re.compile(
+    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?"
+)
+_LANGUAGE = re.compile(r"[a-z]{2,3}")
+_ABSENT: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class DraftFault:
+    """One thing wrong with a draft: the path of the field, and the rule that it breaks."""
+
+    path: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.rule}" if self.path else self.rule
+
+
+class DraftInvalid(FormatError):  # noqa: N818 -- says what is the case, as NotVerified does
+    """
+    A draft that cannot become a statement.
+
+    Attributes:
+        line: the line of the input on which the draft begins, counted from 1.
+        faults: everything wrong with it, in the order of the fields; at least one.
+    """
+
+    def __init__(self, line: int, faults: tuple[DraftFault, ...]) -> None:
+        first = faults[0]
+        super().__init__(first.rule, field=first.path)
+        self.line = line
+        self.faults = faults
+
+    def __str__(self) -> str:
+        return f"line {self.line}: " + "; ".join(map(str, self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A JSON object and the line on which it begins, counted from 1."""
+
+    line: int
+    value: dict[str, Any]
+
+
+# ------------------------------------------------------------------------------------- reading
+
+
+def located(source: BinaryIO) -> Iterator[Located]:
+    """
+    Every JSON object of *source*: NDJSON line by line, or one document.
+
+    A first line that is a whole object makes it NDJSON, read in constant memory. Otherwise the
+    input is one document: an object, an array of objects, or objects one after the other.
+
+    Raises:
+        DraftInvalid: not UTF-8, not JSON, a repeated key, not an object, or too large; with the
+            line.
+
+    Cost: O(bytes); memory O(one draft) for NDJSON, O(document) otherwise.
+    """
+    line = 0
+    while raw := source.readline(DRAFT_BYTES_MAX + 1):
+        line += 1
+        if line == 1:
+            raw = raw.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 -- some editors write it
+        if not raw.strip():
+            continue
+        if len(raw) <= DRAFT_BYTES_MAX and not raw.lstrip().startswith(b"["):
+            value = _whole(_text(raw, line))
+            if value is not _ABSENT:
+                yield Located(line, _object(value, line))
+                break
+        rest = source.read(DOCUMENT_BYTES_MAX + 1 - len(raw))
+        if len(raw) + len(rest) > DOCUMENT_BYTES_MAX:
+            raise _fault(line, f"larger than {DOCUMENT_BYTES_MAX} bytes; write one draft a line")
+        yield from _document(_text(raw + rest, line), line)
+        return
+    while raw := source.readline(DRAFT_BYTES_MAX + 1):
+        line += 1
+        if len(raw) > DRAFT_BYTES_MAX:
+            raise _fault(line, f"larger than {DRAFT_BYTES_MAX} bytes")
+        if raw.strip():
+            yield Located(line, _object(_load(_text(raw, line), line), line))
+
+
+def _fault(line: int, rule: str, path: str = "") -> DraftInvalid:
+    return DraftInvalid(line, (DraftFault(path, rule),))
+
+
+def _text(raw: bytes, line: int) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line += raw.count(b"\n", 0, error.start)
+        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1)
+        raise _fault(line, f"not UTF-8: {error.reason} at byte {column} of the line") from None
+
+
+class _RepeatedKeyError(ValueError):
+    """A JSON object names a key twice; which value counts would be a guess."""
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _RepeatedKeyError(twice)
+    return value
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
+
+
+def _whole(text: str) -> Any:
+    """The value if *text* is exactly one, ``_ABSENT`` if it may be the start of a document."""
+    try:
+        return _DECODER.decode(text)
+    except (ValueError, RecursionError):
+        # Said again, and better, when the document is read.
+        return _ABSENT
+
+
+def _load(text: str, line: int) -> Any:
+    value, end, _ = _value(text, 0, line)
+    if text[end:].strip():
+        raise _fault(line, "more than one JSON value on the line")
+    return value
+
+
+def _value(text: str, start: int, line: int) -> tuple[Any, int, int]:
+    """One value at *start*, where it ends, and the line on which it begins."""
+    while start < len(text) and text[start] in " \t\r\n":
+        line += text[start] == "\n"
+        start += 1
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        at = line + text.count("\n", start, error.pos)
+        column = error.pos - (text.rfind("\n", 0, error.pos) + 1) + 1
+        what = "ends in the middle of a draft" if error.pos >= len(text.rstrip()) else error.msg
+        raise _fault(at, f"not JSON: {what} (column {column})") from None
+    except _RepeatedKeyError as error:
+        raise _fault(line, "the key is given twice", str(error)) from None
+    except RecursionError:
+        raise _fault(line, "nested too deeply") from None
+    except ValueError as error:
+        raise _fault(line, f"not JSON: {error}") from None
+    return value, end, line
+
+
+def _document(text: str, line: int) -> Iterator[Located]:
+    at = 0
+    bracket = text.lstrip().startswith("[")
+    if bracket:
+        at = text.index("[") + 1
+        line += text.count("\n", 0, at)
+    first = True
+    while True:
+        blank = len(text[at:]) - len(text[at:].lstrip(" \t\r\n"))
+        mark = text[at + blank : at + blank + 1]
+        if bracket and mark == "]" and first:
+            line, at = line + text.count("\n", at, at + blank), at + blank + 1
+            break
+        if bracket and not first:
+            line, at = line + text.count("\n", at, at + blank), at + blank + 1
+            if mark == "]":
+                break
+            if mark != ",":
+                raise _fault(line, "not JSON: expected , or ] after a draft")
+        elif not bracket and not mark:
+            return
+        value, end, begins = _value(text, at, line)
+        yield Located(begins, _object(value, begins))
+        line += text.count("\n", at, end)
+        at = end
+        first = False
+    if text[at:].strip():
+        raise _fault(line, "not JSON: something follows the closing ]")
+
+
+def _object(value: Any, line: int) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _fault(line, f"a draft is a JSON object, not {_kind(value)}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    for kind, name in (
+        (bool, "a boolean"),
+        (str, "a text"),
+        (int, "a number"),
+        (float, "a fraction"),
+        (list, "an array"),
+        (dict, "an object"),
+    ):
+        if isinstance(value, kind):
+            return name
+    return "null"
+
+
+# ------------------------------------------------------------------------------------- instants
+
+
+def instant(text: str, *, zone: str = "UTC", end: bool = False) -> int:
+    """
+    An instant in microseconds since 1970, UTC.
+
+    Args:
+        text: RFC 3339 with an offset; a local date-time of *zone*; or a bare day of *zone*.
+        zone: IANA name of the zone in which days and local times are meant.
+        end: a bare day is its last microsecond instead of its first.
+
+    Raises:
+        FormatError: none of these, outside the years 1900 to 2199, or a local time that the zone
+            skips or has twice.
+
+    >>> instant("1970-01-02", end=True)
+    172799999999
+    >>> instant("1970-01-01T01:00+01:00")
+    0
+    """
+    try:
+        place = ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        raise FormatError("not a zone of the IANA database", field="zone") from None
+    try:
+        if _DAY.fullmatch(text):
+            day = datetime.fromisoformat(text).replace(tzinfo=place)
+            _sensible(day)
+            # The next midnight of the zone, not 24 hours later: a day may have 23 or 25.
+            when = day if not end else day + timedelta(days=1)
+            return _microseconds(when) - int(end)
+        if not _INSTANT.fullmatch(text):
+            raise FormatError("not an instant such as 2020-06-02T14:30:00Z")
+        when = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+        _sensible(when)
+    except (ValueError, OverflowError) as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"no such instant: {error}") from None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=place)
+        _once(when, zone)
+    return _microseconds(when)
+
+
+def _sensible(when: datetime) -> None:
+    if when.year not in YEARS:
+        raise FormatError(f"outside the years {YEARS.start} to {YEARS.stop - 1}")
+
+
+def _once(when: datetime, zone: str) -> None:
+    earlier, later = when.replace(fold=0), when.replace(fold=1)
+    if earlier.utcoffset() == later.utcoffset():
+        return
+    back = _microseconds(earlier), _microseconds(later)
+    if back[0] < back[1]:
+        raise FormatError(f"this local time comes twice in {zone}; give its offset")
+    raise FormatError(f"this local time does not exist in {zone}")
+
+
+def _microseconds(when: datetime) -> int:
+    return (when.astimezone(UTC) - _EPOCH) // _MICROSECOND
+
+
+def rfc3339(microseconds: int) -> str:
+    """
+    The instant in UTC, without a fraction where it is none.
+
+    >>> rfc3339(1_500_000)
+    '1970-01-01T00:00:01.500000Z'
+    """
+    when = _EPOCH + microseconds * _MICROSECOND
+    return when.isoformat(timespec="microseconds" if when.microsecond else "seconds").replace(
+        "+00:00", "Z"
+    )
+
+
+# ------------------------------------------------------------------------------------- from JSON
+
+
+class _Reading:
+    """The draft being read: its faults so far, and what names an authority may go by."""
+
+    def __init__(self, names: Mapping[str, bytes]) -> None:
+        self.faults: list[DraftFault] = []
+        self.names = names
+
+    def fault(self, path: str, rule: str) -> None:
+        self.faults.append(DraftFault(path, rule))
+
+    def keys(self, value: dict[str, Any], path: str, known: tuple[str, ...]) -> None:
+        for name in value:
+            if name in known or name.startswith("//"):
+                continue
+            where = f"{path}.{name}" if path else name
+            if not path and name in _SIGNED_LATER:
+                self.fault(where, "is set by signing, not by the draft")
+                continue
+            near = difflib.get_close_matches(name, known, 1)
+            self.fault(where, "unknown field" + (f"; did you mean {near[0]}?" if near else ""))
+
+    def get(
+        self,
+        value: dict[str, Any],
+        name: str,
+        convert: Callable[[Any], Any],
+        default: Any = _ABSENT,
+        path: str = "",
+    ) -> Any:
+        """The field, converted; the default where it is absent; None where it is faulty."""
+        where = f"{path}.{name}" if path else name
+        found = value.get(name, _ABSENT)
+        if found is _ABSENT:
+            if default is _ABSENT:
+                self.fault(where, "is missing")
+                return None
+            return default
+        if found is None and default is None:
+            return None
+        try:
+            return convert(found)
+        except FormatError as error:
+            inner = f".{error.field}" if error.field else ""
+            self.fault(where + inner, error.what)
+            return None
+
+    def array(
+        self,
+        value: dict[str, Any],
+        name: str,
+        convert: Callable[[Any, str], Any],
+        path: str = "",
+    ) -> tuple[Any, ...]:
+        where = f"{path}.{name}" if path else name
+        found = value.get(name, [])
+        if not isinstance(found, list):
+            self.fault(where, f"expected an array, found {_kind(found)}")
+            return ()
+        if len(found) > ITEMS_MAX:
+            self.fault(where, f"has {len(found)} items; at most {ITEMS_MAX}")
+            return ()
+        items = []
+        for number, item in enumerate(found):
+            here = f"{where}[{number}]"
+            try:
+                items.append(convert(item, here))
+            except FormatError as error:
+                self.fault(here, error.what)
+        return tuple(items)
+
+    def authority(self, found: Any) -> bytes:
+        """An authority by its id, or by its designation on the roster."""
+        if isinstance(found, str) and found in self.names:
+            return self.names[found]
+        try:
+            return _id(found)
+        except FormatError:
+            if self.names and isinstance(found, str):
+                raise FormatError(
+                    "neither an id (UUID) nor the designation of an enrolled authority"
+                ) from None
+            raise
+
+
+def _string(found: Any) -> str:
+    if not isinstance(found, str):
+        raise FormatError(f"expected a text, found {_kind(found)}")
+    if not 0 < len(found) <= TEXT_MAX:
+        raise FormatError(f"must have 1 to {TEXT_MAX} characters")
+    if any("\ud800" <= character <= "\udfff" for character in found):
+        raise FormatError("half a surrogate pair is not a character")
+    return found
+
+
+def _id(found: Any) -> bytes:
+    if isinstance(found, str):
+        try:
+            return UUID(found).bytes
+        except ValueError:
+            pass
+    raise FormatError("expected an id: UUID text, 32 hexadecimal digits")
+
+
+def _hash(found: Any) -> bytes:
+    if isinstance(found, str) and re.fullmatch(r"[0-9a-fA-F]{64}", found):
+        return bytes.fromhex(found)
+    raise FormatError("expected a hash: 64 hexadecimal digits")
+
+
+def _boolean(found: Any) -> bool:
+    if not isinstance(found, bool):
+        raise FormatError(f"expected true or false, found {_kind(found)}")
+    return found
+
+
+def _natural(found: Any) -> int:
+    if isinstance(found, bool) or not isinstance(found, int) or not 0 <= found < 1 << 63:
+        raise FormatError("expected a whole number, 0 or more")
+    return found
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+    def convert(found: Any) -> str:
+        # The value is not repeated: a name typed into the wrong field must not reach a screen log.
+        if not isinstance(found, str) or found not in choices:
+            raise FormatError("must be one of " + ", ".join(choices))
+        return found
+
+    return convert
+
+
+def _zone(found: Any) -> str:
+    name = _string(found)
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise FormatError("not a zone of the IANA database, such as Europe/Paris") from None
+    return name
+
+
+def _language(found: Any) -> str:
+    if not isinstance(found, str) or not _LANGUAGE.fullmatch(found):
+        raise FormatError("expected a language of two or three small letters, such as fr")
+    return found
+
+
+def _when(found: Any) -> int:
+    if not isinstance(found, str):
+        raise FormatError(f"expected an instant such as 2020-06-02T14:30:00Z, found {_kind(found)}")
+    if not re.search(r"([Zz]|[+-]\d{2}:\d{2})$", found) or _DAY.fullmatch(found):
+        raise FormatError("expected an instant with its offset, such as 2020-06-02T14:30:00Z")
+    return instant(found)
+
+
+def _occurred(zone: str | None, *, end: bool) -> Callable[[Any], int]:
+    def convert(found: Any) -> int:
+        if isinstance(found, str) and _DAY.fullmatch(found):
+            return instant(found, zone=zone or "UTC", end=end)
+        return _when(found)
+
+    return convert
+
+
+def _code(catalogue: Catalogue, codes: str) -> Callable[[Any], str]:
+    def convert(found: Any) -> str:
+        if _string(found) not in catalogue.codes(codes):
+            raise FormatError(f"not in the code list {codes}")
+        return str(found)
+
+    return convert
+
+
+def from_json(
+    value: dict[str, Any],
+    catalogue: Catalogue,
+    *,
+    line: int = 1,
+    names: Mapping[str, bytes] | None = None,
+) -> Draft:
+    """
+    The draft that a JSON object describes.
+
+    Absent fields take the plainest meaning: version 1, voice own, ``occurred_until`` the
+    same as ``occurred_from`` (or the end of that day), confirmed, ring ``case``, empty lists; the kind
+    is the one that the act ordinarily has.
+
+    Args:
+        value: the JSON object.
+        catalogue: the acts that may be said.
+        line: where it begins, for the error.
+        names: designations of enrolled authorities, accepted wherever the envelope names one.
+
+    Raises:
+        DraftInvalid: with every fault found, each with its path.
+    """
+    reading = _Reading(names or {})
+    reading.keys(value, "", _FIELDS)
+    get = reading.get
+    act = get(value, "act", _string)
+    version = get(value, "version", _natural, 1)
+    kind = get(value, "kind", _one_of(KINDS), _usual_kind(catalogue, act, version))
+    voice = get(value, "voice", _one_of(VOICES), "own")
+    speaker = _speaker(reading, value, voice)
+    case = get(value, "case", _id)
+    subject = get(value, "subject", _id)
+    zone = get(value, "zone", _zone)
+    occurred_from = get(value, "occurred_from", _occurred(zone, end=False))
+    told_until = value.get("occurred_until", value.get("occurred_from", _ABSENT))
+    until = {} if told_until is _ABSENT else {"occurred_until": told_until}
+    if "occurred_until" in value or occurred_from is not None:
+        occurred_until = get(until, "occurred_until", _occurred(zone, end=True))
+    else:
+        occurred_until = None
+    if None not in (occurred_from, occurred_until) and occurred_until < occurred_from:
+        reading.fault("occurred_until", "lies before occurred_from")
+    confirmed = get(value, "occurred_confirmed", _boolean, True)
+    legal_effect_at = get(value, "legal_effect_at", _when, None)
+    known_at = get(value, "known_at", _when, None)
+    addressees = reading.array(value, "addressees", lambda item, _: reading.authority(item))
+    visibility = _visibility(reading, value)
+    proceedings = reading.array(value, "proceedings", lambda item, _: _id(item))
+    language = get(value, "language", _language)
+    local_reference = get(value, "local_reference", _hash, None)
+    basis = reading.array(value, "basis", lambda item, path: _basis(reading, item, path))
+    answers = reading.array(value, "answers", lambda item, _: _id(item))
+    corrects = get(value, "corrects", _id, None)
+    attachments = reading.array(
+        value, "attachments", lambda item, path: _attachment(reading, catalogue, item, path)
+    )
+    if known_at is not None and not any(
+        attachment and attachment.role == "receipt_proof" for attachment in attachments
+    ):
+        reading.fault("known_at", "needs an attachment with the role receipt_proof")
+    body = _body(reading, catalogue, value, act, version)
+    if reading.faults:
+        raise DraftInvalid(line, tuple(reading.faults))
+    draft = Draft(
+        voice=voice,
+        speaker=speaker,
+        case=case,
+        subject=subject,
+        act=act,
+        version=version,
+        kind=kind,
+        occurred_from=occurred_from,
+        occurred_until=occurred_until,
+        occurred_confirmed=confirmed,
+        zone=zone,
+        legal_effect_at=legal_effect_at,
+        known_at=known_at,
+        addressees=addressees,
+        visibility=visibility,
+        proceedings=proceedings,
+        language=language,
+        local_reference=local_reference,
+        basis=basis,
+        answers=answers,
+        corrects=corrects,
+        attachments=attachments,
+        body=body,
+    )
+    try:
+        _rehearse(draft, catalogue)
+    except FormatError as error:
+        raise DraftInvalid(line, (DraftFault(error.field, error.what),)) from None
+    return draft
+
+
+def _usual_kind(catalogue: Catalogue, act: str | None, version: int | None) -> str:
+    try:
+        return catalogue.act(act or "", version or 1).kind
+    except (ComityError, FormatError, LookupError):
+        return "act"
+
+
+def _rehearse(draft: Draft, catalogue: Catalogue) -> None:
+    """Encode the draft as it would be signed, so that nothing is left to fail afterwards."""
+    statement = statement_from(
+        draft,
+        id=new_id(0, bytes(10)),
+        ledger="a",
+        publisher=bytes(16),
+        key=bytes(32),
+        sequence=0,
+        body=catalogue.encode(draft.act, draft.version, draft.body),
+    )
+    check(statement, catalogue.codes)
+    encode_statement(statement)
+
+
+def _speaker(reading: _Reading, value: dict[str, Any], voice: str | None) -> Speaker | None:
+    found = value.get("speaker")
+    if found is not None and not isinstance(found, dict):
+        reading.fault("speaker", f"expected an object, found {_kind(found)}")
+        return None
+    if voice == "own" and found is not None:
+        reading.fault("speaker", "must be absent when the voice is own")
+    if voice in {"on_behalf", "reported"} and found is None:
+        reading.fault("speaker", f"is missing: a statement {voice} says for whom")
+    if found is None:
+        return None
+    reading.keys(found, "speaker", ("authority", "country", "authority_kind", "mandate", "source"))
+    get = reading.get
+    speaker = Speaker(
+        authority=get(found, "authority", reading.authority, None, "speaker"),
+        country=get(found, "country", _string, None, "speaker"),
+        authority_kind=get(found, "authority_kind", _string, None, "speaker"),
+        mandate=get(found, "mandate", _id, None, "speaker"),
+        source=get(found, "source", _string, None, "speaker"),
+    )
+    if voice == "on_behalf":
+        for name in ("authority", "mandate"):
+            if found.get(name) is None:
+                reading.fault(f"speaker.{name}", "is missing: needed to speak on behalf")
+    if voice == "reported":
+        if found.get("source") is None:
+            reading.fault("speaker.source", "is missing: a report names its published source")
+        if found.get("authority") is None and None in (
+            found.get("country"),
+            found.get("authority_kind"),
+        ):
+            reading.fault("speaker", "names neither an authority nor a country and authority_kind")
+    return speaker
+
+
+def _visibility(reading: _Reading, value: dict[str, Any]) -> Visibility:
+    found = value.get("visibility", {})
+    if isinstance(found, str):
+        found = {"ring": found}
+    if not isinstance(found, dict):
+        reading.fault("visibility", f"expected an object, found {_kind(found)}")
+        found = {}
+    reading.keys(found, "visibility", ("ring", "embargo_until"))
+    return Visibility(
+        ring=reading.get(found, "ring", _one_of(RINGS), "case", "visibility"),
+        embargo_until=reading.get(found, "embargo_until", _when, None, "visibility"),
+    )
+
+
+def _basis(reading: _Reading, item: Any, path: str) -> Basis:
+    if not isinstance(item, dict):
+        raise FormatError(f"expected an object, found {_kind(item)}")
+    reading.keys(item, path, ("instrument", "article", "domestic"))
+    return Basis(
+        instrument=reading.get(item, "instrument", _string, path=path),
+        article=reading.get(item, "article", _string, None, path),
+        domestic=reading.get(item, "domestic", _boolean, False, path),
+    )
+
+
+def _attachment(reading: _Reading, catalogue: Catalogue, item: Any, path: str) -> Attachment:
+    if not isinstance(item, dict):
+        raise FormatError(f"expected an object, found {_kind(item)}")
+    reading.keys(item, path, ("role", "commitment", "key_commitment", "size", "media_type"))
+    get = reading.get
+    return Attachment(
+        role=get(item, "role", _code(catalogue, "attachment_roles"), path=path),
+        commitment=get(item, "commitment", _hash, path=path),
+        key_commitment=get(item, "key_commitment", _hash, None, path),
+        size=get(item, "size", _natural, path=path),
+        media_type=get(item, "media_type", _code(catalogue, "media_types"), path=path),
+    )
+
+
+def _body(
+    reading: _Reading,
+    catalogue: Catalogue,
+    value: dict[str, Any],
+    act: str | None,
+    version: int | None,
+) -> dict[str, Any]:
+    found = value.get("body", _ABSENT)
+    if found is _ABSENT:
+        reading.fault("body", "is missing")
+        return {}
+    if not isinstance(found, dict):
+        reading.fault("body", f"expected an object, found {_kind(found)}")
+        return {}
+    if act is None or version is None:
+        return {}
+    try:
+        catalogue.act(act, version)
+    except (ComityError, FormatError, LookupError):
+        known = [known.name for known in catalogue.acts()]
+        if act in known:
+            reading.fault("version", f"the catalogue has no version {version} of {act}")
+            return {}
+        near = difflib.get_close_matches(act, known, 1)
+        rule = "no such act in the catalogue" + (f"; did you mean {near[0]}?" if near else "")
+        reading.fault("act", rule)
+        return {}
+    try:
+        told = _without_remarks(found)
+        for path, kind in catalogue.act(act, version).references.items():
+            if kind == "authority":
+                _name(told, path.split("."), reading.names)
+        body: dict[str, Any] = catalogue.from_json(act, version, told)
+    except FormatError as error:
+        reading.fault(_under_body(error.field), error.what)
+        return {}
+    for fault in catalogue.faults(act, version, body):
+        reading.fault(_under_body(fault.path), fault.rule)
+    return body
+
+
+def _name(value: Any, path: list[str], names: Mapping[str, bytes]) -> None:
+    """Replace designations at *path* (``roots[].authority``) by the ids that they mean, in place."""
+    if not isinstance(value, dict):
+        return
+    step, *rest = path
+    name = step.removesuffix("[]")
+    found = value.get(name)
+    if rest:
+        for item in found if isinstance(found, list) else [found]:
+            _name(item, rest, names)
+    elif isinstance(found, list):
+        value[name] = [_meant(item, names) for item in found]
+    elif found is not None:
+        value[name] = _meant(found, names)
+
+
+def _meant(found: Any, names: Mapping[str, bytes]) -> Any:
+    meant = names.get(found) if isinstance(found, str) else None
+    return found if meant is None else _uuid(meant)
+
+
+def _under_body(path: str) -> str:
+    if path == "body" or path.startswith(("body.", "body[")):
+        return path
+    return f"body.{path}" if path else "body"
+
+
+def _without_remarks(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: _without_remarks(item)
+            for name, item in value.items()
+            if not name.startswith("//")
+        }
+    if isinstance(value, list):
+        return [_without_remarks(item) for item in value]
+    return value
+
+
+def read(
+    source: BinaryIO, catalogue: Catalogue, *, names: Mapping[str, bytes] | None = None
+) -> Iterator[tuple[int, Draft]]:
+    """Every draft of *source* with its line; ``DraftInvalid`` at the first that is none."""
+    for found in located(source):
+        yield found.line, from_json(found.value, catalogue, line=found.line, names=names)
+
+
+# ------------------------------------------------------------------------------------- to JSON
+
+
+def to_json(draft: Draft, catalogue: Catalogue) -> dict[str, Any]:
+    """The JSON object that ``from_json`` reads as *draft*; every field written out."""
+    speaker = draft.speaker
+    return {
+        "act": draft.act,
+        "version": draft.version,
+        "kind": draft.kind,
+        "voice": draft.voice,
+        "speaker": None
+        if speaker is None
+        else {
+            "authority": _uuid(speaker.authority),
+            "country": speaker.country,
+            "authority_kind": speaker.authority_kind,
+            "mandate": _uuid(speaker.mandate),
+            "source": speaker.source,
+        },
+        "case": _uuid(draft.case),
+        "subject": _uuid(draft.subject),
+        "occurred_from": rfc3339(draft.occurred_from),
+        "occurred_until": rfc3339(draft.occurred_until),
+        "occurred_confirmed": draft.occurred_confirmed,
+        "zone": draft.zone,
+        "legal_effect_at": _instant_or_null(draft.legal_effect_at),
+        "known_at": _instant_or_null(draft.known_at),
+        "addressees": [_uuid(authority) for authority in draft.addressees],
+        "visibility": {
+            "ring": draft.visibility.ring,
+            "embargo_until": _instant_or_null(draft.visibility.embargo_until),
+        },
+        "proceedings": [_uuid(item) for item in draft.proceedings],
+        "language": draft.language,
+        "local_reference": _hex(draft.local_reference),
+        "basis": [
+            {"instrument": basis.instrument, "article": basis.article, "domestic": basis.domestic}
+            for basis in draft.basis
+        ],
+        "answers": [_uuid(item) for item in draft.answers],
+        "corrects": _uuid(draft.corrects),
+        "attachments": [
+            {
+                "role": attachment.role,
+                "commitment": _hex(attachment.commitment),
+                "key_commitment": _hex(attachment.key_commitment),
+                "size": attachment.size,
+                "media_type": attachment.media_type,
+            }
+            for attachment in draft.attachments
+        ],
+        "body": catalogue.to_json(draft.act, draft.version, draft.body),
+    }
+
+
+def _uuid(value: bytes | None) -> str | None:
+    return None if value is None else str(UUID(bytes=value))
+
+
+def _hex(value: bytes | None) -> str | None:
+    return None if value is None else value.hex()
+
+
+def _instant_or_null(value: int | None) -> str | None:
+    return None if value is None else rfc3339(value)
+
+
+# ------------------------------------------------------------------------------------- templates
+
+_CODES_SHOWN = 40
+
+
+def template(act: Act, catalogue: Catalogue) -> dict[str, Any]:
+    """
+    A JSON skeleton of a draft: every field, and beside it a remark that explains it.
+
+    Remarks are the keys that begin with ``//``; they may stay, since reading drops them. What must
+    be filled in stands in angle brackets.
+    """
+    schemas = resources.path("schemas")
+    envelope = json.loads((schemas / "statement.avsc").read_text())
+    folder = schemas / ("acts" if act.released else "drafts")
+    body = json.loads((folder / f"{act.name}.{act.version}.avsc").read_text())
+    told = {field["name"]: field for field in envelope["fields"]}
+    fresh = str(uuid4())
+    given: dict[str, Any] = {
+        "act": act.name,
+        "version": act.version,
+        "kind": act.kind,
+        "voice": "own",
+        "case": fresh if act.name == "case.opened" else "<id of the case>",
+        "subject": _subject(act, fresh),
+        "occurred_from": "<2020-06-02T14:30:00Z, or a day: 2020-06-02>",
+        "occurred_until": "<the same when exact>",
+        "occurred_confirmed": True,
+        "zone": "<Europe/Paris>",
+        "visibility": {"ring": "case", "embargo_until": None},
+        "language": "<fr>",
+    }
+    skeleton: dict[str, Any] = {
+        "//": f"{act.doc} Subject: {' or '.join(act.streams)}. "
+        f"Said by: {', '.join(act.by) or 'any'}."
+        + (f" Answers: {', '.join(act.answers)}." if act.answers else "")
+    }
+    for name in _FIELDS:
+        if name == "body":
+            break
+        field = told[name]
+        skeleton |= _explained(field, catalogue)
+        if name in given:
+            skeleton[name] = given[name]
+    skeleton["body"] = _fields(body["fields"], catalogue)
+    return skeleton
+
+
+def _subject(act: Act, fresh: str) -> str:
+    if act.name == "case.opened":
+        return fresh
+    if act.creates:
+        return str(uuid4())
+    return f"<id of the {' or '.join(act.streams)}>"
+
+
+def _fields(fields: list[dict[str, Any]], catalogue: Catalogue) -> dict[str, Any]:
+    skeleton: dict[str, Any] = {}
+    for field in fields:
+        skeleton |= _explained(field, catalogue)
+    return skeleton
+
+
+def _explained(field: dict[str, Any], catalogue: Catalogue) -> dict[str, Any]:
+    name = field["name"]
+    explained: dict[str, Any] = {f"//{name}": _remark(field, catalogue)}
+    inner = _inner(field["type"])
+    if isinstance(inner, dict) and inner.get("type") == "record":
+        explained[f"//{name} has"] = _fields(inner["fields"], catalogue)
+    explained[name] = _placeholder(field["type"], field)
+    return explained
+
+
+def _inner(kind: Any) -> Any:
+    if isinstance(kind, list):
+        kind = kind[-1]
+    if isinstance(kind, dict) and kind.get("type") == "array":
+        kind = kind["items"]
+    return kind
+
+
+def _remark(field: dict[str, Any], catalogue: Catalogue) -> str:
+    said = field.get("doc", "").rstrip(".")
+    inner = _inner(field["type"])
+    if isinstance(inner, dict) and inner.get("logicalType") == "timestamp-micros":
+        said += "; an instant, RFC 3339"
+    elif "unit" in field and field["unit"].lower() != said.lower():
+        said += f"; {field['unit']}"
+    if "refers" in field:
+        said += f"; refers to: {field['refers'].replace('|', ' or ')}"
+    if "codes" in field:
+        codes = list(catalogue.codes(field["codes"]))
+        more = ", …" if len(codes) > _CODES_SHOWN else ""
+        said += f"; one of {', '.join(codes[:_CODES_SHOWN])}{more}"
+    elif "pattern" in field:
+        said += f"; matches {field['pattern']}"
+    if isinstance(inner, dict) and inner.get("type") == "enum":
+        said += f"; one of {', '.join(inner['symbols'])}"
+    kind = field["type"]
+    if isinstance(kind, list):
+        said += "; may be null"
+    elif isinstance(kind, dict) and kind.get("type") == "array":
+        said += f"; a list of at most {field.get('max_items', ITEMS_MAX)}"
+    return said
+
+
+def _placeholder(kind: Any, field: dict[str, Any]) -> Any:
+    if isinstance(kind, list):
+        return None
+    if isinstance(kind, dict):
+        if kind.get("type") == "array":
+            return []
+        if kind.get("logicalType") == "timestamp-micros":
+            return "<2020-06-02T14:30:00Z>"
+        if kind.get("type") == "enum":
+            return f"<one of {', '.join(kind['symbols'])}>"
+        if kind.get("type") == "fixed":
+            return _bytes_placeholder(kind["size"], field)
+        return {}
+    if kind == "boolean":
+        return False
+    if kind == "long":
+        return 0
+    if kind == "string":
+        return f"<{field.get('codes') or 'text'}>"
+    if isinstance(kind, str) and kind.endswith("Uuid"):
+        return _bytes_placeholder(16, field)
+    return "<hexadecimal>"
+
+
+def _bytes_placeholder(size: int, field: dict[str, Any]) -> str:
+    if size == 16:
+        return f"<id: {field.get('refers', 'thing')}>"
+    return f"<{size} bytes, hexadecimal>"
