@@ -1,0 +1,642 @@
+"""
+The front of an embedded ledger: one folder, one object.
+
+    >>> ledger = Ledger.open(folder)                      # doctest: +SKIP
+    >>> receipt = ledger.publish(draft, signer)           # doctest: +SKIP
+    >>> receipt.index, receipt.proof                      # doctest: +SKIP
+
+======================= =================================================================
+file of the folder      what it is
+======================= =================================================================
+``ledger.db``           the log: entries, tree, checkpoints (``ledger.store.sqlite``)
+``checkpoint``          the newest signed checkpoint, as a witness would hold it
+``log.key``             the log's Ed25519 key; ``log.mldsa.key`` its ML-DSA-44 key
+``outbox.db``           what was signed here and has no answer yet (``ledger.store.outbox``)
+``projections.db``      what people look at; disposable
+======================= =================================================================
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.acts import Catalogue, catalogue
+from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
+from ledger.keys import LogKeys, PrivateKey, Signer, possession_message
+from ledger.log.checkpoint import sign_checkpoint, sign_text
+from ledger.log.tree import Frontier, consistency_path, inclusion_path, root_at
+from ledger.sequencer import Answer, Limits, Receipt, Refusal, Sequencer
+from ledger.statement import (
+    Batch,
+    Draft,
+    Signed,
+    Statement,
+    batch_message,
+    check,
+    encode_statement,
+    new_id,
+    random_id,
+    sha256_of,
+    signed_message,
+    statement_from,
+)
+from ledger.store.outbox import Outbox, Outgoing
+from ledger.store.outbox import Writing as OutboxWriting
+from ledger.store.sqlite import SQLiteStore
+from ledger.verify import (
+    ED25519,
+    ML_DSA_44,
+    Proof,
+    Roster,
+    VerifierKey,
+    format_proof,
+    format_vkey,
+    leaf_hash,
+    parse_checkpoint,
+    parse_note,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.domain import Thing
+
+BATCH_SIZE: Final = 256
+"""How many statements ``publish_many`` signs together."""
+
+OUTBOX_ROWS_MAX: Final = 1024
+"""How many statements are made durable, and sent, at a time."""
+
+SIMULATION: Final = "/simulation"
+
+
+def system_clock() -> int:
+    """Return the present instant, microseconds since 1970 UTC."""
+    return time.time_ns() // 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A root of trust at the founding: whose it is, the authority, its key, and what it may enrol."""
+
+    holder: str
+    authority: bytes
+    public_key: bytes
+    possession: bytes
+    enrolls: str = "country"
+
+    @classmethod
+    def of(cls, holder: str, signer: Signer, origin: str, enrolls: str = "country") -> Root:
+        """Make the root of *signer*, with its proof of possession for the ledger *origin*."""
+        proof = signer.key.sign(possession_message(origin, signer.authority, signer.key.public))
+        return cls(holder, signer.authority, signer.key.public, proof, enrolls)
+
+
+class Refused(ComityError):
+    """The log refused a statement: nothing was recorded, and its sequence is free again."""
+
+    def __init__(self, refusal: Refusal, at: str = "") -> None:
+        where = f"{refusal.field}: " if refusal.field else ""
+        super().__init__(
+            f"{at}the ledger refused the statement ({refusal.code}): {where}{refusal.what}",
+            why="what cannot be admitted is not logged",
+            what_now="correct it and publish it again",
+        )
+        self.refusal = refusal
+        self.status = {"unauthenticated": 5, "id_reused": 6, "sequence_reused": 6, "out_of_order": 6}.get(refusal.code, 7)  # fmt: skip
+
+
+class Rejected(ComityError):
+    """The log recorded a statement as rejected: header, hash and reason stay, the body does not."""
+
+    status = 7
+
+    def __init__(self, receipt: Receipt, detail: str = "") -> None:
+        super().__init__(
+            f"entry {receipt.index}: rejected ({receipt.reason})",
+            why=detail or "it cannot be true of the record",
+            what_now="publish a statement that can; the rejection stays visible, without the body",
+        )
+        self.receipt = receipt
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the ledger would answer: accepted, or a reason with its detail."""
+
+    accepted: bool
+    reason: str | None = None
+    detail: str = ""
+
+
+class _Sealer:
+    """Signs with the log's keys under its origin."""
+
+    def __init__(self, origin: str, log_keys: LogKeys, clock: Callable[[], int], published: Callable[[bytes], None]) -> None:  # fmt: skip
+        self._origin = origin
+        self._keys = log_keys
+        self._clock = clock
+        self.published = published
+
+    def checkpoint(self, size: int, root: bytes) -> bytes:
+        keys = self._keys
+        return sign_checkpoint(
+            self._origin, size, root,
+            ed25519=(keys.ed25519.public, keys.ed25519.sign),
+            ml_dsa_44=(keys.mldsa44_public, keys.mldsa44.sign),
+            at=max(0, self._clock() // 1_000_000),
+        )  # fmt: skip
+
+    def refusal(self, refusal: Refusal, statement: bytes, at: int) -> bytes:
+        lines = (
+            "comity.refusal/v1", self._origin, sha256_of(statement).hex(), refusal.code, refusal.field or "-",
+            "-" if refusal.expected is None else str(refusal.expected), str(at),
+        )  # fmt: skip
+        return sign_text("\n".join(lines) + "\n", self._origin, self._keys.ed25519.public, self._keys.ed25519.sign)
+
+
+class Ledger:
+    """A ledger in a folder: publish, prove, read."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: SQLiteStore,
+        *,
+        origin: str,
+        log_keys: LogKeys | None,
+        clock: Callable[[], int],
+        limits: Limits | None = None,
+    ) -> None:
+        """Use ``Ledger.found`` or ``Ledger.open``; without *log_keys* the ledger can only be read."""
+        self.folder = folder
+        self.store = store
+        self.origin = origin
+        self.clock = clock
+        self.catalogue: Catalogue = catalogue()
+        self._locks: dict[bytes, threading.Lock] = {}
+        self._guard = threading.Lock()
+        self._outbox: Outbox | None = None
+        self._sequencer: Sequencer | None = None
+        if log_keys is not None:
+            sealer = _Sealer(origin, log_keys, clock, self._publish_checkpoint)
+            self._check_not_behind()
+            self._sequencer = Sequencer(
+                store, self.catalogue, sealer,
+                origin=origin, clock=clock, limits=limits, prove=self.receipt_proof,
+                drafts=origin.endswith(SIMULATION),
+            )  # fmt: skip
+
+    # --- founding and opening ---
+
+    @classmethod
+    def found(
+        cls,
+        folder: Path,
+        *,
+        origin: str,
+        operator: Signer,
+        roots: Sequence[Root],
+        log_keys: LogKeys | None = None,
+        quorum: int | None = None,
+        clock: Callable[[], int] = system_clock,
+        ledger_id: bytes | None = None,
+        limits: Limits | None = None,
+    ) -> Ledger:
+        """
+        Found a ledger: make its folder, its keys and entry 0.
+
+        Args:
+            folder: must not hold a ledger yet.
+            origin: the name of the log for ever; URL-like, such as ``ledger.example.org/2026``.
+            operator: signs entry 0; may enrol nobody.
+            roots: the founding roots, each with its proof of possession.
+            log_keys: made anew when None.
+            quorum: how many founding roots replace or admit a root; a majority when None.
+            clock: the log's clock; a simulated one only under an origin that ends in ``/simulation``.
+            ledger_id: 16 bytes; random when None.
+            limits: see ``Limits``.
+
+        Raises:
+            Conflict: the folder holds a ledger.
+            FormatError: the origin cannot be one.
+        """
+        check_origin(origin)
+        if clock is not system_clock and not origin.endswith(SIMULATION):
+            raise NotPermitted(f"{origin} is not a simulation", why="a simulated clock would give false instants", what_now=f"choose an origin that ends in {SIMULATION}")  # fmt: skip
+        if (folder / "ledger.db").exists():
+            raise Conflict(f"{folder} holds a ledger already", why="a log is founded once; a second entry 0 would be another log", what_now="open it, or name another folder")  # fmt: skip
+        folder.mkdir(parents=True, exist_ok=True)
+        log_keys = log_keys or LogKeys.generate()
+        if not (folder / "log.key").exists():
+            log_keys.save(folder)
+        store = SQLiteStore(folder / "ledger.db")
+        ledger = cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
+        ledger_id = ledger_id or random_id()
+        now = clock()
+        founding = Draft(
+            act="ledger.founded", case=ledger_id, subject=ledger_id, occurred_from=now, occurred_until=now,
+            visibility=replace(Draft.__dataclass_fields__["visibility"].default_factory(), ring="public"),  # type: ignore[misc, operator] -- the factory exists
+            body={
+                "origin": origin,
+                "log_keys": [
+                    {"algorithm": "ed25519", "public_key": log_keys.ed25519.public},
+                    {"algorithm": "ml-dsa-44", "public_key": log_keys.mldsa44_public},
+                ],
+                "operator": operator.authority,
+                "operator_key": operator.key.public,
+                "roots": [
+                    {"holder": root.holder, "authority": root.authority, "public_key": root.public_key, "possession": root.possession, "enrolls": root.enrolls}
+                    for root in roots
+                ],
+                "quorum": len(roots) // 2 + 1 if quorum is None else quorum,
+            },
+        )  # fmt: skip
+        try:
+            ledger.publish(founding, operator)
+        except ComityError:
+            ledger.close()
+            (folder / "ledger.db").unlink()
+            raise
+        return ledger
+
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        *,
+        clock: Callable[[], int] = system_clock,
+        read_only: bool = False,
+        limits: Limits | None = None,
+    ) -> Ledger:
+        """
+        Open the ledger in *folder*.
+
+        Whoever has the log keys may append; without them, or *read_only*, it can be read and
+        verified.
+
+        Raises:
+            NotFound: there is no ledger.
+            Conflict: the store is behind a checkpoint that this folder has published.
+        """
+        path = folder / "ledger.db"
+        read_only = read_only or not (folder / "log.key").exists()
+        if not path.exists():
+            raise NotFound(f"there is no ledger in {folder}", what_now="name its folder with --ledger, or found one with `comity init`")  # fmt: skip
+        store = SQLiteStore(path, read_only=read_only)
+        if store.size() == 0:
+            raise NotFound(f"the ledger in {folder} was never founded", why="the founding was interrupted", what_now="remove ledger.db and found it again")  # fmt: skip
+        from ledger.reading import recorded  # noqa: PLC0415 -- only to read entry 0
+
+        founded = recorded(0, store.entry(0), catalogue()).body
+        assert founded is not None
+        origin: str = founded["origin"]
+        if clock is not system_clock and not origin.endswith(SIMULATION):
+            raise NotPermitted(f"{origin} is not a simulation", why="a simulated clock would give false instants")
+        log_keys = None if read_only else LogKeys.load(folder)
+        return cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def sequencer(self) -> Sequencer:
+        """The sequencer; NotPermitted where the ledger was opened for reading."""
+        if self._sequencer is None:
+            raise NotPermitted("this ledger was opened for reading", what_now="open it where its log keys are")
+        return self._sequencer
+
+    # --- the checkpoint beside the store ---
+
+    def _publish_checkpoint(self, note: bytes) -> None:
+        """Put the checkpoint beside the store, before anybody is answered: a restored store that is older is noticed."""
+        temporary = self.folder / "checkpoint.new"
+        temporary.write_bytes(note)
+        os.replace(temporary, self.folder / "checkpoint")
+
+    def _check_not_behind(self) -> None:
+        path = self.folder / "checkpoint"
+        if not path.exists():
+            return
+        published = parse_checkpoint(parse_note(path.read_bytes()).text)
+        size = self.store.size()
+        if size < published.size or root_at(published.size, self.store.hashes) != published.root:
+            raise Conflict(
+                f"the store holds {size} entries and does not extend the published checkpoint over {published.size}",
+                why="it was restored from an older copy, or altered; appending would fork the log",
+                what_now="refill it from a mirror or from receipts up to the same root; never delete the checkpoint",
+            )
+
+    # --- publishing ---
+
+    def submit(self, signed: Signed) -> Answer:
+        """Put one signed statement through the sequencer; a Receipt, or a signed Refusal."""
+        return self.sequencer.submit(signed)
+
+    def submit_many(self, statements: Iterable[Signed], *, workers: int | None = None) -> Iterator[Answer]:
+        """Put many signed statements through, in order; *workers* processes check signatures (default: cores - 1)."""
+        count = max(0, (os.cpu_count() or 1) - 1) if workers is None else workers
+        return self.sequencer.submit_many(statements, workers=count)
+
+    def publish(self, draft: Draft, signer: Signer) -> Receipt:
+        """
+        Validate, sign, store in the outbox, send; return the receipt.
+
+        Raises:
+            FormatError: the draft cannot be encoded or a value is outside its code list; the
+                offending field is named by its path, and nothing was signed.
+            Refused: the log did not admit it.
+            Rejected: the log recorded it as rejected.
+        """
+        for answer in self.publish_many([draft], signer, batch=False):
+            if isinstance(answer, Refusal):
+                raise Refused(answer)
+            if not answer.accepted:
+                raise Rejected(answer)
+            return answer
+        raise AssertionError("publish_many answers every draft")
+
+    def publish_many(self, drafts: Iterable[Draft], signer: Signer, *, batch: bool = True) -> Iterator[Answer]:
+        """
+        Publish many drafts of one signer, in order; yield one answer for each.
+
+        What an earlier, interrupted call had signed is sent first.
+
+        Args:
+            drafts: read lazily, ``OUTBOX_ROWS_MAX`` at a time.
+            signer: whose statements they are.
+            batch: sign ``BATCH_SIZE`` statements together, which is many times faster.
+
+        Raises:
+            FormatError: a draft is invalid; those before it have been published.
+        """
+        with self._lock(signer.key.id):
+            self.resume(signer)
+            group: list[Draft] = []
+            for draft in drafts:
+                group.append(draft)
+                if len(group) == OUTBOX_ROWS_MAX:
+                    yield from self._publish_group(group, signer, batch=batch)
+                    group = []
+            if group:
+                yield from self._publish_group(group, signer, batch=batch)
+
+    def resume(self, signer: Signer) -> list[Answer]:
+        """Send what an interrupted call had signed and not seen answered; return the answers."""
+        key = signer.key.id
+        pending = self.outbox.pending(key)
+        return list(self._send(pending, signer)) if pending else []
+
+    @property
+    def outbox(self) -> Outbox:
+        """The outbox of this folder's publishers."""
+        if self._outbox is None:
+            self._outbox = Outbox(self.folder / "outbox.db")
+        return self._outbox
+
+    def validate(self, draft: Draft) -> bytes:
+        """Return the encoded body of a draft that may be signed; FormatError names the offending field."""
+        act = self.catalogue.act(draft.act, draft.version)
+        if not act.released and not self.origin.endswith(SIMULATION):
+            raise NotPermitted(f"{draft.act} is a draft act", why="its wording may still change, and a record is for ever", what_now="use a released act: `comity publish --template`")  # fmt: skip
+        body = self.catalogue.encode(draft.act, draft.version, draft.body)
+        for fault in self.catalogue.faults(draft.act, draft.version, draft.body):
+            raise FormatError(f"{fault.rule}", field=f"body.{fault.path}")
+        check(self._statement(draft, bytes(16), bytes(32), 0, body, at=0), self.catalogue.codes)
+        return body
+
+    def judge(self, draft: Draft, signer: Signer) -> Judgement:
+        """
+        Say what the ledger would answer to this draft now; nothing is recorded.
+
+        Raises:
+            FormatError: as ``publish``.
+        """
+        body = self.validate(draft)
+        statement = self._statement(draft, signer.authority, signer.key.id, self.sequencer.next_sequence(signer.key.id), body)  # fmt: skip
+        refused = self.sequencer.try_out(statement, self.catalogue.decode(draft.act, draft.version, body))
+        if refused is None:
+            return Judgement(accepted=True)
+        return Judgement(accepted=False, reason=refused[0], detail=refused[1])
+
+    def _lock(self, key: bytes) -> threading.Lock:
+        with self._guard:
+            return self._locks.setdefault(key, threading.Lock())
+
+    def _statement(self, draft: Draft, publisher: bytes, key: bytes, sequence: int, body: bytes, *, at: int | None = None) -> Statement:  # fmt: skip
+        identity = new_id(self.clock() if at is None else at, self._randomness())
+        return statement_from(draft, id=identity, ledger=self.origin, publisher=publisher, key=key, sequence=sequence, body=body)  # fmt: skip
+
+    def _randomness(self) -> bytes:
+        return os.urandom(10)
+
+    def _publish_group(self, drafts: list[Draft], signer: Signer, *, batch: bool) -> Iterator[Answer]:
+        bodies = [self.validate(draft) for draft in drafts]
+        key = signer.key.id
+        with self.outbox.writing() as writing:
+            start = writing.next_sequence(key, self.store.next_sequence(key))
+            data = [
+                encode_statement(self._statement(draft, signer.authority, key, start + offset, body))
+                for offset, (draft, body) in enumerate(zip(drafts, bodies, strict=True))
+            ]
+            rows = self._sign(data, signer, start, batch=batch)
+            writing.put(rows, start + len(rows))
+        yield from self._send(rows, signer)
+
+    def _sign(self, statements: list[bytes], signer: Signer, start: int, *, batch: bool) -> list[Outgoing]:
+        """Sign statements of consecutive sequences, alone or in batches."""
+        key = signer.key
+        rows = []
+        for first in range(0, len(statements), BATCH_SIZE if batch else 1):
+            part = statements[first : first + (BATCH_SIZE if batch else 1)]
+            if len(part) == 1:
+                places: list[Batch | None] = [None]
+                signature = key.sign(signed_message(part[0]))
+            else:
+                root, paths = batch_paths(part)
+                places = [Batch(len(part), place, path) for place, path in enumerate(paths)]
+                signature = key.sign(batch_message(len(part), root))
+            for offset, (statement, place) in enumerate(zip(part, places, strict=True)):
+                rows.append(Outgoing(key.id, start + first + offset, statement[:16], statement, signature, _pack(place)))
+        return rows
+
+    def _send(self, rows: list[Outgoing], signer: Signer) -> Iterator[Answer]:
+        """Send stored statements and note their answers; what stands behind a refused one is signed anew."""
+        while rows:
+            answers: list[tuple[Outgoing, Answer]] = []
+            refused: tuple[Outgoing, Refusal] | None = None
+            if len(rows) == 1:
+                stream: Iterator[Answer] = iter([self.submit(_signed(rows[0]))])
+            else:
+                stream = self.submit_many((_signed(row) for row in rows), workers=None if len(rows) >= BATCH_SIZE else 0)  # fmt: skip
+            for row, answer in zip(rows, stream, strict=True):
+                if isinstance(answer, Refusal):
+                    refused = refused or (row, answer)
+                elif refused is None:
+                    answers.append((row, answer))
+            with self.outbox.writing() as writing:
+                writing.answer(
+                    [(row.key, row.sequence, row.id, receipt.index, receipt.accepted) for row, receipt in answers if isinstance(receipt, Receipt)]  # fmt: skip
+                )
+                rows = []
+                if refused is not None:
+                    rows = self._withdraw(writing, *refused, signer)
+            yield from (answer for _, answer in answers)
+            if refused is not None and refused[1].code not in _ORDER_CODES:
+                yield refused[1]
+
+    def _withdraw(self, writing: OutboxWriting, row: Outgoing, refusal: Refusal, signer: Signer) -> list[Outgoing]:
+        """Take a refused statement out and sign those behind it with the sequences that are free."""
+        behind = writing.withdraw(row.key, row.sequence)
+        sequence = row.sequence
+        if refusal.code in _ORDER_CODES:
+            # The log counts otherwise than this outbox (a restored copy, a second one): follow the log.
+            # The ids stay, so nothing that the log has already can be recorded twice.
+            assert refusal.expected is not None
+            sequence = refusal.expected
+        else:
+            behind = behind[1:]
+        from ledger.statement import decode_statement  # noqa: PLC0415 -- only on this rare path
+
+        data = [
+            encode_statement(replace(decode_statement(item.statement), sequence=sequence + offset))
+            for offset, item in enumerate(behind)
+        ]
+        rows = self._sign(data, signer, sequence, batch=len(data) > 1)
+        if rows:
+            writing.put(rows, sequence + len(rows))
+        else:
+            writing.set_next(row.key, sequence)
+        return rows
+
+    # --- proving ---
+
+    def receipt_proof(self, index: int) -> bytes:
+        """Return the tlog-proof of an entry under the first checkpoint that covers it: always the same bytes."""
+        note = self.store.checkpoint(index + 1)
+        if note is None:
+            raise NotFound(f"no checkpoint covers entry {index} yet")
+        return self._proof(index, note)
+
+    def inclusion_proof(self, index: int, size: int | None = None) -> bytes:
+        """
+        Return the tlog-proof of an entry under the newest checkpoint, or the first from *size* on.
+
+        Raises:
+            NotFound: no such entry, or no checkpoint of that size.
+        """
+        note = self.checkpoint() if size is None else self.store.checkpoint(max(size, index + 1))
+        if note is None:
+            raise NotFound(f"no checkpoint covers entry {index} at size {size}")
+        return self._proof(index, note)
+
+    def _proof(self, index: int, note: bytes) -> bytes:
+        size = parse_checkpoint(parse_note(note).text).size
+        if not 0 <= index < size:
+            raise NotFound(f"there is no entry {index}", why=f"the checkpoint covers {size} entries, counted from 0")
+        path = inclusion_path(index, size, self.store.hashes)
+        return format_proof(Proof(index, tuple(path), note, None))
+
+    def consistency_proof(self, old: int, new: int) -> list[bytes]:
+        """Return the path, 32 bytes each, by which the tree of size *new* extends that of size *old*."""
+        if not 0 < old <= new <= self.store.size():
+            raise NotFound(f"there is no consistency proof from {old} to {new}", why=f"the log holds {self.store.size()} entries")  # fmt: skip
+        return consistency_path(old, new, self.store.hashes)
+
+    def checkpoint(self) -> bytes:
+        """Return the newest signed checkpoint."""
+        note = self.store.checkpoint()
+        if note is None:
+            raise NotFound("the log has no checkpoint yet")
+        return note
+
+    def pin(self) -> bytes:
+        """Return the 32-byte leaf hash of entry 0, by which verifiers know this ledger."""
+        return leaf_hash(self.store.entry(0))
+
+    @property
+    def roster(self) -> Roster:
+        """Who is enrolled, with which keys, now."""
+        if self._sequencer is not None:
+            self._sequencer.refresh()
+            return self._sequencer.roster
+        from ledger.reading import recorded  # noqa: PLC0415 -- only where the ledger is read
+
+        roster = Roster()
+        for index, data in self.store.roster():
+            act = recorded(index, data, self.catalogue)
+            if act.body is not None:
+                roster.fold(index, act.statement, act.body)
+        return roster
+
+    def vkeys(self) -> list[str]:
+        """Return the log's verifier keys as C2SP signed-note writes them."""
+        found = []
+        for key in self.roster.log_keys:
+            found.append(format_vkey(key if isinstance(key, VerifierKey) else VerifierKey(self.origin, *key)))
+        return found
+
+    def thing(self, subject: bytes) -> Thing | None:
+        """Return what the stream of *subject* folds into, now."""
+        return self.sequencer.thing(subject)
+
+
+_ORDER_CODES: Final = ("out_of_order", "sequence_reused")
+
+
+def check_origin(origin: str) -> None:
+    """Raise FormatError unless *origin* can name a log and its checkpoints."""
+    if not origin or len(origin) > 128 or not origin.isascii() or not origin.isprintable() or " " in origin or "+" in origin:  # noqa: PLR2004, E501
+        raise FormatError("must be 1 to 128 printable ASCII characters without spaces and plus signs", field="origin")
+    if origin.startswith("comity."):
+        raise FormatError("must not begin with 'comity.', which names our other signed texts", field="origin")
+
+
+def batch_paths(statements: Sequence[bytes]) -> tuple[bytes, list[tuple[bytes, ...]]]:
+    """Return the RFC 6962 root over *statements* and the path of each; O(n log n) hashes."""
+    frontier = Frontier()
+    nodes: list[bytes] = []
+    for statement in statements:
+        nodes += frontier.append(leaf_hash(statement))
+    read = lambda ids: [nodes[number] for number in ids]  # noqa: E731 -- one line says it
+    size = len(statements)
+    return frontier.root(), [tuple(inclusion_path(index, size, read)) for index in range(size)]
+
+
+def _pack(batch: Batch | None) -> bytes | None:
+    if batch is None:
+        return None
+    return batch.size.to_bytes(4, "big") + batch.index.to_bytes(4, "big") + b"".join(batch.path)
+
+
+def _signed(row: Outgoing) -> Signed:
+    packed = row.batch
+    batch = None
+    if packed is not None:
+        path = tuple(packed[start : start + 32] for start in range(8, len(packed), 32))
+        batch = Batch(int.from_bytes(packed[:4], "big"), int.from_bytes(packed[4:8], "big"), path)
+    return Signed(row.statement, row.signature, batch)
+
+
+def load_signer(authority: bytes, path: Path) -> Signer:
+    """Return a signer from its authority's id and a key file."""
+    return Signer(authority, PrivateKey.load(path))
+
+
+__all__ = [
+    "BATCH_SIZE", "Any", "Answer", "Draft", "Judgement", "Ledger", "Limits", "Receipt", "Refusal", "Refused",
+    "Rejected", "Root", "Signed", "Signer", "batch_paths", "check_origin", "load_signer", "system_clock",
+]  # fmt: skip

@@ -1,0 +1,655 @@
+"""
+The sequencer: admission, acceptance, the append and the seal.
+
+A statement passes four gates::
+
+    admit    size, strict decoding, schema, this ledger, a key, the signature     no lock
+    order    a key valid at this index, the id, the next sequence of that key      tree lock
+    decide   may this be true of the record? accepted, or rejected with a reason   tree lock
+    seal     a signed checkpoint over the new size                                 after the commit
+
+What fails before ``decide`` gets a ``Refusal``, signed by the log; it is not logged and consumes
+nothing.
+What is decided is an entry for ever and gets a ``Receipt``.
+
+Concurrent publishers share transactions (group commit): whoever finds the sequencer free leads,
+takes everything that waits, and answers everybody.
+
+The crash argument stands at the lines that it governs, in ``Sequencer._lead``.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ledger import keys
+from ledger.domain import Rejected, Seen, decide, evolve, named_by
+from ledger.errors import Conflict, FormatError, NotVerified, Unavailable
+from ledger.law.manifest import rules
+from ledger.log.tree import Frontier, root_at
+from ledger.reading import recorded
+from ledger.signatures import Workers
+from ledger.statement import (
+    FORMAT,
+    STATEMENT_BYTES_MAX,
+    Entry,
+    Signed,
+    Statement,
+    check,
+    decode_entry,
+    decode_header,
+    decode_statement,
+    encode_entry,
+    header_of,
+    sha256_of,
+    signed_message,
+)
+from ledger.store.sqlite import ROSTER_ACTS, Row
+from ledger.verify import Roster, leaf_hash
+
+if TYPE_CHECKING:
+    from ledger.acts import Catalogue
+    from ledger.domain import Thing
+    from ledger.store.sqlite import SQLiteStore, Writing
+
+BATCH_SIZE_MAX: Final = 4096
+"""How many statements one signature may cover."""
+
+BATCHES_REMEMBERED: Final = 1024
+"""How many batch signatures are remembered as checked."""
+
+FOUNDED: Final = "ledger.founded"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the sequencer allows itself; times in milliseconds, counts in statements."""
+
+    # How long a statement that came before its predecessor is held.
+    early_ms_max: int = 250
+    # How many statements share one transaction.
+    group_size_max: int = 2_048
+    # How many statements may wait; beyond it publishers are told to come back.
+    waiting_max: int = 20_000
+    # How many things, statements and cases are remembered between transactions.
+    cache_size_max: int = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The log's answer to a statement that is in it; accepted, or rejected with a reason code."""
+
+    index: int
+    statement_id: bytes
+    accepted: bool
+    reason: str | None
+    recorded_at: int
+    _prove: Callable[[int], bytes] = field(repr=False, compare=False)
+
+    @property
+    def proof(self) -> bytes:
+        """The tlog-proof: index, path and the first checkpoint that covers the entry. Always the same bytes."""
+        return self._prove(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The log's answer to what it did not take: a code, where, and what it expected; ``note`` is signed."""
+
+    code: str
+    what: str
+    field: str = ""
+    expected: int | None = None
+    note: bytes = field(default=b"", repr=False)
+
+
+Answer = Receipt | Refusal
+
+
+class Sealer(Protocol):
+    """Holds the log keys: signs checkpoints and refusals."""
+
+    def checkpoint(self, size: int, root: bytes) -> bytes:
+        """Return the signed note of a checkpoint."""
+
+    def published(self, note: bytes) -> None:
+        """Take note that this checkpoint is kept, and may be shown to anybody."""
+
+    def refusal(self, refusal: Refusal, statement: bytes, at: int) -> bytes:
+        """Return the signed note of a refusal."""
+
+
+class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
+    def __init__(self, code: str, what: str, *, where: str = "", expected: int | None = None) -> None:
+        super().__init__(what)
+        self.refusal = Refusal(code, what, where, expected)
+
+
+class _Waiting:
+    """A statement on its way through the gates."""
+
+    __slots__ = ("answer", "body", "failed", "message", "public_key", "ready", "signed", "since", "statement")
+
+    def __init__(self, signed: Signed) -> None:
+        self.signed = signed
+        self.statement: Statement = None  # type: ignore[assignment] -- set by admission, the first gate
+        self.body: dict[str, Any] = {}
+        self.message = b""
+        self.public_key: bytes | None = None
+        self.answer: Answer | None = None
+        self.failed = False
+        self.ready: threading.Event | None = None
+        self.since = 0.0
+
+
+class _View:
+    """What a decision may look at: the log just before the statement's own index, within one transaction."""
+
+    def __init__(self, sequencer: Sequencer) -> None:
+        self._sequencer = sequencer
+        self.catalogue = sequencer.catalogue
+
+    @property
+    def roster(self) -> Roster:
+        return self._sequencer.roster
+
+    def thing(self, subject: bytes) -> Thing | None:
+        return self._sequencer.thing(subject)
+
+    def recorded(self, statement_id: bytes) -> Seen | None:
+        return self._sequencer.seen(statement_id)
+
+    def named_in(self, statement_id: bytes) -> frozenset[bytes]:
+        return self._sequencer.named_in(statement_id)
+
+    def ed25519(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
+        return keys.ed25519(public_key, message, signature)
+
+
+class Sequencer:
+    """The one place where statements become entries."""
+
+    def __init__(
+        self,
+        store: SQLiteStore,
+        catalogue: Catalogue,
+        sealer: Sealer,
+        *,
+        origin: str,
+        clock: Callable[[], int],
+        limits: Limits | None = None,
+        prove: Callable[[int], bytes],
+        drafts: bool = False,
+    ) -> None:
+        """
+        Start on a store; recovery is the normal path: what was appended and not sealed is sealed.
+
+        Args:
+            store: where entries go.
+            catalogue: the acts.
+            sealer: holds the log keys.
+            origin: of this log; statements for another are refused.
+            clock: gives microseconds since 1970; the log never records a smaller instant than before.
+            limits: see ``Limits``.
+            prove: gives the tlog-proof of an index, for receipts.
+            drafts: whether draft acts are taken; only under an origin that ends in ``/simulation``.
+        """
+        self.catalogue = catalogue
+        self.roster = Roster()
+        self.limits = limits or Limits()
+        self._store = store
+        self._sealer = sealer
+        self._origin = origin
+        self._clock = clock
+        self._prove = prove
+        self._drafts = drafts
+        self._rules = rules()
+        self._queue: deque[_Waiting] = deque()
+        self._leading = threading.Lock()
+        self._epoch = -1
+        self._size = -1
+        self._frontier = Frontier(0, [])
+        self._things: dict[bytes, Thing | None] = {}
+        self._seen: dict[bytes, Seen] = {}
+        self._cases: dict[bytes, int] = {}
+        self._sequences: dict[bytes, int] = {}
+        self._batches: dict[tuple[bytes, bytes, bytes], bool] = {}
+        self._view = _View(self)
+        self._reload()
+        self.seal()
+
+    # --- publishing ---
+
+    def submit(self, signed: Signed) -> Answer:
+        """
+        Put one signed statement through the gates and wait for the answer.
+
+        Safe from any thread. Repeating the same bytes returns the first answer.
+
+        Raises:
+            Unavailable: too many wait, or the store is held by another process.
+        """
+        waiting = _Waiting(signed)
+        try:
+            self._admit(waiting)
+            if waiting.public_key is not None and not self._holds(waiting):
+                raise _Refused("unauthenticated", "the signature does not hold", where="signature")
+        except _Refused as refused:
+            return self._signed(refused.refusal, signed.statement)
+        if len(self._queue) >= self.limits.waiting_max:
+            raise Unavailable("too many statements wait", what_now="submit it again in a moment; nothing was recorded")
+        waiting.since = time.monotonic()
+        waiting.ready = threading.Event()
+        self._queue.append(waiting)
+        while waiting.answer is None:
+            with self._leading:
+                if waiting.answer is None and not waiting.failed:
+                    self._lead()
+            if waiting.failed:
+                raise Unavailable("the batch of this statement could not be written", what_now="submit it again: repeating is harmless")  # fmt: skip
+            if waiting.answer is None:
+                # Held: its predecessor is on its way, or it will be refused when the moment is over.
+                waiting.ready.wait(self.limits.early_ms_max / 1000)
+        return waiting.answer
+
+    def submit_many(self, statements: Iterable[Signed], *, workers: int = 0) -> Iterator[Answer]:
+        """
+        Put many signed statements through the gates, in order; yield their answers in order.
+
+        Args:
+            statements: read lazily, a group ahead.
+            workers: how many processes check signatures besides this one.
+
+        Cost: memory for three groups.
+        """
+        with Workers(workers) as pool:
+            ahead: deque[tuple[list[_Waiting], list[_Waiting], Any]] = deque()
+            for group in _groups(statements, self.limits.group_size_max):
+                waiting = [_Waiting(signed) for signed in group]
+                to_check = self._admit_many(waiting)
+                checks = [(item.public_key, item.message, item.signed.signature) for item in to_check]
+                ahead.append((waiting, to_check, pool.check(checks)))  # type: ignore[arg-type] -- keys are known
+                if len(ahead) > 2:  # noqa: PLR2004 -- one being sealed, one being checked, one being decoded
+                    yield from self._settle(*ahead.popleft())
+            while ahead:
+                yield from self._settle(*ahead.popleft())
+
+    def _settle(self, group: list[_Waiting], to_check: list[_Waiting], pending: Any) -> Iterator[Answer]:
+        for item, holds in zip(to_check, pending.result(), strict=True):
+            if not holds and item.answer is None:
+                item.answer = self._signed(
+                    Refusal("unauthenticated", "the signature does not hold", "signature"), item.signed.statement
+                )
+        with self._leading:
+            for item in group:
+                if item.answer is None:
+                    item.since = float("-inf")  # whoever sends in bulk sends in order: none is held
+                    self._queue.append(item)
+            while any(item.answer is None for item in group):
+                self._lead()
+        for item in group:
+            assert item.answer is not None
+            yield item.answer
+
+    # --- the first gate, outside the lock ---
+
+    def _admit(self, waiting: _Waiting) -> None:
+        """Decode and check one statement, all but its signature; raise ``_Refused`` otherwise."""
+        data = waiting.signed.statement
+        if len(data) > STATEMENT_BYTES_MAX:
+            raise _Refused("too_large", f"the statement is {len(data):,} bytes long; at most {STATEMENT_BYTES_MAX:,} are taken")  # fmt: skip
+        try:
+            statement = decode_statement(data)
+            if statement.ledger != self._origin:
+                raise _Refused("wrong_ledger", f"the statement is for {statement.ledger}, this log is {self._origin}", where="ledger")  # fmt: skip
+            check(statement, self.catalogue.codes)
+            act = self.catalogue.act(statement.act, statement.version)
+            if not act.released and not self._drafts:
+                raise _Refused("draft_act", f"{statement.act} is a draft; this ledger takes released acts alone", where="act")  # fmt: skip
+            waiting.body = self.catalogue.decode(statement.act, statement.version, statement.body)
+            batch = waiting.signed.batch
+            if batch is not None and not 0 < batch.size <= BATCH_SIZE_MAX:
+                raise FormatError(f"is {batch.size}; a batch holds 1 to {BATCH_SIZE_MAX} statements", field="batch.size")  # fmt: skip
+            if len(waiting.signed.signature) != 64:  # noqa: PLR2004 -- Ed25519
+                raise FormatError("is not 64 bytes long", field="signature")
+            waiting.message = signed_message(data, batch)
+        except FormatError as error:
+            raise _Refused("malformed", error.what, where=error.field) from error
+        except NotVerified as error:
+            raise _Refused("malformed", str(error), where="batch.path") from error
+        waiting.statement = statement
+        waiting.public_key = self._public_key(statement, waiting.body)
+
+    def _admit_many(self, group: list[_Waiting]) -> list[_Waiting]:
+        """Admit a group; return those whose own signatures must be checked. Batches are checked here."""
+        to_check = []
+        for item in group:
+            try:
+                self._admit(item)
+                if item.public_key is None:
+                    continue
+                if item.signed.batch is None:
+                    to_check.append(item)
+                elif not self._batch_holds(item):
+                    raise _Refused("unauthenticated", "the signature of the batch does not hold", where="signature")
+            except _Refused as refused:
+                item.answer = self._signed(refused.refusal, item.signed.statement)
+        return to_check
+
+    def _batch_holds(self, item: _Waiting) -> bool:
+        """Check a batch signature once for all its members: the message names size and root."""
+        assert item.public_key is not None
+        one = (item.public_key, item.message, item.signed.signature)
+        holds = self._batches.get(one)
+        if holds is None:
+            if len(self._batches) >= BATCHES_REMEMBERED:
+                self._batches.clear()
+            holds = self._batches[one] = keys.ed25519(*one)
+        return holds
+
+    def _holds(self, item: _Waiting) -> bool:
+        assert item.public_key is not None
+        if item.signed.batch is not None:
+            return self._batch_holds(item)
+        return keys.ed25519(item.public_key, item.message, item.signed.signature)
+
+    def _public_key(self, statement: Statement, body: Mapping[str, Any]) -> bytes | None:
+        standing = self.roster.key(statement.key)
+        if standing is not None:
+            return standing.public_key
+        if statement.act == FOUNDED:
+            public: bytes = body["operator_key"]
+            return public if keys.key_id(public) == statement.key else None
+        return None
+
+    # --- the gates under the tree lock ---
+
+    def _lead(self) -> None:
+        """Take what waits, give each its answer; the caller holds ``_leading``."""
+        group = [self._queue.popleft() for _ in range(min(len(self._queue), self.limits.group_size_max))]
+        if not group:
+            return
+        answers: dict[_Waiting, Answer] = {}
+        try:
+            with self._store.writing() as writing:
+                if writing.size != self._size:
+                    self._reload()
+                answers = self._order(writing, group)
+            # Committed. A crash before this line leaves the log as it was: nobody was answered, and
+            # whoever repeats his statement is judged as if for the first time.
+            # A crash after it leaves entries without a checkpoint: ``_reload`` seals them, and
+            # whoever repeats his statement gets the receipt that he did not get.
+            self._size = writing.size
+            if any(isinstance(answer, Receipt) for answer in answers.values()):
+                self._seal()
+        except BaseException:
+            # Whether it was stored is for the store to say: what was folded is folded anew, and
+            # everybody is told to repeat his statement, which is harmless in either case.
+            self._size = -1
+            for item in group:
+                item.failed = True
+                if item.ready is not None:
+                    item.ready.set()
+            raise
+        for item, answer in answers.items():
+            if isinstance(answer, Refusal):
+                answer = self._signed(answer, item.signed.statement)  # noqa: PLW2901 -- the same answer, signed
+            item.answer = answer
+            if item.ready is not None:
+                item.ready.set()
+
+    def _order(self, writing: Writing, group: list[_Waiting]) -> dict[_Waiting, Answer]:
+        """Judge a group in order of arrival and append what is decided; return the answers."""
+        known = writing.known([item.statement.id for item in group])
+        answers: dict[_Waiting, Answer] = {}
+        rows: list[Row] = []
+        leaves: list[bytes] = []
+        nodes: list[tuple[int, bytes]] = []
+        moved: dict[bytes, int] = {}
+        number = 2 * writing.size - writing.size.bit_count()
+        recorded_at = max(self._clock(), writing.recorded_at)
+        now = time.monotonic()
+        hold = self.limits.early_ms_max / 1000
+        early: list[_Waiting] = []
+        todo = group
+        while todo:
+            before = len(rows)
+            for item in todo:
+                statement = item.statement
+                index = writing.size + len(rows)
+                try:
+                    first = known.get(statement.id)
+                    if first is not None:
+                        answers[item] = self._again(first, item, rows, writing.size)
+                        continue
+                    self._authenticate(item, index)
+                    expected = moved.get(statement.key)
+                    if expected is None:
+                        expected = self._sequences.get(statement.key)
+                        if expected is None:
+                            expected = writing.next_sequence(statement.key)
+                    if statement.sequence != expected:
+                        if statement.sequence < expected:
+                            raise _Refused("sequence_reused", f"this key has already used sequence {statement.sequence}", where="sequence", expected=expected)  # fmt: skip
+                        if now - item.since < hold:
+                            early.append(item)
+                            continue
+                        raise _Refused("out_of_order", f"this key's next sequence is {expected}, the statement has {statement.sequence}", where="sequence", expected=expected)  # fmt: skip
+                    row, receipt = self._decide(writing, item, index, recorded_at)
+                except _Refused as refused:
+                    answers[item] = refused.refusal
+                    continue
+                leaf = leaf_hash(row.entry)
+                for node in self._frontier.append(leaf):
+                    nodes.append((number, node))
+                    number += 1
+                rows.append(row)
+                leaves.append(leaf)
+                moved[statement.key] = expected + 1
+                known[statement.id] = index
+                answers[item] = receipt
+            # Somebody's predecessor may just have come: go round again until nothing moves.
+            todo, early = (early, []) if len(rows) > before else ([], early)
+        self._queue.extend(early)
+        writing.append(rows, nodes, moved, leaves, recorded_at)
+        self._sequences.update(moved)
+        return answers
+
+    def _authenticate(self, item: _Waiting, index: int) -> None:
+        """Check that the key is the publisher's and valid at this index."""
+        statement = item.statement
+        if statement.act == FOUNDED and index == 0:
+            if item.public_key is None:
+                raise _Refused("unauthenticated", "entry 0 must be signed by the operator key that it names", where="key")
+            return
+        standing = self.roster.key(statement.key)
+        if standing is None:
+            raise _Refused("unauthenticated", "no authority of this ledger has this key", where="key")
+        if self.roster.verdict(statement.key, index) == "invalid":
+            raise _Refused("unauthenticated", "this key has been revoked or retired", where="key")
+        if standing.authority != statement.publisher:
+            raise _Refused("unauthenticated", "this key belongs to another authority than the publisher named", where="publisher")  # fmt: skip
+        if item.public_key is None:
+            # The key was certified while the statement was on its way.
+            item.public_key = standing.public_key
+            if not self._holds(item):
+                raise _Refused("unauthenticated", "the signature does not hold", where="signature")
+
+    def _again(self, index: int, item: _Waiting, rows: list[Row], size: int) -> Answer:
+        """Answer a statement whose id is in the log: the first answer if it is the same, else a refusal."""
+        entry = decode_entry(rows[index - size].entry if index >= size else self._store.entry(index))
+        data = item.signed.statement
+        same = entry.statement == data if entry.statement_sha256 is None else entry.statement_sha256 == sha256_of(data)
+        if not same:
+            raise _Refused("id_reused", f"entry {index} has this id and other content", where="id")
+        return Receipt(index, item.statement.id, entry.accepted, entry.reason, entry.recorded_at, self._prove)
+
+    def _decide(self, writing: Writing, item: _Waiting, index: int, recorded_at: int) -> tuple[Row, Receipt]:
+        """Decide one admitted statement and make its entry."""
+        statement, body, signed = item.statement, item.body, item.signed
+        decision = decide(self._view, index, statement, body)
+        if isinstance(decision, Rejected):
+            # Header, hash and reason stay; the body does not: a name in a wrong field must not become permanent.
+            kept, digest, reason = header_of(signed.statement, statement.body), sha256_of(signed.statement), decision.reason  # fmt: skip
+            stream, version, case, case_version = f"rejected/{statement.id.hex()}", 0, None, 0
+        else:
+            kept, digest, reason = signed.statement, None, None
+            thing = self.thing(statement.subject)
+            case, case_version = statement.case, self._case_version(writing, statement.case)
+            stream, version = statement.subject.hex(), 0 if thing is None else thing.acts
+            self._things[statement.subject] = evolve(thing, index, statement, body)
+            if statement.act in ROSTER_ACTS:
+                self.roster.fold(index, statement, body)
+            self._cases[statement.case] = case_version + 1
+        accepted = reason is None
+        entry = encode_entry(
+            Entry(
+                format=FORMAT, statement=kept, statement_sha256=digest,
+                algorithm="ed25519", signature=signed.signature, batch=signed.batch,
+                recorded_at=recorded_at, disposition="accepted" if accepted else "rejected", reason=reason,
+                rules=self._rules,
+                subject_version=version if accepted else None, case_version=case_version if accepted else None,
+            )
+        )  # fmt: skip
+        self._remember(statement, index, rejected=not accepted)
+        row = Row(index, stream, version, statement.act, entry, statement.id, case, case_version)
+        return row, Receipt(index, statement.id, accepted, reason, recorded_at, self._prove)
+
+    # --- what decisions look at ---
+
+    def thing(self, subject: bytes) -> Thing | None:
+        """Return what a stream folds into, now; None when no accepted act created it."""
+        try:
+            return self._things[subject]
+        except KeyError:
+            thing: Thing | None = None
+            for index, data in self._store.stream_entries(subject):
+                act = recorded(index, data, self.catalogue)
+                assert act.body is not None
+                thing = evolve(thing, index, act.statement, act.body)
+            self._things[subject] = thing
+            return thing
+
+    def seen(self, statement_id: bytes) -> Seen | None:
+        """Return what is known of a statement in the log."""
+        found = self._seen.get(statement_id)
+        if found is None:
+            index = self._store.index_of(statement_id)
+            if index is None:
+                return None
+            entry = decode_entry(self._store.entry(index))
+            read = decode_statement if entry.accepted else decode_header
+            found = self._remember(read(entry.statement), index, rejected=not entry.accepted)
+        return found
+
+    def named_in(self, statement_id: bytes) -> frozenset[bytes]:
+        """Return the authorities that an accepted statement names."""
+        index = self._store.index_of(statement_id)
+        if index is None:
+            return frozenset()
+        act = recorded(index, self._store.entry(index), self.catalogue)
+        return frozenset() if act.body is None else frozenset(named_by(act.statement, act.body))
+
+    def _remember(self, statement: Statement, index: int, *, rejected: bool) -> Seen:
+        seen = Seen(index, statement.act, statement.publisher, statement.subject, statement.case, rejected)
+        self._seen[statement.id] = seen
+        return seen
+
+    def _case_version(self, writing: Writing, case: bytes) -> int:
+        version = self._cases.get(case)
+        return writing.case_size(case) if version is None else version
+
+    def _trim(self) -> None:
+        """Keep the caches within their limit; whatever is dropped is read again when it is needed."""
+        caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
+        for cache in caches:
+            excess = len(cache) - self.limits.cache_size_max
+            if excess > 0:
+                for key in [key for key, _ in zip(cache, range(excess + self.limits.cache_size_max // 10), strict=False)]:
+                    del cache[key]
+
+    # --- asking without publishing ---
+
+    def next_sequence(self, key: bytes) -> int:
+        """Return the sequence that a signing key must use next."""
+        return self._store.next_sequence(key)
+
+    def try_out(self, statement: Statement, body: dict[str, Any]) -> tuple[str, str] | None:
+        """Return why this statement would be refused or rejected now (code, detail); None if accepted."""
+        with self._leading:
+            self._refresh()
+            waiting = _Waiting(Signed(b"", bytes(64)))
+            waiting.statement, waiting.body = statement, body
+            waiting.public_key = self._public_key(statement, body) or b""
+            try:
+                self._authenticate(waiting, self._size)
+            except _Refused as refused:
+                return refused.refusal.code, refused.refusal.what
+            decision = decide(self._view, self._size, statement, body)
+            return (decision.reason, decision.detail) if isinstance(decision, Rejected) else None
+
+    def refresh(self) -> None:
+        """Take in what other processes have appended."""
+        with self._leading:
+            self._refresh()
+
+    def _refresh(self) -> None:
+        if self._store.size() != self._size:
+            self._reload()
+
+    # --- the seal ---
+
+    def _reload(self) -> None:
+        """Fold the roster and the edge of the tree from the store; seal what was appended and not sealed."""
+        caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
+        for cache in caches:
+            cache.clear()
+        self._epoch = -1
+        self.roster = Roster()
+        for index, data in self._store.roster():
+            act = recorded(index, data, self.catalogue)
+            if act.body is not None:
+                self.roster.fold(index, act.statement, act.body)
+        self._size = self._store.size()
+        self._frontier = Frontier.reopen(self._size, self._store.hashes)
+
+    def seal(self) -> None:
+        """Sign a checkpoint over the present size, unless there is one: what a crash left unsealed."""
+        with self._leading:
+            self._refresh()
+            if self._size and self._store.checkpoint(self._size) is None:
+                self._seal()
+
+    def _seal(self) -> None:
+        size, root = self._frontier.size, self._frontier.root()
+        note = self._sealer.checkpoint(size, root)
+        with self._store.writing() as writing:
+            if writing.epoch != self._epoch:
+                # Another process sealed since. This one may seal again only if the store still
+                # holds the tree that it is about to vouch for.
+                if root_at(size, self._store.hashes) != root:
+                    raise Conflict(f"the tree of size {size} in the store is not the one held in memory", what_now="open the ledger again")  # fmt: skip
+                self._epoch = writing.take_lease()
+            kept = writing.seal(size, root, note, self._epoch)
+        self._sealer.published(kept)
+        self._trim()
+
+    def _signed(self, refusal: Refusal, statement: bytes) -> Refusal:
+        note = self._sealer.refusal(refusal, statement, self._clock())
+        return Refusal(refusal.code, refusal.what, refusal.field, refusal.expected, note)
+
+
+def _groups(statements: Iterable[Signed], size: int) -> Iterator[list[Signed]]:
+    group: list[Signed] = []
+    for signed in statements:
+        group.append(signed)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group

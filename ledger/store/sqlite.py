@@ -1,0 +1,485 @@
+"""
+The embedded store: one SQLite file, on the recorder of the eventsourcing library.
+
+The event table is the Merkle tree is the outbox: entries, tree nodes, publisher sequences, case
+versions and the size move in one transaction, or not at all.
+
+========== ======================================== ==========================================
+table      a row is                                 written
+========== ======================================== ==========================================
+entries    one leaf (the library's stored event)    once; ``rowid`` = index + 1
+nodes      one hash of a complete subtree           once (``ledger.log.tree`` numbers them)
+statements statement id -> index                    once
+cases      (case, case version) -> index            once
+sequences  signing key -> next sequence             moved
+tree       the size, in its only row                moved
+seals      one signed checkpoint, by size           once
+sealer     the epoch of whoever may seal            moved
+========== ======================================== ==========================================
+
+Why no reader ever skips: an index is assigned while the write lock of the file is held, and the
+lock is released by the commit.
+So the order of indexes is the order of commits, and whoever sees an index sees every smaller one.
+
+What "written once" means is enforced by triggers: the tables of the log refuse UPDATE and DELETE.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from eventsourcing.persistence import StoredEvent
+from eventsourcing.sqlite import (
+    SQLiteApplicationRecorder,
+    SQLiteCursor,
+    SQLiteDatastore,
+    SQLiteFactory,
+    SQLiteProcessRecorder,
+)
+
+from ledger.errors import Conflict, NotFound, NotVerified, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+BUSY_SECONDS: Final = 30
+"""How long a writer of another process is waited for."""
+
+NODES_REMEMBERED: Final = 100_000
+"""How many nodes are remembered (some 15 MB); they never change once committed."""
+
+READ_IDS_MAX: Final = 500
+"""How many nodes one query asks for."""
+
+ROSTER_ACTS: Final = (
+    "ledger.founded", "root.admitted", "root_key.replaced", "log_key.replaced", "authority.enrolled",
+    "key.certified", "key.rotated", "key.revoked", "key.retired", "roster.confirmed",
+)  # fmt: skip
+
+
+class EntryRecorder(SQLiteApplicationRecorder):
+    """
+    The library's application recorder on our table of entries.
+
+    Its notification id is the leaf index + 1, and is an explicit INTEGER PRIMARY KEY: the
+    implicit ``rowid`` of the library's own table is given out again after a delete, and VACUUM
+    may renumber it.
+    """
+
+    def __init__(self, datastore: SQLiteDatastore, events_table_name: str = "entries") -> None:
+        super().__init__(datastore, events_table_name)
+        self.insert_events_statement = (
+            f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
+        )
+        self.select_max_notification_id_statement = f"SELECT MAX(rowid) FROM {events_table_name}"
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Return the schema: the library's columns, numbered by a key that is never given out twice."""
+        return _entries_table(self.events_table_name)
+
+    def append(self, cursor: sqlite3.Cursor, first: int, stored_events: Sequence[StoredEvent]) -> None:
+        """Insert consecutive events whose first has the notification id *first*, in the caller's transaction."""
+        cursor.executemany(
+            f"INSERT INTO {self.events_table_name} (rowid, originator_id, originator_version, topic, state) VALUES (?,?,?,?,?)",  # noqa: S608, E501 -- the table's name is ours
+            [
+                (number, event.originator_id, event.originator_version, event.topic, event.state)
+                for number, event in enumerate(stored_events, first)
+            ],
+        )
+
+
+class EntryProcessRecorder(SQLiteProcessRecorder):
+    """The same table with the library's tracking, for applications built on the library itself."""
+
+    def __init__(self, datastore: SQLiteDatastore, *, events_table_name: str = "entries") -> None:
+        super().__init__(datastore, events_table_name=events_table_name)
+        self.insert_events_statement = (
+            f"INSERT INTO {events_table_name} (originator_id, originator_version, topic, state) VALUES (?,?,?,?)"
+        )
+
+    def construct_create_table_statements(self) -> list[str]:
+        """Return the schema of entries and tracking."""
+        tracking = super().construct_create_table_statements()[1:]
+        return _entries_table(self.events_table_name) + tracking
+
+
+class Factory(SQLiteFactory):
+    """Plugs the recorders into the library (``PERSISTENCE_MODULE=ledger.store.sqlite``)."""
+
+    application_recorder_class = EntryRecorder
+    process_recorder_class = EntryProcessRecorder
+
+
+def _entries_table(name: str) -> list[str]:
+    return [
+        f"CREATE TABLE IF NOT EXISTS {name} ("
+        "rowid INTEGER PRIMARY KEY AUTOINCREMENT, "
+        "originator_id TEXT NOT NULL, "
+        "originator_version INTEGER NOT NULL, "
+        "topic TEXT NOT NULL, "
+        "state BLOB NOT NULL, "
+        "UNIQUE (originator_id, originator_version))"
+    ]
+
+
+_LOG_TABLES: Final = (
+    "CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS statements (id BLOB PRIMARY KEY, idx INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS cases (id BLOB, version INTEGER, idx INTEGER NOT NULL, PRIMARY KEY (id, version)) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS sequences (key BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS tree (only INTEGER PRIMARY KEY CHECK (only = 1), size INTEGER NOT NULL, recorded_at INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO tree VALUES (1, 0, 0)",
+    "CREATE TABLE IF NOT EXISTS seals (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS sealer (only INTEGER PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL)",
+    "INSERT OR IGNORE INTO sealer VALUES (1, 0)",
+    "CREATE INDEX IF NOT EXISTS roster ON entries (rowid) WHERE topic IN ("
+    + ",".join(f"'{act}'" for act in ROSTER_ACTS)
+    + ")",
+    *(
+        f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table}: the log is append-only'); END"
+        for table in ("entries", "nodes", "statements", "cases", "seals")
+        for verb in ("UPDATE", "DELETE")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """
+    One entry about to be appended, with everything that moves with it.
+
+    ``stream`` is the subject in hex, or ``rejected/`` and the statement id: a rejected statement
+    moves no stream, yet has its row.
+    """
+
+    index: int
+    stream: str
+    version: int
+    act: str
+    entry: bytes
+    statement_id: bytes
+    case: bytes | None
+    case_version: int
+
+
+class Writing:
+    """One write transaction: the tree lock is held from its first line to its last."""
+
+    def __init__(self, cursor: sqlite3.Cursor, recorder: EntryRecorder) -> None:
+        self._cursor = cursor
+        self._recorder = recorder
+        row = cursor.execute("SELECT size, recorded_at FROM tree").fetchone()
+        self.size: int = row[0]
+        self.recorded_at: int = row[1]
+        self.epoch: int = cursor.execute("SELECT epoch FROM sealer").fetchone()[0]
+        self.fresh: Sequence[tuple[int, bytes]] = ()
+
+    def known(self, statement_ids: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the index of each of these statements that is already in the log."""
+        found: dict[bytes, int] = {}
+        for start in range(0, len(statement_ids), READ_IDS_MAX):
+            part = statement_ids[start : start + READ_IDS_MAX]
+            marks = ",".join("?" * len(part))
+            found.update(self._cursor.execute(f"SELECT id, idx FROM statements WHERE id IN ({marks})", part))
+        return found
+
+    def next_sequence(self, key: bytes) -> int:
+        """Return the sequence that this signing key must use next."""
+        row = self._cursor.execute("SELECT next FROM sequences WHERE key = ?", (key,)).fetchone()
+        return 0 if row is None else cast("int", row[0])
+
+    def stream_size(self, stream: str) -> int:
+        """Return how many entries a stream holds: the version that its next entry gets."""
+        row = self._cursor.execute("SELECT MAX(originator_version) FROM entries WHERE originator_id = ?", (stream,)).fetchone()  # fmt: skip
+        return 0 if row[0] is None else cast("int", row[0]) + 1
+
+    def case_size(self, case: bytes) -> int:
+        """Return how many entries a case holds."""
+        row = self._cursor.execute("SELECT MAX(version) FROM cases WHERE id = ?", (case,)).fetchone()
+        return 0 if row[0] is None else cast("int", row[0]) + 1
+
+    def append(
+        self,
+        rows: Sequence[Row],
+        nodes: Sequence[tuple[int, bytes]],
+        sequences: dict[bytes, int],
+        leaves: Sequence[bytes],
+        recorded_at: int,
+    ) -> None:
+        """
+        Append a batch at the end of the log; the caller commits by leaving the transaction.
+
+        Args:
+            rows: consecutive from the present size.
+            nodes: (number, 32-byte hash), as ``Frontier.append`` gives them.
+            sequences: for each signing key that moved, its next sequence.
+            leaves: the leaf hash of each row, which is checked against what was really stored.
+            recorded_at: the log's clock at the last row, microseconds.
+
+        Raises:
+            Conflict: the rows do not continue the log, or a checkpoint is already ahead of it.
+            NotVerified: what was read back is not what was written.
+        """
+        run = self._cursor
+        if not rows:
+            return
+        if rows[0].index != self.size or rows[-1].index != self.size + len(rows) - 1:
+            raise Conflict(f"the batch begins at index {rows[0].index}, the log has {self.size} entries")
+        sealed = run.execute("SELECT MAX(size) FROM seals").fetchone()[0]
+        if sealed is not None and sealed > self.size:
+            raise Conflict(
+                f"the log holds {self.size} entries, yet a checkpoint over {sealed} was signed",
+                why="this file was restored from before that checkpoint; appending would fork the log",
+                what_now="refill it from a mirror or from receipts up to the same root",
+            )
+        self._recorder.append(
+            run, self.size + 1, [StoredEvent(row.stream, row.version, row.act, row.entry) for row in rows]
+        )
+        run.executemany("INSERT INTO statements VALUES (?,?)", [(row.statement_id, row.index) for row in rows])
+        run.executemany(
+            "INSERT INTO cases VALUES (?,?,?)",
+            [(row.case, row.case_version, row.index) for row in rows if row.case is not None],
+        )
+        run.executemany("INSERT INTO nodes VALUES (?,?)", nodes)
+        run.executemany("INSERT OR REPLACE INTO sequences VALUES (?,?)", list(sequences.items()))
+        run.execute("UPDATE tree SET size = ?, recorded_at = ?", (self.size + len(rows), recorded_at))
+        # Read back and re-hash: what is committed is what will be proved.
+        stored = run.execute("SELECT state FROM entries WHERE rowid > ? ORDER BY rowid", (self.size,))
+        for index, ((entry,), leaf) in enumerate(zip(stored, leaves, strict=True), self.size):
+            if sha256(b"\0" + entry).digest() != leaf:
+                raise NotVerified("was stored with other bytes than were written", step="append", index=index)
+        self.size += len(rows)
+        self.recorded_at = recorded_at
+        self.fresh = nodes
+
+    def seal(self, size: int, root: bytes, note: bytes, epoch: int) -> bytes:
+        """
+        Keep a signed checkpoint, unless one of that size is kept already; return the one kept.
+
+        Compare-and-swap: one size has one root for ever.
+
+        Raises:
+            Conflict: the sealer's epoch is over, or that size was sealed with another root.
+        """
+        run = self._cursor
+        if self.epoch != epoch:
+            raise Conflict("another process has become the sealer of this log", what_now="the next append takes the lease again")  # fmt: skip
+        kept = run.execute("SELECT root, note FROM seals WHERE size = ?", (size,)).fetchone()
+        if kept is None:
+            run.execute("INSERT INTO seals VALUES (?,?,?)", (size, root, note))
+            return note
+        if kept[0] != root:
+            raise Conflict(
+                f"a checkpoint over {size} entries with another root was signed before",
+                why="one size has one root for ever; this file was altered or forked",
+                what_now="stop, and run `comity fsck`",
+            )
+        return cast("bytes", kept[1])
+
+    def take_lease(self) -> int:
+        """Become the sealer: return the new epoch, which fences every earlier holder."""
+        self.epoch += 1
+        self._cursor.execute("UPDATE sealer SET epoch = ?", (self.epoch,))
+        return self.epoch
+
+
+class SQLiteStore:
+    """
+    The log in one SQLite file.
+
+    Reading is safe from any thread and any process while another writes.
+    Writing is serialised by the write lock of the file.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        """Open the store of ``path``; create its tables unless *read_only*."""
+        self.path = path
+        self._read_only = read_only
+        if read_only and not path.exists():
+            raise NotFound(f"there is no ledger at {path}", what_now="name its folder with --ledger, or found one with `comity init`")  # fmt: skip
+        self._local = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        self._nodes: dict[int, bytes] = {}
+        self._datastore: SQLiteDatastore | None = None
+        if not read_only:
+            self._datastore = SQLiteDatastore(str(path), lock_timeout=BUSY_SECONDS, originator_id_type="text")
+            self.recorder = EntryRecorder(self._datastore)
+            self.recorder.create_table()
+            with self._exclusive() as cursor:
+                for statement in _LOG_TABLES:
+                    cursor.execute(statement)
+
+    @classmethod
+    def open_reader(cls, path: Path) -> SQLiteStore:
+        """Open an existing store for reading alone."""
+        return cls(path, read_only=True)
+
+    def close(self) -> None:
+        """Close every connection; the store must not be used afterwards."""
+        if self._datastore is not None:
+            self._datastore.close()
+        with self._guard:
+            for connection in self._readers:
+                connection.close()
+            self._readers.clear()
+
+    # --- writing ---
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[sqlite3.Cursor]:
+        assert self._datastore is not None, "opened for reading"
+        with self._datastore.get_connection(commit=True) as connection:
+            wrapped: SQLiteCursor = connection.cursor()
+            cursor = wrapped.sqlite_cursor
+            cursor.row_factory = None
+            try:
+                # IMMEDIATE takes the write lock before the first read: what is read stays true.
+                cursor.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                raise Unavailable("the ledger is being written by another process", why=str(error), what_now="try again") from error  # fmt: skip
+            try:
+                yield cursor
+            except BaseException:
+                connection.rollback()
+                raise
+            else:
+                connection.commit()
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def writing(self) -> Iterator[Writing]:
+        """Hold the tree lock; leaving normally commits durably, leaving by an exception changes nothing."""
+        with self._exclusive() as cursor:
+            writing = Writing(cursor, self.recorder)
+            yield writing
+        # Only now are they committed: a node once committed never changes, so it may be remembered.
+        self._remember(writing.fresh)
+
+    # --- reading ---
+
+    def _reader(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(
+                f"{self.path.absolute().as_uri()}?mode=ro",
+                uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False,
+            )  # fmt: skip
+            self._local.connection = connection
+            with self._guard:
+                self._readers.append(connection)
+        return connection
+
+    def _one(self, query: str, *values: Any) -> Any:
+        row = self._reader().execute(query, values).fetchone()
+        return None if row is None else row[0]
+
+    def size(self) -> int:
+        """Return the number of entries."""
+        return cast("int", self._one("SELECT size FROM tree"))
+
+    def entry(self, index: int) -> bytes:
+        """Return the bytes of the entry at *index*; NotFound beyond the size."""
+        entry = self._one("SELECT state FROM entries WHERE rowid = ?", index + 1)
+        if entry is None:
+            raise NotFound(f"there is no entry {index}", why=f"the log holds {self.size()} entries, counted from 0")
+        return cast("bytes", entry)
+
+    def entries(self, start: int, limit: int) -> list[tuple[int, bytes]]:
+        """Return up to *limit* entries from index *start* on, in order, without holes."""
+        return self._reader().execute(
+            "SELECT rowid - 1, state FROM entries WHERE rowid > ? ORDER BY rowid LIMIT ?", (start, limit)
+        ).fetchall()  # fmt: skip
+
+    def scan(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the bytes of the entries from *start* to before *stop*; memory stays flat."""
+        cursor = self._reader().execute(
+            "SELECT state FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
+            (start, 2**62 if stop is None else stop),
+        )
+        while rows := cursor.fetchmany(1024):
+            for row in rows:
+                yield row[0]
+
+    def index_of(self, statement_id: bytes) -> int | None:
+        """Return the index under which a statement was recorded, accepted or rejected."""
+        return cast("int | None", self._one("SELECT idx FROM statements WHERE id = ?", statement_id))
+
+    def stream(self, subject: bytes) -> list[int]:
+        """Return the indexes of a stream, in order."""
+        return self._column("SELECT rowid - 1 FROM entries WHERE originator_id = ? ORDER BY originator_version", subject.hex())  # fmt: skip
+
+    def stream_entries(self, subject: bytes) -> list[tuple[int, bytes]]:
+        """Return the entries of a stream with their indexes, in order."""
+        return self._reader().execute(
+            "SELECT rowid - 1, state FROM entries WHERE originator_id = ? ORDER BY originator_version", (subject.hex(),)
+        ).fetchall()  # fmt: skip
+
+    def case(self, case: bytes) -> list[int]:
+        """Return the indexes of a case, in order: accepted entries alone."""
+        return self._column("SELECT idx FROM cases WHERE id = ? ORDER BY version", case)
+
+    def roster(self) -> list[tuple[int, bytes]]:
+        """Return every entry that founded, enrolled, certified or revoked somebody, in order."""
+        marks = ",".join(f"'{act}'" for act in ROSTER_ACTS)
+        return self._reader().execute(f"SELECT rowid - 1, state FROM entries WHERE topic IN ({marks}) ORDER BY rowid").fetchall()  # fmt: skip
+
+    def next_sequence(self, key: bytes) -> int:
+        """Return the sequence that a signing key must use next."""
+        found = self._one("SELECT next FROM sequences WHERE key = ?", key)
+        return 0 if found is None else cast("int", found)
+
+    def hashes(self, ids: Sequence[int]) -> list[bytes]:
+        """Return the stored hashes of these nodes, in the order asked; NotFound when one is missing."""
+        known = self._nodes
+        missing = [number for number in ids if number not in known]
+        found: dict[int, bytes] = {}
+        for start in range(0, len(missing), READ_IDS_MAX):
+            part = missing[start : start + READ_IDS_MAX]
+            marks = ",".join("?" * len(part))
+            found.update(self._reader().execute(f"SELECT id, hash FROM nodes WHERE id IN ({marks})", part))
+        try:
+            hashes = [found[number] if number in found else known[number] for number in ids]
+        except KeyError as lacking:
+            raise NotFound(f"tree node {lacking} is not stored", what_now="run `comity fsck`") from None
+        self._remember(found.items())
+        return hashes
+
+    def _remember(self, nodes: Iterable[tuple[int, bytes]]) -> None:
+        if len(self._nodes) > NODES_REMEMBERED:
+            self._nodes = {}
+        self._nodes.update(nodes)
+
+    def nodes(self) -> Iterator[tuple[int, bytes]]:
+        """Yield every stored node with its number, in order."""
+        cursor = self._reader().execute("SELECT id, hash FROM nodes ORDER BY id")
+        while rows := cursor.fetchmany(4096):
+            yield from rows
+
+    def checkpoint(self, min_size: int | None = None) -> bytes | None:
+        """Return the newest signed checkpoint, or the first that covers *min_size* entries."""
+        if min_size is None:
+            return cast("bytes | None", self._one("SELECT note FROM seals ORDER BY size DESC LIMIT 1"))
+        return cast("bytes | None", self._one("SELECT note FROM seals WHERE size >= ? ORDER BY size LIMIT 1", min_size))
+
+    def checkpoints(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Yield (size, root, signed note) of every checkpoint ever issued, in order."""
+        cursor = self._reader().execute("SELECT size, root, note FROM seals ORDER BY size")
+        while rows := cursor.fetchmany(256):
+            yield from rows
+
+    def data_version(self) -> int:
+        """Return a number that changes whenever another connection has committed (8 us)."""
+        return cast("int", self._one("PRAGMA data_version"))
+
+    def _column(self, query: str, *values: Any) -> list[int]:
+        return [row[0] for row in self._reader().execute(query, values)]
+
