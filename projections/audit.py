@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
-from projections.facts import COLUMNS, Clocks, Fact, Row, Said, Table, When, id_bytes, row
-from projections.sentences import sentence
+from projections.facts import COLUMNS, Clocks, Fact, Row, Said, Table, When, id_bytes, id_text, row
+from projections.sentences import articles, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -288,16 +288,6 @@ def _number(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def articles(views: Views, fact: Row) -> tuple[str, ...]:
-    """Return the legal bases of an act as they are cited: the instrument's words and the article."""
-    return tuple(
-        (f"{views.label('instruments', instrument)}" if not domestic else instrument)
-        + (f", Art. {article}" if article and article[:1].isdigit() else f", {article}" if article else "")
-        + (" (domestic law)" if domestic else "")
-        for instrument, article, domestic in fact.basis
-    )
-
-
 def _in_parts(values: Iterable[str], size: int = 500) -> list[list[bytes]]:
     """Split ids into lists short enough for one SQL statement."""
     ids = [id_bytes(value) for value in values]
@@ -306,8 +296,6 @@ def _in_parts(values: Iterable[str], size: int = 500) -> list[list[bytes]]:
 
 def index_of(views: Views, statements: Iterable[str]) -> dict[str, int]:
     """Return the index of each statement id that the log holds."""
-    from projections.facts import id_text  # noqa: PLC0415
-
     found: dict[str, int] = {}
     for part in _in_parts(statements):
         marks = ",".join("?" * len(part))
@@ -318,8 +306,6 @@ def index_of(views: Views, statements: Iterable[str]) -> dict[str, int]:
 
 def _remarks(views: Views, statements: list[str], clocks: Clocks) -> dict[str, list[Row]]:
     """Return the corrections and disputes of each statement that were known: they speak of the record, whenever made."""
-    from projections.facts import id_text  # noqa: PLC0415
-
     clocks = clocks.known_only()
     passes, bounds = clocks.where()
     names = ", ".join(f"e.{name}" for name, _ in COLUMNS)

@@ -1,22 +1,138 @@
 """
-Who held an exhibit, on which authority, by which method, derived from what, with what withheld, and under which conditions.
+Who held an exhibit, on which authority, by which method, derived from what, with what withheld.
 
-Every hop names the entry that shows it. What is not shown is a gap, and is named.
+An answer follows an exhibit through everything it was derived from, back to the authorisation of
+the measure that collected it. Every hop names the entry that shows it; what no entry shows is a
+gap, and is named. Conditions of use are followed through three doors: those attached to the
+exhibit or to what it was derived from, to a disclosure that carried it, and to future material of
+a case, recipient by recipient.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from ledger.errors import NotFound
+from projections.facts import (
+    COLUMNS,
+    Clocks,
+    Fact,
+    Row,
+    Said,
+    Table,
+    When,
+    Who,
+    id_bytes,
+    id_text,
+    row,
+    rows,
+)
+from projections.sentences import articles, sentence
 
 if TYPE_CHECKING:
-    from projections.facts import Said, When, Who
+    from collections.abc import Iterable, Mapping, Sequence
+
     from projections.views import Views
+
+NAME: Final = "provenance"
+
+TABLES: Final = (
+    Table("fact", COLUMNS, ("subject", "statement", "case_id, act")),
+    # What an act is about besides its subject: the exhibits it lists, the parents it derives from,
+    # the case it links to, the statement it corrects or disputes.
+    Table(
+        "link",
+        (
+            ("idx", "INTEGER NOT NULL"),
+            ("ord", "INTEGER NOT NULL"),
+            ("role", "TEXT NOT NULL"),
+            ("thing", "BLOB NOT NULL"),
+        ),
+        ("thing, role",),
+    ),
+)
+
+#: The acts that say something about where an exhibit comes from or may go.
+_ACTS: Final = frozenset(
+    {
+        "admissibility.ruled",
+        "case.linked",
+        "conditions.accepted",
+        "disclosure.made",
+        "disclosure.recalled",
+        "discrepancy.reported",
+        "exhibit.acquired",
+        "exhibit.derived",
+        "exhibit.examined",
+        "exhibit.handed_over",
+        "exhibit.taken_over",
+        "integrity.verified",
+        "joint_team.material_shared",
+        "measure.authorised",
+        "measure.completed",
+        "measure.started",
+        "provenance.withheld",
+        "recall.implemented",
+        "request.issued",
+        "request.recognised",
+        "result.handed_over",
+        "result.received",
+        "spontaneous_information.sent",
+        "statement.corrected",
+        "statement.disputed",
+        "use_condition.attached",
+        "use_condition.lifted",
+    }
+)
+
+_LISTING: Final = frozenset(
+    {
+        "disclosure.made",
+        "joint_team.material_shared",
+        "result.handed_over",
+        "result.received",
+        "spontaneous_information.sent",
+    }
+)
+
+
+def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    """Add the rows that *fact* makes."""
+    statement = fact.statement
+    act = statement.act
+    body = fact.body
+    if act not in _ACTS or body is None or not fact.accepted:
+        return
+    rows["fact"].append(fact.header())
+    if act in _LISTING:
+        links = [("listed", exhibit) for exhibit in body["exhibits"]]
+    elif act == "exhibit.derived":
+        links = [("parent", parent) for parent in body["parents"]]
+    elif act == "case.linked":
+        links = [("case", body["other"])]
+    elif act == "statement.corrected":
+        links = [] if statement.corrects is None else [("corrected", statement.corrects)]
+    elif act == "statement.disputed":
+        links = [("disputed", answered) for answered in statement.answers]
+    else:
+        return
+    rows["link"].extend(
+        (fact.index, number, role, thing) for number, (role, thing) in enumerate(links)
+    )
+
+
+# ---------------------------------------------------------------------------------------- answers
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One exhibit of the chain: how it came to be. `parents` is empty for one that was acquired, not derived."""
+    """
+    One exhibit of the lineage: how it came to be, by the entry at `index`.
+
+    `parents` is empty for one that was acquired, not derived. `distance` is 0 for the exhibit asked
+    about, 1 for what it was derived from, and so on. Indexes that no entry supports are None.
+    """
 
     exhibit: str
     index: int
@@ -43,25 +159,29 @@ class Origin:
 @dataclass(frozen=True, slots=True)
 class Gap:
     """
-    Something the chain does not show. `index` is the entry at which it is missed; None when no entry is there at all.
+    Something the chain does not show, or shows to be wrong, at the entry `index`.
 
-    Codes: hash_missing, hash_differs, hash_not_comparable, other_half_missing, reported_only, holder_not_shown,
-    authorisation_not_shown, parent_not_shown, not_reproducible, withheld, discrepancy, integrity_check_failed.
+    Codes: hash_missing, hash_differs, hash_not_comparable, other_half_missing, reported_only,
+    holder_not_shown, authorisation_not_shown, parent_not_shown, not_reproducible, withheld,
+    discrepancy, integrity_check_failed.
     """
 
     code: str
     exhibit: str
-    index: int | None
+    index: int
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
     """
-    One link of the chain, from the authorisation to the exhibit asked about, in the order in which they happened.
+    One link of the chain, from the authorisation to the exhibit asked about, as it happened.
 
-    `step` is authorised, measured, acquired, derived, disclosed, handed_over, taken_over, result_handed_over, result_received,
-    shared, examined, verified, discrepancy, withheld or recalled. `hash_check` is first, same, differs, missing or not_comparable.
+    `step` is authorised, measured, measure_ended, acquired, derived, informed, disclosed,
+    handed_over, taken_over, result_handed_over, result_received, shared, examined, verified,
+    discrepancy, withheld, recalled or recall_implemented. `hash_check` is first, same, differs,
+    missing or not_comparable (None where no hash is due). `on_path` is false for a hop of an
+    ancestor that led to somebody else.
     """
 
     index: int
@@ -78,6 +198,7 @@ class Hop:
     hash_check: str | None
     gaps: tuple[Gap, ...]
     uncertain: bool
+    on_path: bool = True
     corrected_by: int | None = None
     disputed_by: tuple[int, ...] = ()
 
@@ -85,10 +206,12 @@ class Hop:
 @dataclass(frozen=True, slots=True)
 class Holding:
     """
-    An authority that holds the exhibit (or the ancestor named), since when and by which entry.
+    An authority that holds the exhibit, or the ancestor named, since when and by which entry.
 
-    `before_request` is true when no formal request of an authority of its country is shown before the holding began (and the
-    holder did not acquire or derive it itself); `requests` are the indexes of those shown up to the instant asked about.
+    `by` is the step by which it came to it. `before_request` says that no formal request of an
+    authority of its country is shown to precede the holding; None where the question does not
+    arise: it acquired or derived the exhibit itself, or is no authority of a State. `requests` are
+    the indexes of all such requests shown, `conditions` the ids of those that bind it.
     """
 
     authority: Who
@@ -99,14 +222,14 @@ class Holding:
     legal_basis: tuple[str, ...]
     purpose: str | None
     handed_over_index: int | None
-    before_request: bool
+    before_request: bool | None
     requests: tuple[int, ...]
     conditions: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Lift:
-    """A lifting: for whom (empty = every recipient) and for which purposes (empty = every purpose)."""
+    """A lifting: for whom (empty: every recipient), for which purposes (empty: every purpose)."""
 
     index: int
     when: When
@@ -117,7 +240,11 @@ class Lift:
 
 @dataclass(frozen=True, slots=True)
 class BoundRecipient:
-    """What one recipient may use the exhibit for; `free` when the condition was lifted for every purpose."""
+    """
+    What one recipient may use the exhibit for: `purposes`, or anything where `free`.
+
+    `accepted` is how it answered the condition, by the entry `accepted_index`.
+    """
 
     authority: Who
     purposes: tuple[str, ...]
@@ -129,10 +256,11 @@ class BoundRecipient:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """
-    A use condition that binds the exhibit at the instant asked about, or did until lifted or expired.
+    A use condition on the exhibit: in force at the instant asked about, or lifted or expired.
 
-    `bound_by` is exhibit, ancestor, disclosure, case or future_material, and `via` the id of that thing. `purposes` are the only
-    uses allowed; empty `recipients` binds every holder.
+    `bound_by` is exhibit, ancestor, disclosure, case or future_material, and `via` the id of that
+    thing. `purposes` are the only uses allowed at first. `recipients` are those it names, or, where
+    it names none, every holder shown.
     """
 
     condition: str
@@ -168,7 +296,7 @@ class Disclosure:
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Facts withheld about the exhibit, an ancestor or the whole case, and on which ground."""
+    """Facts withheld about the exhibit or the case `via`, and on which ground."""
 
     index: int
     facts: tuple[str, ...]
@@ -181,10 +309,17 @@ class Withheld:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """The provenance of one exhibit: `chain` leads from the authorisation through every ancestor to the exhibit itself."""
+    """
+    The provenance of one exhibit.
+
+    `lineage` begins with the exhibit itself; `chain` leads from the authorisation through every
+    ancestor to it. `not_yet` says that at these clocks it was not yet an exhibit of its own: shown
+    is what it was later derived from, as that stood then.
+    """
 
     exhibit: str
     case: str
+    not_yet: bool
     lineage: tuple[Origin, ...]
     chain: tuple[Hop, ...]
     holders: tuple[Holding, ...]
@@ -198,11 +333,12 @@ class Provenance:
 @dataclass(frozen=True, slots=True)
 class BasisStep:
     """
-    One step of the legal basis, in the order in which it happened.
+    One step of the legal basis, as it happened.
 
-    `step` is measure_authorised, collected, condition_attached, information_sent, disclosed, requested, use_authorised,
-    condition_lifted, ruled or recalled. For a disclosure, `authorised_index` is the first later (or earlier) authorisation of
-    the use by its recipient, and `before_authorisation` says that the disclosure came first (None when there is none).
+    `step` is measure_authorised, collected, condition_attached, information_sent, disclosed,
+    result_handed_over, requested, use_authorised, condition_lifted, ruled or recalled. For a
+    disclosure, `authorised_index` is the first authorisation of the use for its recipient's
+    country, and `before_authorisation` says that the disclosure began first (None: there is none).
     """
 
     index: int
@@ -217,19 +353,871 @@ class BasisStep:
     before_authorisation: bool | None = None
 
 
-def exhibit(views: Views, exhibit_id: str | bytes, *, happened_by: int | None = None,
-            known_by: int | None = None) -> Provenance:  # fmt: skip
-    """Return the provenance of an exhibit. Raises `NotFound` when nothing is known of it at these clocks."""
-    raise NotImplementedError
+# ---------------------------------------------------------------------------------------- queries
 
 
-def legal_basis_timeline(views: Views, exhibit_id: str | bytes, *, happened_by: int | None = None,
-                         known_by: int | None = None) -> tuple[BasisStep, ...]:  # fmt: skip
-    """Return on which basis the exhibit was collected, disclosed, requested and authorised for use, in order. Raises `NotFound`."""
-    raise NotImplementedError
+def exhibit(
+    views: Views,
+    exhibit_id: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+) -> Provenance:
+    """
+    Return the provenance of an exhibit.
+
+    Args:
+        views: the projections, opened for reading.
+        exhibit_id: the exhibit.
+        happened_by: what may have happened by then, µs; None for no bound.
+        known_by: what the log knew by then, µs; None for no bound.
+
+    Raises:
+        NotFound: nothing is known of it, nor of what it was derived from, at these clocks.
+
+    Cost: O(entries about its lineage, and about requests and conditions of the cases concerned).
+    """
+    return _Chain(views, exhibit_id, Clocks(happened_by, known_by)).provenance()
 
 
-def exhibits(views: Views, case_id: str | bytes, *, happened_by: int | None = None,
-             known_by: int | None = None) -> tuple[Origin, ...]:  # fmt: skip
-    """List the exhibits of a case in the order of the log."""
-    raise NotImplementedError
+def legal_basis_timeline(
+    views: Views,
+    exhibit_id: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+) -> tuple[BasisStep, ...]:
+    """
+    Return on which basis the exhibit was collected, disclosed, requested and authorised for use.
+
+    Disclosure and authorisation are steps of their own: one may come without, or before, the other.
+
+    Raises:
+        NotFound: as `exhibit`.
+    """
+    return _Chain(views, exhibit_id, Clocks(happened_by, known_by)).timeline()
+
+
+def exhibits(
+    views: Views,
+    case_id: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+) -> tuple[Origin, ...]:
+    """List the exhibits of a case in the order of the log; empty where it has none."""
+    reader = _Reader(views, Clocks(happened_by, known_by))
+    found = reader.of_case(id_text(id_bytes(case_id)), _MADE)
+    return tuple(_origin(reader, made, 0) for made in found)
+
+
+_MADE: Final = ("exhibit.acquired", "exhibit.derived")
+
+_STEPS: Final[Mapping[str, str]] = {
+    "measure.authorised": "authorised",
+    "measure.started": "measured",
+    "measure.completed": "measure_ended",
+    "exhibit.acquired": "acquired",
+    "exhibit.derived": "derived",
+    "spontaneous_information.sent": "informed",
+    "disclosure.made": "disclosed",
+    "exhibit.handed_over": "handed_over",
+    "exhibit.taken_over": "taken_over",
+    "result.handed_over": "result_handed_over",
+    "result.received": "result_received",
+    "joint_team.material_shared": "shared",
+    "exhibit.examined": "examined",
+    "integrity.verified": "verified",
+    "discrepancy.reported": "discrepancy",
+    "provenance.withheld": "withheld",
+    "disclosure.recalled": "recalled",
+    "recall.implemented": "recall_implemented",
+}
+
+#: Steps by which somebody comes to hold an exhibit.
+_GIVING: Final = frozenset(
+    {"informed", "disclosed", "handed_over", "result_handed_over", "shared"}
+)
+_TAKING: Final = frozenset({"taken_over", "result_received"})
+_MAKING: Final = frozenset({"acquired", "derived"})
+
+_TIMELINE: Final[Mapping[str, str]] = {
+    "measure.authorised": "measure_authorised",
+    "exhibit.acquired": "collected",
+    "use_condition.attached": "condition_attached",
+    "spontaneous_information.sent": "information_sent",
+    "disclosure.made": "disclosed",
+    "result.handed_over": "result_handed_over",
+    "request.issued": "requested",
+    "request.recognised": "use_authorised",
+    "use_condition.lifted": "condition_lifted",
+    "admissibility.ruled": "ruled",
+    "disclosure.recalled": "recalled",
+}
+
+#: What a linked case may say about the exhibit.
+_CASE_WIDE: Final = (
+    "measure.completed",
+    "request.issued",
+    "request.recognised",
+    "spontaneous_information.sent",
+    "use_condition.attached",
+    "use_condition.lifted",
+)
+
+
+class _Reader:
+    """The rows of one answer, at one pair of clocks, each read once."""
+
+    def __init__(self, views: Views, clocks: Clocks) -> None:
+        self.views = views
+        self.clocks = clocks
+        self._subjects: dict[str, list[Row]] = {}
+
+    def subject(self, thing: str) -> list[Row]:
+        """The rows of one stream, in the order of the log."""
+        if thing not in self._subjects:
+            key = [id_bytes(thing)]
+            self._subjects[thing] = rows(
+                self.views.db, "provenance.fact", self.clocks, "subject = ?", key
+            )
+        return self._subjects[thing]
+
+    def of_case(self, case: str, acts: Sequence[str]) -> list[Row]:
+        """The rows of a case with one of *acts*."""
+        marks = ",".join("?" * len(acts))
+        where = f"case_id = ? AND act IN ({marks})"
+        return rows(
+            self.views.db, "provenance.fact", self.clocks, where, [id_bytes(case), *acts]
+        )
+
+    def statement(self, statement: str | None) -> Row | None:
+        """The row of one statement, None where it is not shown."""
+        if statement is None:
+            return None
+        key = [id_bytes(statement)]
+        found = rows(self.views.db, "provenance.fact", self.clocks, "statement = ?", key)
+        return found[0] if found else None
+
+    def linked(self, thing: str, role: str, clocks: Clocks | None = None) -> list[Row]:
+        """The rows whose act names *thing* in *role*."""
+        clocks = clocks or self.clocks
+        passes, bounds = clocks.where()
+        names = ", ".join(f"f.{name}" for name, _ in COLUMNS)
+        sql = (
+            f"SELECT DISTINCT {names} FROM provenance.link l JOIN provenance.fact f USING (idx)"  # noqa: S608 -- names are constants
+            f" WHERE l.thing = ? AND l.role = ? AND {passes} ORDER BY idx"
+        )
+        found = self.views.db.execute(sql, (id_bytes(thing), role, *bounds))
+        return [row(values, clocks) for values in found]
+
+    def corrected_by(self, found: Row) -> int | None:
+        """The index of the correction of a row, as far as it was known."""
+        by = self.linked(found.statement, "corrected", self.clocks.known_only())
+        return by[-1].index if by else None
+
+    def disputed_by(self, found: Row) -> tuple[int, ...]:
+        """The indexes of disputes of a row, as far as they were known."""
+        by = self.linked(found.statement, "disputed", self.clocks.known_only())
+        return tuple(dispute.index for dispute in by)
+
+
+def _origin(reader: _Reader, made: Row, distance: int) -> Origin:
+    body, views = made.body, reader.views
+    derived = made.act == "exhibit.derived"
+    measure = reader.statement(body.get("measure"))
+    authorisation = reader.statement(body.get("authorisation"))
+    if authorisation is None and measure is not None:
+        authorisation = reader.statement(measure.body.get("authorisation"))
+    by = body.get("acquired_by")
+    return Origin(
+        made.subject,
+        made.index,
+        body.get("exhibit_kind"),
+        tuple(body.get("parents", ())),
+        body.get("transformation"),
+        body.get("reproducible"),
+        views.said(made).speaker if derived or by is None else views.who(by),
+        body.get("source_country"),
+        body.get("method"),
+        None if authorisation is None else authorisation.index,
+        None if measure is None else measure.index,
+        body.get("hash"),
+        body.get("hash_kind"),
+        body.get("manifest_root"),
+        body.get("items"),
+        body.get("acquired_from"),
+        body.get("acquired_until"),
+        body.get("copy"),
+        body.get("series"),
+        distance,
+    )
+
+
+class _Chain:
+    """One exhibit, everything it was derived from, and what the log says of them."""
+
+    def __init__(self, views: Views, exhibit_id: str | bytes, clocks: Clocks) -> None:
+        self.views = views
+        self.reader = _Reader(views, clocks)
+        self.clocks = clocks
+        self.exhibit = id_text(id_bytes(exhibit_id))
+        self.distance = self._ancestors(self.reader)
+        self.not_yet = not self.reader.subject(self.exhibit)
+        if self.not_yet:
+            # Today's lineage, of which only what had happened and was known then is told.
+            self.distance = self._ancestors(_Reader(views, Clocks()))
+        self.made = {
+            exhibit: made
+            for exhibit in self.distance
+            if (made := self._made(self.reader, exhibit)) is not None
+        }
+        if not any(self.reader.subject(exhibit) for exhibit in self.distance):
+            raise NotFound(f"nothing is known of exhibit {self.exhibit}")
+        self.listing = self._listing()
+        self.cases = self._cases()
+        self.requests = self._case_rows("request.issued")
+        self._corrections: dict[int, int | None] = {}
+
+    # ------------------------------------------------------------------------------- what is read
+
+    @staticmethod
+    def _made(reader: _Reader, exhibit: str) -> Row | None:
+        return next((row for row in reader.subject(exhibit) if row.act in _MADE), None)
+
+    def _ancestors(self, reader: _Reader) -> dict[str, int]:
+        """Every exhibit it was derived from, itself included, with how many derivations away."""
+        distance = {self.exhibit: 0}
+        queue = [self.exhibit]
+        for exhibit in queue:
+            made = self._made(reader, exhibit)
+            for parent in made.body.get("parents", ()) if made is not None else ():
+                if parent not in distance:
+                    distance[parent] = distance[exhibit] + 1
+                    queue.append(parent)
+        return distance
+
+    def _descendants(self) -> tuple[str, ...]:
+        found: dict[str, None] = {}
+        queue = [self.exhibit]
+        for exhibit in queue:
+            for derived in self.reader.linked(exhibit, "parent"):
+                if derived.subject not in found:
+                    found[derived.subject] = None
+                    queue.append(derived.subject)
+        return tuple(found)
+
+    def _listing(self) -> dict[int, tuple[Row, tuple[str, ...]]]:
+        """The acts that list an exhibit of the lineage, with those that they list."""
+        found: dict[int, tuple[Row, tuple[str, ...]]] = {}
+        for exhibit in self.distance:
+            for row in self.reader.linked(exhibit, "listed"):
+                mine = tuple(e for e in row.body["exhibits"] if e in self.distance)
+                found[row.index] = (row, mine)
+        return found
+
+    def _cases(self) -> tuple[str, ...]:
+        """The cases of the lineage and of its disclosures, then the cases linked to those."""
+        own = dict.fromkeys(
+            [row.case for exhibit in self.distance for row in self.reader.subject(exhibit)]
+            + [row.case for row, _ in self.listing.values()]
+        )
+        self.own_cases = tuple(own)
+        for case in tuple(own):
+            for link in self.reader.of_case(case, ("case.linked",)):
+                own.setdefault(str(link.body["other"]))
+            for link in self.reader.linked(case, "case"):
+                own.setdefault(link.case)
+        return tuple(own)
+
+    def _case_rows(self, *acts: str) -> list[Row]:
+        found = {
+            row.index: row for case in self.cases for row in self.reader.of_case(case, acts)
+        }
+        return [found[index] for index in sorted(found)]
+
+    def _corrected(self, row: Row) -> int | None:
+        if row.index not in self._corrections:
+            self._corrections[row.index] = self.reader.corrected_by(row)
+        return self._corrections[row.index]
+
+    # ------------------------------------------------------------------------------ the provenance
+
+    def provenance(self) -> Provenance:
+        """Return the whole answer."""
+        chain = self._hops()
+        holders = self._holders(chain)
+        conditions = self._conditions(holders)
+        holders = tuple(
+            replace(holding, conditions=_binding(conditions, holding.authority))
+            for holding in holders
+        )
+        withheld = self._withheld()
+        first = self.made.get(self.exhibit) or next(
+            row for exhibit in self.distance for row in self.reader.subject(exhibit)
+        )
+        return Provenance(
+            self.exhibit,
+            first.case,
+            self.not_yet,
+            tuple(
+                _origin(self.reader, made, self.distance[exhibit])
+                for exhibit, made in self.made.items()
+            ),
+            chain,
+            holders,
+            conditions,
+            self._disclosures(),
+            withheld,
+            tuple(gap for hop in chain for gap in hop.gaps),
+            self._descendants(),
+        )
+
+    def _hops(self) -> tuple[Hop, ...]:
+        found: dict[tuple[int, str | None], tuple[Row, str | None]] = {}
+
+        def add(row: Row | None, exhibit: str | None) -> None:
+            if row is not None and row.act in _STEPS:
+                found.setdefault((row.index, exhibit), (row, exhibit))
+
+        for exhibit in self.distance:
+            for row in self.reader.subject(exhibit):
+                add(row, exhibit)
+            made = self.made.get(exhibit)
+            if made is not None:
+                self._add_authority(made, add)
+        for row, mine in self.listing.values():
+            for exhibit in mine:
+                add(row, exhibit)
+            for follow in self.reader.subject(row.subject):
+                if follow.act in {"disclosure.recalled", "recall.implemented"}:
+                    add(follow, None)
+        for case in self.own_cases:
+            for row in self.reader.of_case(case, ("provenance.withheld",)):
+                if row.subject == case:
+                    add(row, None)
+        ordered = sorted(
+            found.values(), key=lambda item: (item[0].when.from_at, item[0].index, item[1] or "")
+        )
+        hops = [self._hop(row, exhibit) for row, exhibit in ordered]
+        return self._with_gaps(self._with_path(hops))
+
+    def _add_authority(self, made: Row, add: Add) -> None:
+        """Add the measure that an exhibit comes from, its authorisation and its end."""
+        measure = self.reader.statement(made.body.get("measure"))
+        add(self.reader.statement(made.body.get("authorisation")), None)
+        add(measure, None)
+        if measure is not None:
+            add(self.reader.statement(measure.body.get("authorisation")), None)
+            for row in self.reader.of_case(measure.case, ("measure.completed",)):
+                if measure.statement in row.answers:
+                    add(row, None)
+
+    def _hop(self, row: Row, exhibit: str | None) -> Hop:
+        step, views = _STEPS[row.act], self.views
+        said = views.said(row)
+        giver: Who | None = None
+        takers: tuple[Who, ...] = ()
+        if step in _GIVING:
+            giver, takers = said.speaker, self._takers(row)
+        elif step in _TAKING:
+            source = row.body.get("from_authority")
+            giver, takers = None if source is None else views.who(source), (said.speaker,)
+        elif step == "acquired":
+            by = row.body.get("acquired_by")
+            takers = (said.speaker if by is None else views.who(by),)
+        elif step == "derived":
+            takers = (said.speaker,)
+        return Hop(
+            row.index,
+            row.statement,
+            exhibit,
+            step,
+            row.act,
+            sentence(views, row),
+            row.when,
+            said,
+            giver,
+            takers,
+            row.body.get("hash"),
+            None,
+            (),
+            row.when.uncertain,
+            True,
+            self._corrected(row),
+            self.reader.disputed_by(row),
+        )
+
+    def _takers(self, row: Row) -> tuple[Who, ...]:
+        """Who is given the exhibit: as the act names him, or who asked for the result."""
+        body = row.body
+        if row.act == "result.handed_over":
+            issued = next(
+                (r for r in self.reader.subject(row.subject) if r.act == "request.issued"), None
+            )
+            return () if issued is None else (self.views.said(issued).speaker,)
+        named = [body.get("to"), body.get("recipient")]
+        named += [*body.get("recipients", ()), *body.get("downloaders", ())]
+        return self.views.whos(authority for authority in named if authority)
+
+    def _with_path(self, hops: list[Hop]) -> list[Hop]:
+        """Mark the hops of an ancestor that led to somebody who derived nothing of this lineage."""
+        towards: dict[str, set[str | None]] = {exhibit: set() for exhibit in self.distance}
+        for made in self.made.values():
+            for parent in made.body.get("parents", ()):
+                towards[parent].add(made.actor)
+        # What was handed over after the derivation may have led elsewhere; backwards it is followed
+        # from him who derived to whom he had it from.
+        changed = True
+        while changed:
+            changed = False
+            for hop in hops:
+                if hop.exhibit is None or hop.giver is None or hop.giver.id is None:
+                    continue
+                wanted = towards[hop.exhibit]
+                if hop.giver.id not in wanted and any(taker.id in wanted for taker in hop.takers):
+                    wanted.add(hop.giver.id)
+                    changed = True
+        return [
+            replace(hop, on_path=False)
+            if hop.step in _GIVING | _TAKING
+            and hop.exhibit is not None
+            and hop.exhibit != self.exhibit
+            and not any(taker.id in towards[hop.exhibit] for taker in hop.takers)
+            else hop
+            for hop in hops
+        ]
+
+    # ------------------------------------------------------------------------------------- the gaps
+
+    def _with_gaps(self, hops: list[Hop]) -> tuple[Hop, ...]:
+        known: dict[str, tuple[str, str | None]] = {}
+        holders: dict[str, set[str | None]] = {exhibit: set() for exhibit in self.distance}
+        done = []
+        for hop in hops:
+            check, gaps = None, list[Gap]()
+            if hop.exhibit is not None and hop.corrected_by is None:
+                check = self._hash_check(hop, hop.exhibit, known, gaps)
+                self._chain_gaps(hop, hop.exhibit, hops, holders[hop.exhibit], gaps)
+                if hop.step in _MAKING | _TAKING | _GIVING:
+                    holders[hop.exhibit].update(taker.id for taker in hop.takers)
+            elif hop.step == "withheld":
+                gaps.append(Gap("withheld", self.exhibit, hop.index, hop.sentence))
+            done.append(replace(hop, hash_check=check, gaps=tuple(gaps)))
+        return tuple(done)
+
+    @staticmethod
+    def _hash_check(
+        hop: Hop, exhibit: str, known: dict[str, tuple[str, str | None]], gaps: list[Gap]
+    ) -> str | None:
+        """Compare the hash that a hop states with the one stated when the exhibit was made."""
+        if hop.step not in {"acquired", "derived", "handed_over", "taken_over"}:
+            return "missing" if hop.step in _GIVING | _TAKING else None
+
+        def gap(code: str, words: str) -> str:
+            gaps.append(Gap(code, exhibit, hop.index, words))
+            return code.removeprefix("hash_")
+
+        stated, first = hop.hash, known.get(exhibit)
+        if stated is None:
+            return gap("hash_missing", f"Entry {hop.index} states no hash of the exhibit.")
+        if first is None:
+            known[exhibit] = (stated, hop.act)
+            return "first"
+        if stated == first[0]:
+            return "same"
+        return gap(
+            "hash_differs",
+            f"The hash at entry {hop.index} is not the one stated before for the same exhibit.",
+        )
+
+    def _chain_gaps(
+        self, hop: Hop, exhibit: str, hops: list[Hop], holders: set[str | None], gaps: list[Gap]
+    ) -> None:
+        body = self._body(hop)
+
+        def gap(code: str, words: str) -> None:
+            gaps.append(Gap(code, exhibit, hop.index, words))
+
+        if hop.step == "acquired":
+            origin = self.made.get(exhibit)
+            if origin is not None and _origin(self.reader, origin, 0).authorisation_index is None:
+                gap("authorisation_not_shown", "No entry shows who authorised the acquisition.")
+        elif hop.step == "derived":
+            if body.get("reproducible") is False:
+                gap("not_reproducible", "The derivation cannot be repeated.")
+            for parent in body.get("parents", ()):
+                if parent not in self.made:
+                    gap("parent_not_shown", f"No entry shows where {parent} comes from.")
+        elif hop.step == "discrepancy":
+            gap("discrepancy", hop.sentence)
+        elif hop.step == "withheld":
+            gap("withheld", hop.sentence)
+        if body.get("check", body.get("result")) in _FAILED:
+            gap("integrity_check_failed", hop.sentence)
+        if hop.step in _GIVING | _TAKING:
+            self._half_gaps(hop, exhibit, hops, gap)
+            shown = hop.giver is None or hop.giver.id in holders
+            if not shown and hop.giver is not None:
+                gap("holder_not_shown", f"No entry shows how {hop.giver.designation} came to hold it.")
+        if hop.said.voice == "reported" and hop.step in _GIVING | _TAKING | _MAKING:
+            gap("reported_only", "Nobody concerned has said this: it is known by report.")
+
+    def _half_gaps(self, hop: Hop, exhibit: str, hops: list[Hop], gap: Note) -> None:
+        """Name what the other side has not said, and a hash that nobody has compared."""
+        others = {
+            "handed_over": ("taken_over",),
+            "taken_over": ("handed_over",),
+            "result_handed_over": ("result_received",),
+            "result_received": ("result_handed_over",),
+            "disclosed": ("taken_over", "result_received"),
+            "shared": ("taken_over",),
+            "informed": ("taken_over",),
+        }[hop.step]
+        same = [
+            other
+            for other in hops
+            if other.step in others and other.exhibit == exhibit and other.corrected_by is None
+        ]
+        if hop.step in _GIVING:
+            names = {taker.id for taker in hop.takers}
+            same = [other for other in same if not names or other.said.speaker.id in names]
+        else:
+            speaker = hop.said.speaker.id
+            same = [o for o in same if not o.takers or speaker in {taker.id for taker in o.takers}]
+        said = [other for other in same if other.said.voice != "reported"]
+        if not said and hop.step in {
+            "handed_over",
+            "taken_over",
+            "result_handed_over",
+            "result_received",
+        }:
+            words = others[0].replace("_", " ")
+            gap("other_half_missing", f"The other side has not said that it was {words}.")
+        if hop.step in {"disclosed", "shared", "result_handed_over"} and not any(
+            other.hash is not None or self._body(other).get("check") == "identical" for other in said
+        ):
+            gap("hash_missing", "Nobody has shown that what arrived is what was sent.")
+
+    def _body(self, hop: Hop) -> dict[str, object]:
+        found = self.reader.statement(hop.statement)
+        return {} if found is None else found.body
+
+    # ------------------------------------------------------------------------ holders, disclosures
+
+    def _holders(self, chain: Sequence[Hop]) -> tuple[Holding, ...]:
+        found: dict[tuple[str, str], Holding] = {}
+        for hop in chain:
+            exhibit = hop.exhibit
+            if exhibit is None or hop.corrected_by is not None:
+                continue
+            if hop.step == "handed_over" and hop.giver is not None:
+                giver = found.get((hop.giver.id or hop.giver.designation, exhibit))
+                if giver is not None and giver.handed_over_index is None:
+                    key = (hop.giver.id or hop.giver.designation, exhibit)
+                    found[key] = replace(giver, handed_over_index=hop.index)
+            if hop.step not in _GIVING | _TAKING | _MAKING:
+                continue
+            for taker in hop.takers:
+                key = (taker.id or taker.designation, exhibit)
+                held = found.get(key)
+                if held is None:
+                    found[key] = self._holding(hop, exhibit, taker)
+                elif held.by == "handed_over" and hop.step == "taken_over":
+                    # Who took it over says best since when he holds it.
+                    found[key] = replace(held, index=hop.index, since=hop.when, by=hop.step)
+        return tuple(found.values())
+
+    def _holding(self, hop: Hop, exhibit: str, taker: Who) -> Holding:
+        row = self.reader.statement(hop.statement)
+        requests = [
+            request
+            for request in self.requests
+            if taker.country is not None
+            and self.views.said(request).speaker.country == taker.country
+            and self._corrected(request) is None
+        ]
+        before: bool | None = None
+        if hop.step not in _MAKING and taker.country and taker.authority_kind not in _NOT_OF_A_STATE:
+            before = not any(request.when.from_at < hop.when.from_at for request in requests)
+        purpose = None if row is None else row.body.get("purpose")
+        return Holding(
+            taker,
+            exhibit,
+            hop.index,
+            hop.when,
+            hop.step,
+            () if row is None else articles(self.views, row),
+            purpose,
+            None,
+            before,
+            tuple(request.index for request in requests),
+            (),
+        )
+
+    def _disclosures(self) -> tuple[Disclosure, ...]:
+        found = []
+        for row, mine in self.listing.values():
+            if row.act not in {"disclosure.made", "spontaneous_information.sent"}:
+                continue
+            if self._corrected(row) is not None:
+                continue
+            recalled = [
+                follow.index
+                for follow in self.reader.subject(row.subject)
+                if follow.act == "disclosure.recalled"
+            ]
+            found.extend(
+                Disclosure(
+                    row.subject,
+                    row.index,
+                    mine,
+                    taker,
+                    row.body.get("purpose"),
+                    articles(self.views, row),
+                    row.when,
+                    self.views.said(row),
+                    sentence(self.views, row),
+                    recalled[0] if recalled else None,
+                )
+                for taker in self._takers(row)
+            )
+        return tuple(sorted(found, key=lambda d: (d.when.from_at, d.index)))
+
+    def _withheld(self) -> tuple[Withheld, ...]:
+        found = {}
+        for exhibit in self.distance:
+            for row in self.reader.subject(exhibit):
+                if row.act == "provenance.withheld":
+                    found[row.index] = row
+        for case in self.own_cases:
+            for row in self.reader.of_case(case, ("provenance.withheld",)):
+                if row.subject == case:
+                    found[row.index] = row
+        return tuple(
+            Withheld(
+                index,
+                tuple(row.body["facts"]),
+                str(row.body["ground"]),
+                self.views.said(row),
+                row.when,
+                sentence(self.views, row),
+                row.subject,
+            )
+            for index, row in sorted(found.items())
+            if self._corrected(row) is None
+        )
+
+    # --------------------------------------------------------------------------------- conditions
+
+    def _conditions(self, holders: Sequence[Holding]) -> tuple[Condition, ...]:
+        doors: dict[int, tuple[Row, str]] = {}
+        for exhibit in self.distance:
+            for row in self.reader.subject(exhibit):
+                if row.act == "use_condition.attached":
+                    door = "exhibit" if exhibit == self.exhibit else "ancestor"
+                    doors[row.index] = (row, door)
+        carried = {row.subject for row, _ in self.listing.values()}
+        for row in self._case_rows("use_condition.attached"):
+            if row.index in doors:
+                continue
+            if row.subject in carried:
+                doors[row.index] = (row, "disclosure")
+            elif row.body["future_material"] and self._reaches(row, holders):
+                doors[row.index] = (row, "future_material")
+            elif row.subject in self.own_cases and self._existed(row):
+                doors[row.index] = (row, "case")
+        lifts = self._case_rows("use_condition.lifted")
+        for exhibit in self.distance:
+            lifts += [
+                row
+                for row in self.reader.subject(exhibit)
+                if row.act == "use_condition.lifted" and row not in lifts
+            ]
+        return tuple(
+            self._condition(row, door, lifts, holders)
+            for _, (row, door) in sorted(doors.items())
+            if self._corrected(row) is None
+        )
+
+    def _reaches(self, row: Row, holders: Sequence[Holding]) -> bool:
+        """Whether a condition on future material binds somebody who came to the exhibit since."""
+        named = set(row.body["recipients"])
+        return any(
+            (not named or holding.authority.id in named)
+            and holding.since.until_at >= row.when.from_at
+            and holding.by not in _MAKING
+            for holding in holders
+        )
+
+    def _existed(self, row: Row) -> bool:
+        """Whether an exhibit of the lineage in the same case was there when the condition was attached."""
+        return any(
+            made.case == row.subject and made.when.from_at <= row.when.until_at
+            for made in self.made.values()
+        )
+
+    def _condition(
+        self, row: Row, door: str, lifts: Sequence[Row], holders: Sequence[Holding]
+    ) -> Condition:
+        body, views = row.body, self.views
+        condition = str(body["condition"])
+        mine = [
+            lift
+            for lift in lifts
+            if lift.body["condition"] == condition and self._corrected(lift) is None
+        ]
+        named = list(body["recipients"]) or [
+            holding.authority.id
+            for holding in holders
+            if holding.authority.id is not None and holding.by not in _MAKING
+        ]
+        recipients = tuple(
+            self._bound(row, recipient, mine) for recipient in dict.fromkeys(named)
+        )
+        expires = body.get("expires_at")
+        at = self.clocks.happened_by
+        expired = expires is not None and at is not None and expires <= at
+        lifted_for_all = any(not lift.body["recipients"] and not lift.body["purposes"] for lift in mine)
+        bound = any(not recipient.free for recipient in recipients) if recipients else not lifted_for_all
+        return Condition(
+            condition,
+            row.index,
+            sentence(views, row),
+            door,
+            row.subject,
+            row.when,
+            views.said(row),
+            tuple(body["purposes"]),
+            recipients,
+            bool(body["future_material"]),
+            expires,
+            bound and not expired,
+            tuple(
+                Lift(
+                    lift.index,
+                    lift.when,
+                    views.said(lift),
+                    views.whos(lift.body["recipients"]),
+                    tuple(lift.body["purposes"]),
+                )
+                for lift in mine
+            ),
+        )
+
+    def _bound(self, row: Row, recipient: str, lifts: Sequence[Row]) -> BoundRecipient:
+        purposes = dict.fromkeys(str(purpose) for purpose in row.body["purposes"])
+        free = False
+        for lift in lifts:
+            if lift.body["recipients"] and recipient not in lift.body["recipients"]:
+                continue
+            free = free or not lift.body["purposes"]
+            purposes |= dict.fromkeys(lift.body["purposes"])
+        answers = [
+            answer
+            for answer in self.reader.subject(row.subject)
+            if answer.act == "conditions.accepted"
+            and answer.body["condition"] == row.body["condition"]
+            and answer.actor == recipient
+        ]
+        answer = answers[-1] if answers else None
+        return BoundRecipient(
+            self.views.who(recipient),
+            tuple(purposes),
+            free,
+            None if answer is None else str(answer.body["outcome"]),
+            None if answer is None else answer.index,
+        )
+
+    # -------------------------------------------------------------------------------- the timeline
+
+    def timeline(self) -> tuple[BasisStep, ...]:
+        """Return the legal basis step by step."""
+        chain = self._hops()
+        conditions = {c.condition for c in self._conditions(self._holders(chain))}
+        found: dict[int, Row] = {}
+        for exhibit in self.distance:
+            for row in self.reader.subject(exhibit):
+                found[row.index] = row
+        for row, _ in self.listing.values():
+            found[row.index] = row
+            for follow in self.reader.subject(row.subject):
+                found[follow.index] = follow
+        for case in self.own_cases:
+            for row in self.reader.of_case(case, ("measure.authorised",)):
+                found[row.index] = row
+        for hop in chain:
+            if hop.step == "authorised" and (row_ := self.reader.statement(hop.statement)):
+                found[row_.index] = row_
+        for row in self._case_rows(*_CASE_WIDE):
+            if row.act.startswith("use_condition.") and row.body["condition"] not in conditions:
+                continue
+            found[row.index] = row
+        steps = [
+            row
+            for row in found.values()
+            if row.act in _TIMELINE and self._corrected(row) is None
+        ]
+        steps.sort(key=lambda row: (row.when.from_at, row.index))
+        return tuple(self._basis_step(row, steps) for row in steps)
+
+    def _basis_step(self, row: Row, steps: Sequence[Row]) -> BasisStep:
+        recipients = self._takers(row)
+        authorised, before = None, None
+        if row.act in {"disclosure.made", "spontaneous_information.sent", "result.handed_over"}:
+            first = next((s for s in steps if self._authorises(s, recipients)), None)
+            if first is not None:
+                authorised = first.index
+                before = row.when.from_at < first.when.from_at
+        return BasisStep(
+            row.index,
+            _TIMELINE[row.act],
+            row.act,
+            sentence(self.views, row),
+            row.when,
+            self.views.said(row),
+            articles(self.views, row),
+            recipients,
+            authorised,
+            before,
+        )
+
+    def _authorises(self, row: Row, recipients: Sequence[Who]) -> bool:
+        """Whether an act authorises the use by the recipients, or by authorities of their countries."""
+        ids = {who.id for who in recipients}
+        countries = {who.country for who in recipients} - {None}
+        if row.act == "use_condition.lifted":
+            named = row.body["recipients"]
+            return not named or any(
+                name in ids or self.views.who(name).country in countries for name in named
+            )
+        if row.act == "request.recognised":
+            issued = [r for r in self.requests if r.subject == row.subject]
+            return any(self.views.said(request).speaker.country in countries for request in issued)
+        return False
+
+
+def _binding(conditions: Iterable[Condition], authority: Who) -> tuple[str, ...]:
+    """Return the ids of the conditions in force that bind *authority*."""
+    return tuple(
+        condition.condition
+        for condition in conditions
+        if condition.in_force
+        and any(
+            recipient.authority.id == authority.id and not recipient.free
+            for recipient in condition.recipients
+        )
+    )
+
+
+_FAILED: Final = frozenset({"different", "partly_identical"})
+
+_NOT_OF_A_STATE: Final = frozenset(
+    {"union_body", "international_court", "international_organisation", "operator"}
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Add = Callable[[Row | None, str | None], None]
+    Note = Callable[[str, str], None]

@@ -3,7 +3,8 @@ One plain sentence for each act, for readers who are not engineers.
 
 A template is the predicate of a sentence whose subject is the authority that acted. ``{field}``
 is a field of the body, ``{field:how}`` says how to put it: ``authority``, ``authorities``,
-``count``, ``instant``, ``hash``, ``yes``, or the name of a code list. A part in square brackets
+``count``, ``exhibits``, ``others``, ``instant``, ``order``, ``yes``, ``no``, or the name of a code
+list. A part in square brackets
 is left out when one of its fields is empty.
 """
 
@@ -27,7 +28,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "root.admitted": "admitted the root of {holder}",
     "root_key.replaced": "replaced the root key of {authority:authority}",
     "log_key.replaced": "replaced a signing key of the log",
-    "authority.enrolled": "enrolled [{designation} ]as {authority_kind:authority_kinds}[ of {country:countries}]",
+    "authority.enrolled": "enrolled an authority[: {designation}] ({authority_kind:authority_kinds}[, {country:countries}])",
     "competence.declared": "declared the competence of an authority[ for {measures:measures}]"
     "[ from {valid_from:instant}]",
     "key.certified": "certified a further signing key of an authority",
@@ -43,88 +44,88 @@ SENTENCES: Final[Mapping[str, str]] = {
     "case.closed": "closed the case[ ({outcome:case_outcomes})]",
     "proceedings.opened": "opened proceedings[ before {authority:authority}]"
     "[ ({procedure:procedure_kinds}, {stage:proceedings_stages})][ under number {published_reference}]",
-    "proceedings.stage_changed": "moved the proceedings from {from_stage:proceedings_stages} to "
-    "{to_stage:proceedings_stages}",
-    "person.registered": "registered a person as {role:person_roles}",
-    "person.role_changed": "changed the role of a person to {role:person_roles}",
+    "proceedings.stage_changed": "moved the proceedings on (from: {from_stage:proceedings_stages}; to: "
+    "{to_stage:proceedings_stages})",
+    "person.registered": "registered a person ({role:person_roles})",
+    "person.role_changed": "changed the role of a person: {role:person_roles}",
     "counsel.mandated": "recorded that a person mandated counsel",
     # requests
-    "request.issued": "issued {instrument:instruments}[ to {requested:authority}]"
-    "[ in {requested_country:countries}][, asking for {form:request_kinds}][ ({measures:measures})]"
-    "[, against unknown persons{unknown_persons:yes}][, {urgency:urgencies}]",
+    "request.issued": "issued {instrument:order} to [{requested:authority}, ]{requested_country:countries}"
+    "[, asking to {form:request_kinds}][ ({measures:measures})]"
+    "[, against persons unknown{unknown_persons:yes}]",
     "request.validated": "validated the request[ ({validated_on:validation_times})]",
     "request.transmitted": "sent the request to {to:authority}[ by {channel:channels}]",
     "request.received": "received the request[ ({completeness:completeness})]",
     "request.acknowledged": "acknowledged receipt of the request[, naming {competent:authority} as competent]",
     "request.forwarded": "forwarded the request to {to:authority}",
-    "request.defect_notified": "notified that the request is defective[ ({defects:request_defects})]",
+    "request.defect_notified": "notified that the request is defective[ ({defects:defects})]",
     "request.supplement_requested": "asked for further information[ about {topics:supplement_topics}]"
     "[, by {due_at:instant}]",
     "request.supplement_provided": "provided further information[ ({completeness:completeness})]",
-    "request.recognised": "recognised the request[ ({scope:scopes})][ on conditions: {conditions:conditions}]",
-    "request.refused": "refused the request[ ({scope:scopes})][ on the grounds of {grounds:grounds}]",
+    "request.recognised": "recognised the request[ ({scope:scopes})][, on conditions: {conditions:conditions}]",
+    "request.refused": "refused the request[ ({scope:scopes})][, on the grounds: {grounds:grounds}]",
     "request.execution_postponed": "postponed execution of the request[ ({ground:postponement_grounds})]",
-    "request.postponement_ended": "ended the postponement of execution",
+    "request.postponement_ended": "ended the postponement of execution[ ({reason:postponement_end_reasons})]",
     "request.withdrawn": "withdrew the request[ ({reason:withdrawal_reasons})]",
     "request.executed": "executed the request[ ({result:results})]",
     "request.closed": "closed the request[ ({outcome:request_outcomes})]",
-    "result.handed_over": "handed over the results[ ({exhibits:count} exhibits)][ by {channel:channels}]"
+    "result.handed_over": "handed over the results[ ({exhibits:exhibits})][ by {channel:channels}]"
     "[, to be returned{return_required:yes}]",
-    "result.received": "received the results[ ({exhibits:count} exhibits)][; check: {check:integrity_results}]",
+    "result.received": "received the results[ ({exhibits:exhibits})][; check: {check:integrity_results}]",
     "consultation.opened": "opened a consultation[ with {with_authorities:authorities}]"
     "[ about {topic:consultation_topics}]",
     "consultation.concluded": "concluded a consultation[ ({outcome:consultation_outcomes})]",
     # measures
-    "measure.authorised": "authorised {measure:measures}[ in {territory:countries}]"
+    "measure.authorised": "authorised a measure ({measure:measures})[ in {territory:countries}]"
     "[, worldwide{worldwide:yes}][, against all users{all_users:yes}][, from {valid_from:instant}]"
     "[, until {valid_until:instant}]",
-    "measure.started": "started {measure:measures}[ in {place:countries}]"
+    "measure.started": "started a measure ({measure:measures})[ in {place:countries}]"
     "[, its subjects being in {subjects_in:countries}]",
-    "measure.completed": "ended {measure:measures}[ ({result:results})]",
-    "interception.notified": "notified {to_country:countries}[ ({to:authority})] of {measure:measures}",
+    "measure.completed": "ended a measure ({measure:measures})[, with the result: {result:results}]",
+    "interception.notified": "notified {to_country:countries}[ ({to:authority})] of a measure ({measure:measures})",
     "interception.answered": "answered the notification of an interception[ ({answer:interception_answers})]",
     # exhibits
-    "exhibit.acquired": "acquired {exhibit_kind:exhibit_kinds}[ from {source_country:countries}]"
-    "[ by {method:methods}][ ({items} items)][, collected from {acquired_from:instant}]"
+    "exhibit.acquired": "acquired an exhibit ({exhibit_kind:exhibit_kinds}) from {source_country:countries}"
+    "[, method: {method:methods}][ ({items} items)][, collected from {acquired_from:instant}]"
     "[ to {acquired_until:instant}]",
-    "exhibit.derived": "derived an exhibit from {parents:count} other[ by {transformation:transformations}]"
+    "exhibit.derived": "derived an exhibit from {parents:others}[ ({transformation:transformations})]"
     "[ ({items} items)]",
     "exhibit.handed_over": "handed the exhibit over to {to:authority}[ ({reason:handover_reasons})]",
     "exhibit.taken_over": "took the exhibit over from {from_authority:authority}"
     "[; check: {check:integrity_results}]",
-    "exhibit.examined": "examined the exhibit[ for {purpose:examination_purposes}]"
-    "[ by {method:examination_methods}][, accredited{accredited:yes}]",
-    "integrity.verified": "checked the exhibit's integrity: {result:integrity_results}",
+    "exhibit.examined": "examined the exhibit[, purpose: {purpose:examination_purposes}]"
+    "[, method: {method:methods}][, accredited{accredited:yes}]",
+    "integrity.verified": "checked the exhibit's integrity: {result:integrity_results}[ (compared: {compared:compared})]",
     "discrepancy.reported": "reported discrepancies in the exhibit[: {missing} items missing]"
     "[; {duplicated} duplicated][; {misattributed} attributed to the wrong person]"
     "[; one-sided conversations{one_sided:yes}]",
-    "provenance.withheld": "withheld {facts:withheld_facts}[ ({ground:withholding_grounds})]"
+    "provenance.withheld": "withheld part of the provenance: {facts:withheld_facts}[ ({ground:withholding_grounds})]"
     "[, as decided by {decided_by:authority}]",
-    "use_condition.attached": "attached a condition: use only for {purposes:purposes}"
+    "use_condition.attached": "attached a condition of use[, only for: {purposes:purposes}]"
     "[, binding {recipients:authorities}][, for future material too{future_material:yes}]"
     "[, until {expires_at:instant}]",
-    "use_condition.lifted": "lifted a condition[ for {recipients:authorities}][, allowing {purposes:purposes}]",
-    "admissibility.ruled": "ruled that the exhibit is {outcome:admissibility_outcomes}"
-    "[ at the stage of {stage:proceedings_stages}][ ({grounds:admissibility_grounds})]"
-    "[, by the test of {test:admissibility_tests}][, finally{final:yes}][, {ecli}]",
+    "use_condition.lifted": "lifted a condition of use[ for {recipients:authorities}][, now allowing: {purposes:purposes}]",
+    "admissibility.ruled": "ruled that the exhibit {outcome:admissibility_outcomes}"
+    "[, at the stage: {stage:proceedings_stages}][, on the grounds: {grounds:admissibility_grounds}]"
+    "[, by the test: {test:admissibility_tests}][, finally{final:yes}][, {ecli}]",
     "ruling.appealed": "recorded an appeal against a ruling, to {court:authority}",
     "ruling.overturned": "overturned a ruling[, {ecli}]",
     "ruling.became_final": "recorded that a ruling became final",
     # disclosures
-    "disclosure.made": "disclosed {exhibits:count} exhibits to {recipient:authority}"
-    "[ for {purpose:purposes}][ ({accuracy:accuracies})]",
+    "disclosure.made": "disclosed {exhibits:exhibits} to {recipient:authority}"
+    "[, purpose: {purpose:purposes}][ ({accuracy:accuracies})]",
     "spontaneous_information.sent": "sent information of its own motion[ to {recipients:authorities}]"
-    "[ for {purpose:purposes}][, covering future material{future_material:yes}]",
+    "[, purpose: {purpose:purposes}][, covering future material{future_material:yes}]",
     "conditions.accepted": "answered a condition of use: {outcome:condition_answers}",
     "disclosure.recalled": "recalled a disclosure[ ({reason:recall_reasons})]"
-    "[, asking the recipient to {action:recall_actions}]",
+    "[, asking of the recipient: {action:recall_actions}]",
     "recall.implemented": "carried out the recall of a disclosure[ ({action:recall_actions})]",
     # challenges and courts
     "challenge.lodged": "recorded a challenge[ ({challenge_kind:challenge_kinds})][ before {forum:authority}]"
-    "[ by {applicant_role:person_roles}][, asking for {relief:reliefs}]",
-    "challenge.admissibility_decided": "decided that the challenge is {outcome:challenge_admissibility}"
-    "[ ({ground:challenge_grounds})]",
-    "suspension.decided": "decided whether to suspend {suspended:suspensions}: [granted{granted:yes}]"
+    "[, lodged by: {applicant_role:person_roles}][, asking for: {relief:reliefs}]",
+    "challenge.admissibility_decided": "decided on the admissibility of the challenge: {outcome:admission_outcomes}"
+    "[ ({ground:admission_grounds})]",
+    "suspension.decided": "decided on suspension ({suspended:suspensions}): [granted{granted:yes}]"
     "[not granted{granted:no}]",
     "counterpart.informed": "informed {informed:authority}",
     "hearing.held": "recorded a hearing before {court:authority}",
@@ -133,8 +134,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "reference.registered": "registered the reference under {number}",
     "reference.answered": "answered the reference[ in {answers_count} answers][, {ecli}]",
     "challenge.decided": "decided the challenge: {outcome:challenge_outcomes}[, finally{final:yes}][, {ecli}]",
-    "remedy.ordered": "ordered {remedy:remedies}, addressed to {addressee:authority}",
-    "remedy.implemented": "carried out {remedy:remedies}",
+    "remedy.ordered": "ordered a remedy ({remedy:remedies}), addressed to {addressee:authority}",
+    "remedy.implemented": "carried out a remedy ({remedy:remedies})",
     # handovers of persons, proceedings and files
     "person.arrested": "arrested a person[ ({arrest_basis:arrest_bases})]",
     "consent.recorded": "recorded that the person [consents{consents:yes}][does not consent{consents:no}]"
@@ -145,7 +146,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "assurance.given": "gave an assurance[ about {topic:assurance_topics}]",
     "assurance.assessed": "assessed an assurance[ about {topic:assurance_topics}]: {outcome:assurance_outcomes}",
     "surrender.decided": "decided on surrender: {outcome:surrender_outcomes}"
-    "[, on the grounds of {grounds:grounds}][, on conditions: {conditions:conditions}]",
+    "[, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]",
     "person.handed_over": "handed the person over[ in {place:countries}]",
     "person.taken_over": "took the person over[ in {place:countries}]",
     "handover.failed": "recorded that the handover failed[ ({reason:handover_failures})]",
@@ -156,9 +157,9 @@ SENTENCES: Final[Mapping[str, str]] = {
     "joint_team.agreed": "agreed on a joint investigation team[ of {members:authorities}]"
     "[, from {valid_from:instant}][, until {valid_until:instant}]",
     "joint_team.amended": "amended the agreement on the joint investigation team[, until {valid_until:instant}]",
-    "joint_team.membership_changed": "recorded that {authority:authority} {change:membership_changes}"
-    " the joint investigation team",
-    "joint_team.material_shared": "shared {exhibits:count} exhibits in the joint investigation team"
+    "joint_team.membership_changed": "recorded a change of membership of the joint investigation team: {authority:authority}"
+    " ({change:membership_changes})",
+    "joint_team.material_shared": "shared {exhibits:exhibits} in the joint investigation team"
     "[ with {downloaders:authorities}]",
     "joint_team.closed": "closed the joint investigation team",
     # any stream
@@ -210,6 +211,9 @@ def _put(views: Views, value: Any, how: str, zone: str) -> str:
         return _list([views.who(item).designation for item in value])
     if how == "count":
         return str(len(value))
+    if how in {"exhibits", "others"}:
+        one, many = ("an exhibit", "exhibits") if how == "exhibits" else ("another", "others")
+        return one if len(value) == 1 else f"{len(value)} {many}"
     if how == "instant":
         return day_text(value, _zone(zone))
     if isinstance(value, list):
@@ -217,8 +221,28 @@ def _put(views: Views, value: Any, how: str, zone: str) -> str:
     if isinstance(value, dict):
         # A ground with its article; a right with what became of it.
         first, *rest = [str(item) for item in value.values() if item is not None]
-        return views.label(how, first) + (f" ({', '.join(rest)})".replace("_", " ") if rest else "")
-    return views.label(how, str(value)) if how else str(value)
+        return _lower(views, how, first) + (f" ({', '.join(rest)})".replace("_", " ") if rest else "")
+    if how == "order":
+        return _order(views, str(value))
+    return _lower(views, how, str(value)) if how else str(value)
+
+
+def _lower(views: Views, codes: str, code: str) -> str:
+    """Return a code's words as they stand within a sentence; names keep their capital."""
+    words = views.label(codes, code)
+    if codes in {"countries", "instruments"} or words[1:2].isupper():
+        return words
+    return words[:1].lower() + words[1:]
+
+
+def _order(views: Views, instrument: str) -> str:
+    """Return what is issued under an instrument: an order with a name, or a request."""
+    words = views.label("instruments", instrument)
+    if instrument in {"eu-eio-2014-41", "eu-eaw-2002-584"}:
+        return f"a {words}"
+    if instrument == "eu-e-evidence-2023-1543":
+        return "a European Production or Preservation Order"
+    return f"a request ({words})"
 
 
 def _list(words: list[str]) -> str:
@@ -295,3 +319,18 @@ def sentence(views: Views, row: Row) -> str:
     elif said.voice == "on_behalf":
         words += f" (published by {said.publisher.designation} on its behalf)"
     return words + "."
+
+
+def articles(views: Views, row: Row) -> tuple[str, ...]:
+    """
+    Return the legal bases of an act as they are cited: the instrument's words and the article.
+
+    A domestic provision is marked so.
+    """
+    cited = []
+    for instrument, article, domestic in row.basis:
+        words = views.label("instruments", instrument)
+        if article:
+            words += f", Art. {article}" if article[:1].isdigit() else f", {article}"
+        cited.append(words + (" (domestic law)" if domestic else ""))
+    return tuple(cited)
