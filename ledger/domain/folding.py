@@ -22,14 +22,10 @@ from ledger.domain.things import (
     AUTHORITIES_MAX,
     THINGS,
     Authority,
-    Case,
-    Challenge,
     Disclosure,
     Exhibit,
     Handover,
     JointTeam,
-    LedgerThing,
-    Proceedings,
     Request,
     Thing,
 )
@@ -150,7 +146,9 @@ def fold(
 
 
 def _created(graph: Procedure, index: int, statement: Statement, body: Body) -> Thing:
-    kind, begins = _BEGINS.get(statement.act, ("authority", _nothing))
+    # Roots are founded, not enrolled: their stream may begin with any act of an authority.
+    kind = graph.creates.get(statement.act, Authority.kind)
+    begins = _BEGINS.get(statement.act)
     stage = graph.step(kind, None, statement.act, body).stage
     sides = graph.sides(kind, (), statement.act, body)[0]
     return THINGS[kind](
@@ -159,20 +157,15 @@ def _created(graph: Procedure, index: int, statement: Statement, body: Body) -> 
         opened=index,
         last=index,
         acts=1,
-        # Roots are founded, not enrolled: their stream may begin with any act of an authority.
         stage=stage or next(iter(graph.graphs[kind].stages)),
         moved=index,
         reported=statement.voice == "reported",
         sides=sides,
-        **begins(statement, body),
+        **(begins(statement, body) if begins is not None else {}),
     )
 
 
 # What the first act of a stream tells of the thing.
-
-
-def _nothing(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
-    return {}
 
 
 def _conducted(statement: Statement, body: Body) -> Facts:
@@ -257,21 +250,21 @@ def _agreed(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one s
     return {"members": frozenset(body["members"])}
 
 
-_BEGINS: Final[Mapping[str, tuple[str, Callable[[Statement, Body], Facts]]]] = {
-    "ledger.founded": (LedgerThing.kind, _founded),
-    "authority.enrolled": (Authority.kind, _enrolled),
-    "case.opened": (Case.kind, _conducted),
-    "proceedings.opened": (Proceedings.kind, _conducted),
-    "request.issued": (Request.kind, _issued),
-    "exhibit.acquired": (Exhibit.kind, _acquired),
-    "exhibit.derived": (Exhibit.kind, _derived),
-    "disclosure.made": (Disclosure.kind, _disclosed),
-    "spontaneous_information.sent": (Disclosure.kind, _sent_unasked),
-    "challenge.lodged": (Challenge.kind, _lodged),
-    "person.arrested": (Handover.kind, _arrested),
-    "proceedings_handover.decided": (Handover.kind, _proceedings_offered),
-    "file.handed_over": (Handover.kind, _file_sent),
-    "joint_team.agreed": (JointTeam.kind, _agreed),
+_BEGINS: Final[Mapping[str, Callable[[Statement, Body], Facts]]] = {
+    "ledger.founded": _founded,
+    "authority.enrolled": _enrolled,
+    "case.opened": _conducted,
+    "proceedings.opened": _conducted,
+    "request.issued": _issued,
+    "exhibit.acquired": _acquired,
+    "exhibit.derived": _derived,
+    "disclosure.made": _disclosed,
+    "spontaneous_information.sent": _sent_unasked,
+    "challenge.lodged": _lodged,
+    "person.arrested": _arrested,
+    "proceedings_handover.decided": _proceedings_offered,
+    "file.handed_over": _file_sent,
+    "joint_team.agreed": _agreed,
 }
 
 

@@ -137,6 +137,13 @@ class Procedure:
     The graphs of all kinds of streams.
 
     Immutable; a lookup costs a dictionary access or two.
+
+    Attributes:
+        graphs: by kind of stream.
+        words: of each act.
+        by: who may say each act.
+        creates: the kind of thing that an act creates, for the acts that do.
+        halves: acts that are two halves of one hand-over.
     """
 
     __slots__ = (
@@ -146,6 +153,7 @@ class Procedure:
         "_rank",
         "_side_acts",
         "by",
+        "creates",
         "graphs",
         "halves",
         "words",
@@ -157,11 +165,13 @@ class Procedure:
         *,
         words: Mapping[str, str],
         by: Mapping[str, tuple[str, ...]],
+        creates: Mapping[str, str],
         halves: tuple[Halves, ...],
     ) -> None:
         self.graphs = MappingProxyType(dict(graphs))
         self.words = MappingProxyType(dict(words))
         self.by = MappingProxyType(dict(by))
+        self.creates = MappingProxyType(dict(creates))
         self.halves = halves
         self._halves_of = {h.first: h for h in halves} | {h.second: h for h in halves}
         self._by_stage: dict[tuple[str, str | None, str], tuple[Edge, ...]] = {}
@@ -325,8 +335,8 @@ def parse(text: bytes, acts: Iterable[Act], *, file: str = "procedure.toml") -> 
         file: the name that errors give.
 
     Returns:
-        The graphs, every one of them complete: each act that may be said on a kind of stream has
-        at least one step there, and every stage can be reached.
+        The graphs, every one of them complete: each released act that may be said on a kind of
+        stream has at least one step there, and every stage can be reached.
 
     Raises:
         FormatError: an unknown key, act, stage or kind, or one that is missing.
@@ -351,7 +361,8 @@ class _Reader:
         self._keys(data, "", {"everywhere", "words", "halves", *THINGS}, {"words", *THINGS})
         words = self._words(data["words"], "words")
         for act in self._acts:
-            if act not in words:
+            # A draft act may still change its name; until its release it goes by that.
+            if act not in words and self._acts[act].released:
                 self._fail(f"words.{act}", "has no words")
         for act in words:
             self._act(act, f"words.{act}")
@@ -363,6 +374,7 @@ class _Reader:
             graphs,
             words=words,
             by={name: tuple(act.by) for name, act in self._acts.items()},
+            creates={name: act.streams[0] for name, act in self._acts.items() if act.creates},
             halves=tuple(self._halves(data.get("halves", []))),
         )
 
@@ -396,7 +408,7 @@ class _Reader:
                 self._fail(f"{kind}.stages.{stage}", "no step leads to it")
         stepped = {e.act for e in edges}
         for name, act in self._acts.items():
-            if kind in act.streams and name not in stepped:
+            if kind in act.streams and name not in stepped and act.released:
                 self._fail(f"{kind}.steps", f"{name} may be said of this kind and has no step")
         return Graph(data["words"], stages, sides, tuple(edges))
 
