@@ -41,7 +41,7 @@ import sys
 from base64 import b64decode, b64encode
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from hashlib import sha256, sha512
@@ -237,6 +237,11 @@ _SMALL = frozenset(
         "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
     )
 )
+
+
+def small_order(point: bytes) -> bool:
+    """Whether these 32 bytes are the canonical encoding of a point of order 1, 2, 4 or 8."""
+    return point in _SMALL
 
 
 def _add(left: _Point, right: _Point) -> _Point:
@@ -776,3 +781,619 @@ def _check_new(name: bytes, witnesses: Mapping[bytes, Any], groups: Mapping[byte
     """Witnesses and groups share one space of names, in which ``none`` is taken."""
     if name == b"none" or name in witnesses or name in groups:
         raise FormatError("a name that is taken", field=where)
+
+
+# ---------------------------------------------------- statement and entry (schemas/*.avsc, Avro 1.12)
+#
+# The shapes, literally: an int is a fixed of that many bytes; int, bool, str, bytes are themselves;
+# a tuple of strings is an enum; (None, x) is null or x; [x] is an array; pairs are a record.
+# A test holds them against the schema files.
+
+_ENDORSEMENTS = [(("root", 16), ("signature", 64))]
+STATEMENT = (
+    ("id", 16),
+    ("ledger", str),
+    ("publisher", 16),
+    ("key", 32),
+    ("sequence", int),
+    ("voice", ("own", "on_behalf", "reported")),
+    (
+        "speaker",
+        (
+            None,
+            (
+                ("authority", (None, 16)),
+                ("country", (None, str)),
+                ("authority_kind", (None, str)),
+                ("mandate", (None, 16)),
+                ("source", (None, str)),
+            ),
+        ),
+    ),
+    ("case", 16),
+    ("subject", 16),
+    ("act", str),
+    ("version", int),
+    ("kind", ("act", "decision", "claim", "assessment")),
+    ("occurred_from", int),
+    ("occurred_until", int),
+    ("occurred_confirmed", bool),
+    ("zone", str),
+    ("legal_effect_at", (None, int)),
+    ("known_at", (None, int)),
+    ("addressees", [16]),
+    ("visibility", (("ring", ("addressees", "case", "oversight", "public")), ("embargo_until", (None, int)))),
+    ("proceedings", [16]),
+    ("language", str),
+    ("local_reference", (None, 32)),
+    ("basis", [(("instrument", str), ("article", (None, str)), ("domestic", bool))]),
+    ("answers", [16]),
+    ("corrects", (None, 16)),
+    (
+        "attachments",
+        [(("role", str), ("commitment", 32), ("key_commitment", (None, 32)), ("size", int), ("media_type", str))],
+    ),
+    ("body", bytes),
+)
+ENTRY = (
+    ("format", int),
+    ("statement", bytes),
+    ("statement_sha256", (None, 32)),
+    ("algorithm", ("ed25519",)),
+    ("signature", 64),
+    ("batch", (None, (("size", int), ("index", int), ("path", [32])))),
+    ("recorded_at", int),
+    ("disposition", ("accepted", "rejected")),
+    ("reason", (None, str)),
+    ("rules", 32),
+    ("subject_version", (None, int)),
+    ("case_version", (None, int)),
+)
+_ROOT = (("holder", str), ("authority", 16), ("public_key", 32), ("possession", 64), ("enrolls", str))
+ROSTER_ACTS: dict[str, Any] = {
+    "ledger.founded": (
+        ("origin", str),
+        ("log_keys", [(("algorithm", str), ("public_key", bytes))]),
+        ("operator", 16),
+        ("operator_key", 32),
+        ("roots", [_ROOT]),
+        ("quorum", int),
+    ),
+    "root.admitted": (*_ROOT, ("endorsements", _ENDORSEMENTS)),
+    "root_key.replaced": (
+        ("authority", 16),
+        ("public_key", 32),
+        ("possession", 64),
+        ("endorsements", _ENDORSEMENTS),
+    ),
+    "log_key.replaced": (
+        ("old_key", 32),
+        ("algorithm", str),
+        ("public_key", bytes),
+        ("possession", bytes),
+        ("endorsements", _ENDORSEMENTS),
+    ),
+    "authority.enrolled": (
+        ("holder", str),
+        ("authority_kind", str),
+        ("designation", (None, str)),
+        ("country", str),
+        ("zone", str),
+        ("languages", [str]),
+        ("functions", [str]),
+        ("level", str),
+        ("public_key", (None, 32)),
+        ("possession", (None, 64)),
+    ),
+    "key.certified": (("public_key", 32), ("possession", 64)),
+    "key.rotated": (("old_key", 32), ("public_key", 32), ("possession", 64)),
+    "key.revoked": (("key", 32), ("invalid_from", int), ("suspect_from", int), ("reason", str)),
+    "key.retired": (("key", 32),),
+    "roster.confirmed": (("size", int), ("roster_digest", 32)),
+}
+
+
+class _Decoder:
+    """Reads the one encoding of a value; anything else is a FormatError naming the field."""
+
+    def __init__(self, data: bytes, record: Callable[..., Any], array: Callable[[list[Any]], Any]) -> None:
+        self.data, self.at, self.record, self.array = data, 0, record, array
+
+    def take(self, count: int, where: str) -> bytes:
+        if not 0 <= count <= len(self.data) - self.at:
+            raise FormatError("is cut short", field=where)
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def long(self, where: str) -> int:
+        value = shift = 0
+        while True:
+            (byte,) = self.take(1, where)
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+            if shift > 63:
+                raise FormatError("is longer than 64 bits", field=where)
+        if value >> 64 or (shift and not byte):
+            raise FormatError("is not a number in its shortest form", field=where)
+        return value >> 1 ^ -(value & 1)
+
+    def value(self, shape: Any, where: str) -> Any:
+        if shape is int:
+            return self.long(where)
+        if isinstance(shape, int):
+            return self.take(shape, where)
+        if shape is bool:
+            return self.choice(2, where, self.take(1, where)[0]) == 1
+        if shape in {str, bytes} if isinstance(shape, type) else False:
+            data = self.take(self.long(where), where)
+            if shape is bytes:
+                return data
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                raise FormatError("is not UTF-8", field=where) from None
+        if isinstance(shape, list):
+            count = self.long(where)
+            items = [self.value(shape[0], f"{where}[{number}]") for number in range(self.within(count, where))]
+            if count and self.long(where):
+                raise FormatError("is an array in more than one block", field=where)
+            return self.array(items)
+        if shape[0] is None:
+            return self.value(shape[1], where) if self.choice(2, where, self.long(where)) else None
+        if isinstance(shape[0], str):
+            return shape[self.choice(len(shape), where, self.long(where))]
+        inside = where and where + "."
+        return self.record(**{name: self.value(inner, inside + name) for name, inner in shape})
+
+    def choice(self, count: int, where: str, chosen: int) -> int:
+        if not 0 <= chosen < count:
+            raise FormatError(f"chooses {chosen} of {count}", field=where)
+        return chosen
+
+    def within(self, count: int, where: str) -> int:
+        if not 0 <= count <= len(self.data) - self.at:  # every item takes at least one byte
+            raise FormatError("is cut short", field=where)
+        return count
+
+
+def _decode(shape: Any, data: bytes, what: str, record: Callable[..., Any], array: Callable[[list[Any]], Any]) -> Any:
+    decoder = _Decoder(data, record, array)
+    value = decoder.value(shape, "")
+    if decoder.at != len(data):
+        raise FormatError("is followed by other bytes", field=what)
+    return value
+
+
+def decode_statement(data: bytes) -> Any:
+    """
+    The fields of a statement as attributes, arrays as tuples; strict, of at most 60,000 bytes.
+
+    Raises:
+        FormatError: naming the field. Only the encoding is judged, not code lists and patterns.
+    """
+    if len(data) > 60_000:
+        raise FormatError("is longer than 60,000 bytes", field="statement")
+    return _decode(STATEMENT, data, "statement", SimpleNamespace, tuple)
+
+
+def decode_header(prefix: bytes) -> Any:
+    """What a rejected entry keeps: the statement up to its body, which is here ``b""``."""
+    return decode_statement(prefix + b"\x00")
+
+
+def decode_entry(data: bytes) -> Any:
+    """The fields of an entry as attributes; strict, of at most 65,535 bytes and format 1."""
+    if len(data) > 65_535:
+        raise FormatError("is longer than 65,535 bytes", field="entry")
+    entry = _decode(ENTRY, data, "entry", SimpleNamespace, tuple)
+    if entry.format != 1:
+        raise FormatError(f"is {entry.format}; this reads format 1", field="format")
+    return entry
+
+
+def decode_body(act: str, data: bytes) -> dict[str, Any]:
+    """The body of an act of the roster, version 1, as nested dicts and lists; strict."""
+    decoded: dict[str, Any] = _decode(ROSTER_ACTS[act], data, "body", dict, list)
+    return decoded
+
+
+# ------------------------------------------------------------------------- the roster: who may sign
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """An authority as it was enrolled. ``enrolls`` is set for roots: whose authorities they enrol."""
+
+    id: bytes
+    index: int
+    kind: str
+    holder: str
+    country: str | None = None
+    designation: str | None = None
+    level: str | None = None
+    functions: tuple[str, ...] = ()
+    enrolled_by: bytes | None = None
+    enrolls: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RosterKey:
+    """A key: valid from one index on, suspect from another, invalid from a third (None: not)."""
+
+    id: bytes
+    public_key: bytes
+    authority: bytes
+    valid_from: int
+    suspect_from: int | None = None
+    invalid_from: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """A key of the log: signs checkpoints of sizes above ``after``, up to ``until`` (None: on)."""
+
+    key: VerifierKey
+    after: int
+    until: int | None = None
+
+
+_ALGORITHMS = {"ed25519": ED25519, "ml_dsa_44": ML_DSA_44}
+_NOT_ENROLLED = {"state_root", "operator"}  # these come by founding and admission alone
+_ABOVE_STATES = {
+    "union_body": {"union"},
+    "international_court": {"court", "union"},
+    "international_organisation": {"organisation"},
+}
+
+
+def possession_message(origin: str, authority: bytes, public_key: bytes) -> bytes:
+    """What a new key signs to prove that its holder has it."""
+    return b"comity.possession.v1\0" + origin.encode() + b"\0" + authority + public_key
+
+
+def endorsement_message(origin: str, authority: bytes, public_key: bytes) -> bytes:
+    """What a root signs to endorse a key of a root, or of the log (then: the operator's id)."""
+    return b"comity.endorsement.v1\0" + origin.encode() + b"\0" + authority + public_key
+
+
+class Roster:
+    """
+    Who may sign, folded from the acts of the roster in the order of the log.
+
+    The one implementation of these rules: the service judges and folds with it, and so does
+    whoever verifies a bundle. By log order alone; no clock is asked. The rules:
+
+    - entry 0 founds the ledger; it is signed by the operator key that it names, and each root of
+      it proves possession of its own key. The operator enrols nobody;
+    - a root enrols the authorities of its holder, a State's root those of its own country only;
+      counsel are enrolled by a court or bar of the holder, and never named;
+    - whoever enrols an authority certifies, rotates, retires and revokes its keys, as does the
+      root of its holder; an authority rotates and retires its own;
+    - each new key signs for itself, is acceptable, and was never anybody's before;
+    - a root is admitted by ``quorum`` of the founding roots; its key is replaced by the old key or
+      by that quorum; a log key by the old one (whose signature then follows the new one's in
+      ``possession``) or by that quorum;
+    - a revocation reaches back (``suspect_from <= invalid_from <= index``), and is never undone;
+    - a root may confirm the roster at a size by its digest; a wrong digest is rejected.
+    """
+
+    def __init__(self) -> None:
+        self.origin = ""
+        self.operator = b""
+        self.quorum = 0
+        self.confirmed: tuple[int, str] | None = None  # size and holder of the last confirmation
+        self._authorities: dict[bytes, Authority] = {}
+        self._keys: dict[bytes, RosterKey] = {}
+        self._keys_of: dict[bytes, list[bytes]] = {}
+        self._log_keys: list[LogKey] = []
+        self._marks: list[tuple[int, bytes]] = []  # index of each act folded, digest after it
+
+    def key(self, key_id: bytes) -> RosterKey | None:
+        """The key of this id (SHA-256 of the raw public key), whatever its verdict."""
+        return self._keys.get(key_id)
+
+    def authority(self, authority: bytes) -> Authority | None:
+        """The authority of this id: roots and the operator too."""
+        return self._authorities.get(authority)
+
+    def authorities(self) -> Iterator[Authority]:
+        """All authorities, in the order of their enrolment."""
+        return iter(self._authorities.values())
+
+    def verdict(self, key_id: bytes, index: int) -> str:
+        """``valid``, ``contested``, ``invalid``, or ``unknown``: the key at this index, as known now."""
+        key = self._keys.get(key_id)
+        if key is None or index < key.valid_from:
+            return "unknown"
+        if key.invalid_from is not None and index >= key.invalid_from:
+            return "invalid"
+        return "contested" if key.suspect_from is not None and index >= key.suspect_from else "valid"
+
+    @property
+    def log_keys(self) -> tuple[VerifierKey, ...]:
+        """The keys that sign the log's checkpoints now."""
+        return tuple(log.key for log in self._log_keys if log.until is None)
+
+    def log_keys_at(self, size: int) -> tuple[VerifierKey, ...]:
+        """The keys that sign a checkpoint of this size."""
+        return tuple(log.key for log in self._log_keys if log.after < size and (log.until is None or size <= log.until))
+
+    def digest(self, size: int | None = None) -> bytes:
+        """
+        Which acts made this roster: a chain over their indexes and statement ids, 32 bytes.
+
+        Args:
+            size: of the log at which to take it; None for now. Cost: O(log n).
+        """
+        count = len(self._marks) if size is None else bisect_left(self._marks, (size, b""))
+        return self._marks[count - 1][1] if count else bytes(32)
+
+    def judge(self, index: int, statement: Any, body: Mapping[str, Any], ed25519: Ed25519) -> str | None:
+        """
+        Why this act cannot be accepted at this index; None if it can, or is none of the roster.
+
+        Args:
+            index: the entry's own; the roster holds everything before it.
+            statement: its signature was checked under a key that is valid here.
+            body: decoded.
+            ed25519: the signature function.
+
+        Returns:
+            A reason code, or None.
+        """
+        act = statement.act
+        if act not in ROSTER_ACTS:
+            return None
+        if statement.voice != "own":
+            return "not_own_authority"
+        if act == "ledger.founded":
+            return self._judge_founding(index, statement, body, ed25519)
+        publisher, subject = self._authorities.get(statement.publisher), self._authorities.get(statement.subject)
+        if publisher is None:
+            return "not_enrolled_by_root"
+        if act == "roster.confirmed":
+            if publisher.enrolls is None:
+                return "not_enrolled_by_root"
+            known = 0 < body["size"] <= index and self.digest(body["size"]) == body["roster_digest"]
+            return None if known else "unknown_reference"
+        if act == "root.admitted":
+            if publisher.id != self.operator and publisher.enrolls is None:
+                return "not_enrolled_by_root"
+            if body["authority"] in self._authorities or body["holder"] in self._holders():
+                return "subject_exists"
+            if not _holder_fits(body):
+                return "outside_code_list"
+            if not self._endorsed(index, body["authority"], body, ed25519):
+                return "insufficient_endorsement"
+            return self._judge_key(body["authority"], body, ed25519)
+        if act == "root_key.replaced":
+            root = self._authorities.get(body["authority"])
+            if root is None or root.enrolls is None:
+                return "unknown_reference"
+            if publisher.id != root.id and not self._endorsed(index, root.id, body, ed25519):
+                return "insufficient_endorsement"
+            return self._judge_key(root.id, body, ed25519)
+        if act == "log_key.replaced":
+            return self._judge_log_key(index, publisher, body, ed25519)
+        if act == "authority.enrolled":
+            return self._judge_enrolment(publisher, subject, statement.subject, body, ed25519)
+        # The rest are acts about the keys of one authority.
+        if subject is None:
+            return "subject_missing"
+        if subject.enrolls is not None and act != "key.revoked":
+            return "wrong_subject_kind"  # the key of a root is replaced, not rotated
+        itself = publisher.id == subject.id and act in {"key.rotated", "key.retired"}
+        if not itself and not self._answers_for(publisher, subject):
+            return "not_enrolled_by_root"
+        old = body.get("old_key", body.get("key"))
+        if old is not None:
+            key = self._keys.get(old)
+            if key is None:
+                return "unknown_reference"
+            if key.authority != subject.id or (act == "key.revoked" and old == statement.key):
+                return "wrong_reference_kind"
+            if act != "key.revoked" and self.verdict(old, index) != "valid":
+                return "wrong_reference_kind"
+        if act == "key.revoked":
+            ordered = 0 <= body["suspect_from"] <= body["invalid_from"] <= index
+            return None if ordered else "outside_code_list"
+        return None if act == "key.retired" else self._judge_key(subject.id, body, ed25519)
+
+    def _judge_founding(self, index: int, statement: Any, body: Mapping[str, Any], ed25519: Ed25519) -> str | None:
+        if index or self._marks:
+            return "subject_exists"
+        operator, roots = body["operator"], body["roots"]
+        keys = [body["operator_key"], *(root["public_key"] for root in roots)]
+        keys += [log["public_key"] for log in body["log_keys"]]
+        if statement.publisher != operator or statement.key != sha256(body["operator_key"]).digest():
+            return "not_own_authority"
+        if body["origin"] != statement.ledger or not 0 < len(body["origin"].encode()) <= NAME_MAX:
+            return "outside_code_list"
+        if len({operator, *(root["authority"] for root in roots)}) != 1 + len(roots):
+            return "subject_exists"
+        if len({root["holder"] for root in roots}) != len(roots) or not all(_holder_fits(root) for root in roots):
+            return "outside_code_list"
+        if not 1 <= body["quorum"] <= len(roots):
+            return "insufficient_endorsement"
+        if not all(_log_key_fits(log) for log in body["log_keys"]) or not any(
+            log["algorithm"] == "ed25519" for log in body["log_keys"]
+        ):
+            return "outside_code_list"
+        if len(set(keys)) != len(keys) or not acceptable_key(body["operator_key"]):
+            return "bad_possession_proof"
+        origin = body["origin"]
+        proven = (_proven(origin, root["authority"], root, ed25519) for root in roots)
+        return None if all(proven) else "bad_possession_proof"
+
+    def _judge_enrolment(
+        self, publisher: Authority, known: Authority | None, subject: bytes, body: Mapping[str, Any], ed25519: Ed25519
+    ) -> str | None:
+        kind, counsel = body["authority_kind"], body["authority_kind"] == "counsel"
+        enrolls = publisher.kind in {"court", "bar"} if counsel else publisher.enrolls is not None
+        if not enrolls or publisher.holder != body["holder"] or kind in _NOT_ENROLLED:
+            return "not_enrolled_by_root"
+        if kind in _ABOVE_STATES and publisher.enrolls not in _ABOVE_STATES[kind]:
+            return "not_enrolled_by_root"
+        if len(body["holder"]) == 2 and body["country"] != body["holder"]:
+            return "not_enrolled_by_root"
+        if known is not None:
+            return "subject_exists"
+        if counsel and body["designation"] is not None:
+            return "outside_code_list"
+        if (body["public_key"] is None) != (body["possession"] is None):
+            return "bad_possession_proof"
+        return None if body["public_key"] is None else self._judge_key(subject, body, ed25519)
+
+    def _judge_log_key(self, index: int, publisher: Authority, body: Mapping[str, Any], ed25519: Ed25519) -> str | None:
+        if publisher.id != self.operator:
+            return "not_own_authority"
+        old = next((key for key in self.log_keys if sha256(key.public_key).digest() == body["old_key"]), None)
+        if old is None:
+            return "unknown_reference"
+        rest = {key.algorithm for key in self.log_keys if key != old}
+        if not _log_key_fits(body) or ED25519 not in rest | {_ALGORITHMS[body["algorithm"]]}:
+            return "outside_code_list"
+        new = VerifierKey(self.origin, _ALGORITHMS[body["algorithm"]], body["public_key"])
+        if sha256(new.public_key).digest() in self._keys or any(new == log.key for log in self._log_keys):
+            return "bad_possession_proof"
+        signed = possession_message(self.origin, self.operator, new.public_key)
+        cut = 64 if new.algorithm == ED25519 else 2420
+        if not _holds(new, signed, body["possession"][:cut], ed25519):
+            return "bad_possession_proof"
+        by_old, endorsed = body["possession"][cut:], self._endorsed(index, self.operator, body, ed25519)
+        if by_old:
+            return None if _holds(old, signed, by_old, ed25519) else "bad_possession_proof"
+        return None if endorsed else "insufficient_endorsement"
+
+    def _judge_key(self, authority: bytes, body: Mapping[str, Any], ed25519: Ed25519) -> str | None:
+        """A new key was never anybody's, not even the log's, and signs for itself."""
+        public_key = body["public_key"]
+        used = sha256(public_key).digest() in self._keys or any(
+            public_key == log.key.public_key for log in self._log_keys
+        )
+        if used or not _proven(self.origin, authority, body, ed25519):
+            return "bad_possession_proof"
+        return None
+
+    def _endorsed(self, index: int, authority: bytes, body: Mapping[str, Any], ed25519: Ed25519) -> bool:
+        """Whether ``quorum`` founding roots endorse the key, and nobody endorses it wrongly."""
+        signed = endorsement_message(self.origin, authority, body["public_key"])
+        endorsers = set()
+        for endorsement in body["endorsements"]:
+            root = self._authorities.get(endorsement["root"])
+            if root is None or root.enrolls is None or root.index != 0 or root.id in endorsers:
+                return False
+            valid = [self._keys[key] for key in self._keys_of[root.id] if self.verdict(key, index) == "valid"]
+            if not any(ed25519(key.public_key, signed, endorsement["signature"]) for key in valid):
+                return False
+            endorsers.add(root.id)
+        return len(endorsers) >= self.quorum
+
+    def _answers_for(self, publisher: Authority, subject: Authority) -> bool:
+        """Whether the publisher is the root of the subject's holder, or enrolled it (counsel)."""
+        root = publisher.enrolls is not None and publisher.holder == subject.holder
+        return root or publisher.id == subject.enrolled_by
+
+    def _holders(self) -> set[str]:
+        return {authority.holder for authority in self._authorities.values() if authority.enrolls is not None}
+
+    def fold(self, index: int, statement: Any, body: Mapping[str, Any]) -> None:
+        """Take in an accepted act; one that is none of the roster changes nothing."""
+        match statement.act:
+            case "ledger.founded":
+                self.origin, self.operator, self.quorum = body["origin"], body["operator"], body["quorum"]
+                self._enrol(Authority(self.operator, index, "operator", ""))
+                self._add_key(self.operator, body["operator_key"], index)
+                for root in body["roots"]:
+                    self._admit(index, root)
+                for log in body["log_keys"]:
+                    self._add_log_key(index, log)
+            case "root.admitted":
+                self._admit(index, body)
+            case "root_key.replaced":
+                for key in list(self._keys_of[body["authority"]]):
+                    self._end_key(key, index + 1, index + 1)
+                self._add_key(body["authority"], body["public_key"], index + 1)
+            case "log_key.replaced":
+                self._log_keys = [
+                    replace(log, until=index)
+                    if log.until is None and sha256(log.key.public_key).digest() == body["old_key"]
+                    else log
+                    for log in self._log_keys
+                ]
+                self._add_log_key(index, body)
+            case "authority.enrolled":
+                described = {name: body[name] for name in ("holder", "country", "designation", "level")}
+                functions, by = tuple(body["functions"]), statement.publisher
+                kind = body["authority_kind"]
+                self._enrol(Authority(statement.subject, index, kind, functions=functions, enrolled_by=by, **described))
+                if body["public_key"] is not None:
+                    self._add_key(statement.subject, body["public_key"], index + 1)
+            case "key.certified":
+                self._add_key(statement.subject, body["public_key"], index + 1)
+            case "key.rotated":
+                self._end_key(body["old_key"], index + 1, index + 1)
+                self._add_key(statement.subject, body["public_key"], index + 1)
+            case "key.revoked":
+                self._end_key(body["key"], body["suspect_from"], body["invalid_from"])
+            case "key.retired":
+                self._end_key(body["key"], index + 1, index + 1)
+            case "roster.confirmed":
+                self.confirmed = (body["size"], self._authorities[statement.publisher].holder)
+            case _:
+                return
+        linked = b"comity.roster.v1\0" + self.digest() + index.to_bytes(8, "big") + statement.id
+        self._marks.append((index, sha256(linked).digest()))
+
+    def _enrol(self, authority: Authority) -> None:
+        self._authorities[authority.id] = authority
+        self._keys_of[authority.id] = []
+
+    def _admit(self, index: int, root: Mapping[str, Any]) -> None:
+        country = root["holder"] if root["enrolls"] == "country" else None
+        self._enrol(Authority(root["authority"], index, "state_root", root["holder"], country, enrolls=root["enrolls"]))
+        self._add_key(root["authority"], root["public_key"], index + 1)
+
+    def _add_key(self, authority: bytes, public_key: bytes, valid_from: int) -> None:
+        key = RosterKey(sha256(public_key).digest(), public_key, authority, valid_from)
+        self._keys[key.id] = key
+        self._keys_of[authority].append(key.id)
+
+    def _end_key(self, key_id: bytes, suspect_from: int, invalid_from: int) -> None:
+        """What was said of a key before is never softened: the smaller index stands."""
+        key = self._keys[key_id]
+        suspect = suspect_from if key.suspect_from is None else min(suspect_from, key.suspect_from)
+        invalid = invalid_from if key.invalid_from is None else min(invalid_from, key.invalid_from)
+        self._keys[key_id] = replace(key, suspect_from=suspect, invalid_from=invalid)
+
+    def _add_log_key(self, index: int, log: Mapping[str, Any]) -> None:
+        key = VerifierKey(self.origin, _ALGORITHMS[log["algorithm"]], log["public_key"])
+        self._log_keys.append(LogKey(key, index))
+
+
+def _holder_fits(root: Mapping[str, Any]) -> bool:
+    """A State's root is held under the two letters of its country; every other root is not."""
+    enrolls, country = root["enrolls"], re.fullmatch("[A-Z]{2}", root["holder"]) is not None
+    return enrolls in {"country", "union", "court", "organisation"} and country == (enrolls == "country")
+
+
+def _log_key_fits(log: Mapping[str, Any]) -> bool:
+    algorithm = _ALGORITHMS.get(log["algorithm"])
+    if algorithm == ED25519:
+        return acceptable_key(log["public_key"])
+    return algorithm == ML_DSA_44 and len(log["public_key"]) == 1312
+
+
+def _proven(origin: str, authority: bytes, body: Mapping[str, Any], ed25519: Ed25519) -> bool:
+    public_key = body["public_key"]
+    signed = possession_message(origin, authority, public_key)
+    return acceptable_key(public_key) and ed25519(public_key, signed, body["possession"])
+
+
+def _holds(key: VerifierKey, signed: bytes, signature: bytes, ed25519: Ed25519) -> bool:
+    """For ML-DSA-44 also where nobody can check it here: the log did, when it accepted the act."""
+    if key.algorithm == ED25519:
+        return ed25519(key.public_key, signed, signature)
+    return ml_dsa_44(key.public_key, signed, signature) is not False

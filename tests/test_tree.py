@@ -140,7 +140,7 @@ def test_rows_are_numbered_as_they_come_to_be() -> None:
 def test_a_tree_reopened_at_any_size_grows_on_alike() -> None:
     """Rows are never updated, so the frontier of every size is still there to be read."""
     for size in range(SIZES):
-        frontier = Frontier.reopen(size, read)
+        frontier = Frontier.load(size, read)
         assert ROOTS[size] == frontier.root()
         assert ROWS[stored_count(size) : stored_count(size + 1)] == frontier.append(leaf_hash(b"entry %d" % size))
         assert ROOTS[size + 1] == frontier.root()

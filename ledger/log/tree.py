@@ -99,7 +99,7 @@ class Frontier:
         self._stack = list(stack)
 
     @classmethod
-    def reopen(cls, size: int, read: Read) -> Self:
+    def load(cls, size: int, read: Read) -> Self:
         """The frontier of a stored tree. Cost: O(log n) rows read."""
         return cls(size, read(frontier_ids(size)))
 
