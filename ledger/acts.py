@@ -17,6 +17,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
 import tomllib
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -45,9 +46,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 # Years 1 to 9999: what RFC 3339 can write. Anything else is a broken clock.
 _FIRST_INSTANT: Final = -62_135_596_800_000_000
 _LAST_INSTANT: Final = 253_402_300_799_999_999
-_INSTANT: Final = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?Z"
-)
+_INSTANT: Final = re.compile(r"([0-9]{4})-([0-9]{2})-([0-9]{2})T([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]{1,6}))?Z")
 _HEX: Final = re.compile(r"(?:[0-9a-f]{2})*")
 
 
@@ -477,9 +476,7 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
     readers = tuple((name, kind.read) for name, kind in fields)
     checkers = tuple((name, kind.check) for name, kind in fields)
     judged = tuple((name, kind.faults) for name, kind in fields if kind.faults is not None)
-    referring = tuple(
-        (name, kind.references) for name, kind in fields if kind.references is not None
-    )
+    referring = tuple((name, kind.references) for name, kind in fields if kind.references is not None)
     names = {name: None for name, _ in fields}
 
     def read(data: bytes, at: int) -> tuple[dict[str, Any], int]:
@@ -644,10 +641,7 @@ class Codec:
             return _fixed(int(schema["size"]))
         if kind == "enum":
             return _enum(tuple(schema["symbols"]))
-        fields = tuple(
-            (str(field["name"]), self._compile(field["type"], space, field))
-            for field in schema["fields"]
-        )
+        fields = tuple((str(field["name"]), self._compile(field["type"], space, field)) for field in schema["fields"])
         optional = {f["name"]: f["default"] for f in schema["fields"] if "default" in f}
         return _record(fields, optional)
 
@@ -737,9 +731,7 @@ class Codec:
             raise FormatError(bad.what, field=bad.path) from None
 
 
-_KEPT: Final = frozenset(
-    {"type", "name", "namespace", "fields", "items", "symbols", "size", "default"}
-)
+_KEPT: Final = frozenset({"type", "name", "namespace", "fields", "items", "symbols", "size", "default"})
 
 
 def _bare(schema: Any) -> Any:
@@ -893,10 +885,8 @@ class Catalogue:
         if frozen is None and (name, version) not in self._drafts:
             known = {known for known, _ in (*self._released, *self._drafts)}
             close = get_close_matches(str(name)[:MAX_CHARS], known, n=1)
-            if name in known:
-                hint = f" in version {version}"
-            else:
-                hint = f"; did you mean {close[0]}?" if close else ""
+            hint = f"; did you mean {close[0]}?" if close else ""
+            hint = f" in version {version}" if name in known else hint
             raise FormatError(f"no act {str(name)[:MAX_CHARS]!r}" + hint, field="act")
         schema, digest = self._read(path, frozen)
         act = Act(
@@ -953,9 +943,7 @@ class Catalogue:
         """Return what a body holds outside its code lists and patterns; see ``Codec.faults``."""
         return self._load(name, version)[1].faults(body)
 
-    def references(
-        self, name: str, version: int, body: Mapping[str, Any]
-    ) -> list[tuple[str, str, bytes]]:
+    def references(self, name: str, version: int, body: Mapping[str, Any]) -> list[tuple[str, str, bytes]]:
         """Return what a body refers to: (path, kind, identifier)."""
         return self._load(name, version)[1].references(body)
 
@@ -982,9 +970,7 @@ class Catalogue:
             rows = tomllib.loads(path.read_text())["codes"]
         except FileNotFoundError:
             raise NotVerified(f"code list {name} is missing", step="schemas") from None
-        labels = {
-            code: row if isinstance(row, str) else str(row["label"]) for code, row in rows.items()
-        }
+        labels = {code: row if isinstance(row, str) else str(row["label"]) for code, row in rows.items()}
         frozen = self._frozen_codes.get(name)
         if frozen is not None and _codes_digest(labels, frozen[0]) != frozen[1]:
             raise NotVerified(f"code list {name} lost or redefined a released code", step="schemas")
@@ -1001,3 +987,31 @@ def _codes_digest(labels: Mapping[str, str], size: int) -> str:
 def catalogue() -> Catalogue:
     """Return the catalogue of this installation."""
     return Catalogue(resources.path("schemas"))
+
+
+def _check(arguments: list[str]) -> int:
+    """``python -m ledger.acts check [FOLDER]``: name every fault of the schemas on stderr."""
+    # Only the check needs these rules, and Avro's own judgement is a development dependency.
+    from avro.compatibility import ReaderWriterCompatibilityChecker  # noqa: PLC0415
+    from avro.schema import make_avsc_object  # noqa: PLC0415
+
+    from ledger import schema_rules  # noqa: PLC0415
+
+    if not arguments or arguments[0] != "check" or len(arguments) > 2:
+        sys.stderr.write("usage: python -m ledger.acts check [FOLDER]\n")
+        return 2
+    root = Path(arguments[1]) if len(arguments) == 2 else resources.path("schemas")
+
+    def hinders(newer: Any, older: Any) -> list[str]:
+        checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]
+        judged = checker.get_compatibility(make_avsc_object(newer), make_avsc_object(older))
+        return [str(message) for message in judged.messages]
+
+    found = schema_rules.faults(root) + schema_rules.incompatible(root, hinders)
+    for fault in found:
+        sys.stderr.write(fault + "\n")
+    return 3 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(_check(sys.argv[1:]))
