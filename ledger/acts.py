@@ -670,7 +670,7 @@ class Codec:
         Cost: O(bytes); nothing is allocated beyond what ``data`` holds.
         """
         try:
-            value, at = self._type.read(data, 0)
+            value, at = self._type.read(bytes(data), 0)
         except _Bad as bad:
             raise FormatError(bad.what, field=bad.path) from None
         if at != len(data):
@@ -685,7 +685,7 @@ class Codec:
             FormatError: ``data`` does not begin with the encoding of any value.
         """
         try:
-            value, at = self._type.read(data, 0)
+            value, at = self._type.read(bytes(data), 0)
         except _Bad as bad:
             raise FormatError(bad.what, field=bad.path) from None
         return value, at
