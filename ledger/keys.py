@@ -201,16 +201,6 @@ class LogKeys:
         return self.mldsa44.public_key().public_bytes_raw()
 
 
-def possession_message(origin: str, authority: bytes, public_key: bytes) -> bytes:
-    """Return what a new key signs to prove that its holder has it, for this ledger and authority."""
-    return b"comity.possession.v1\0" + origin.encode() + b"\0" + authority + public_key
-
-
-def endorsement_message(origin: str, authority: bytes, public_key: bytes) -> bytes:
-    """Return what a founding root signs to endorse another root's key."""
-    return b"comity.endorsement.v1\0" + origin.encode() + b"\0" + authority + public_key
-
-
 def _load(path: Path) -> object:
     try:
         data = path.read_bytes()

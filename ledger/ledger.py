@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ledger.acts import Catalogue, catalogue
 from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
-from ledger.keys import LogKeys, PrivateKey, Signer, possession_message
+from ledger.keys import LogKeys, PrivateKey, Signer
 from ledger.log.checkpoint import sign_checkpoint, sign_text
 from ledger.log.tree import Frontier, consistency_path, inclusion_path, root_at
 from ledger.sequencer import Answer, Limits, Receipt, Refusal, Sequencer
@@ -50,16 +50,14 @@ from ledger.store.outbox import Outbox, Outgoing
 from ledger.store.outbox import Writing as OutboxWriting
 from ledger.store.sqlite import SQLiteStore
 from ledger.verify import (
-    ED25519,
-    ML_DSA_44,
     Proof,
     Roster,
-    VerifierKey,
     format_proof,
     format_vkey,
     leaf_hash,
     parse_checkpoint,
     parse_note,
+    possession_message,
 )
 
 if TYPE_CHECKING:
@@ -247,7 +245,7 @@ class Ledger:
                 "origin": origin,
                 "log_keys": [
                     {"algorithm": "ed25519", "public_key": log_keys.ed25519.public},
-                    {"algorithm": "ml-dsa-44", "public_key": log_keys.mldsa44_public},
+                    {"algorithm": "ml_dsa_44", "public_key": log_keys.mldsa44_public},
                 ],
                 "operator": operator.authority,
                 "operator_key": operator.key.public,
@@ -584,10 +582,7 @@ class Ledger:
 
     def vkeys(self) -> list[str]:
         """Return the log's verifier keys as C2SP signed-note writes them."""
-        found = []
-        for key in self.roster.log_keys:
-            found.append(format_vkey(key if isinstance(key, VerifierKey) else VerifierKey(self.origin, *key)))
-        return found
+        return [format_vkey(key) for key in self.roster.log_keys]
 
     def thing(self, subject: bytes) -> Thing | None:
         """Return what the stream of *subject* folds into, now."""
@@ -601,8 +596,8 @@ def check_origin(origin: str) -> None:
     """Raise FormatError unless *origin* can name a log and its checkpoints."""
     if not origin or len(origin) > 128 or not origin.isascii() or not origin.isprintable() or " " in origin or "+" in origin:  # noqa: PLR2004, E501
         raise FormatError("must be 1 to 128 printable ASCII characters without spaces and plus signs", field="origin")
-    if origin.startswith("comity."):
-        raise FormatError("must not begin with 'comity.', which names our other signed texts", field="origin")
+    if origin.startswith("comity.refusal"):
+        raise FormatError("must not begin with 'comity.refusal', which begins the refusals that a log signs", field="origin")
 
 
 def batch_paths(statements: Sequence[bytes]) -> tuple[bytes, list[tuple[bytes, ...]]]:

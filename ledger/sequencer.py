@@ -24,7 +24,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ledger import keys
@@ -89,7 +90,7 @@ class Receipt:
     accepted: bool
     reason: str | None
     recorded_at: int
-    _prove: Callable[[int], bytes] = field(repr=False, compare=False)
+    _prove: Callable[[int], bytes] = dataclasses.field(repr=False, compare=False)
 
     @property
     def proof(self) -> bytes:
@@ -105,7 +106,7 @@ class Refusal:
     what: str
     field: str = ""
     expected: int | None = None
-    note: bytes = field(default=b"", repr=False)
+    note: bytes = dataclasses.field(default=b"", repr=False)
 
 
 Answer = Receipt | Refusal
@@ -470,8 +471,8 @@ class Sequencer:
         standing = self.roster.key(statement.key)
         if standing is None:
             raise _Refused("unauthenticated", "no authority of this ledger has this key", where="key")
-        if self.roster.verdict(statement.key, index) == "invalid":
-            raise _Refused("unauthenticated", "this key has been revoked or retired", where="key")
+        if self.roster.verdict(statement.key, index) not in {"valid", "contested"}:
+            raise _Refused("unauthenticated", "this key has been revoked, replaced or retired", where="key")
         if standing.authority != statement.publisher:
             raise _Refused("unauthenticated", "this key belongs to another authority than the publisher named", where="publisher")  # fmt: skip
         if item.public_key is None:
@@ -616,7 +617,7 @@ class Sequencer:
             if act.body is not None:
                 self.roster.fold(index, act.statement, act.body)
         self._size = self._store.size()
-        self._frontier = Frontier.reopen(self._size, self._store.hashes)
+        self._frontier = Frontier.load(self._size, self._store.hashes)
 
     def seal(self) -> None:
         """Sign a checkpoint over the present size, unless there is one: what a crash left unsealed."""
