@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import multiprocessing
+import multiprocessing.connection
 import os
 import sqlite3
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ledger.errors import ComityError
+from ledger.errors import ComityError, Conflict
 from projections import admissibility, audit, provenance, roster, status
 from projections.facts import Fact, Table
 from projections.views import Views, open_views
@@ -54,10 +55,13 @@ class Store(Protocol):
         """At most *limit* entries from index *start*."""
 
 
-PROJECTIONS: Final[tuple[Any, ...]] = (audit, status, provenance, admissibility, roster)
-
-#: Who builds what when two processes rebuild: about the same number of rows on either side.
-_SHARES: Final = (("audit", "admissibility"), ("status", "provenance", "roster"))
+PROJECTIONS: Final[tuple[Any, ...]] = (
+    audit,
+    status,
+    provenance,
+    admissibility,
+    roster,
+)
 
 #: Entries per transaction: enough to make a commit cheap, little enough to keep memory flat.
 _BATCH: Final = 2000
@@ -77,10 +81,8 @@ class ProjectionFailed(ComityError):  # noqa: N818 -- says what is the case, as 
         return type(self), (self.name, self.index, self.why)
 
 
-class GapRefused(ComityError):  # noqa: N818 -- see ProjectionFailed
+class GapRefused(Conflict):
     """An entry came before one that precedes it in the log."""
-
-    status = 6
 
     def __init__(self, name: str, expected: int, given: int) -> None:
         super().__init__(f"projection {name} expects entry {expected}, not {given}")
@@ -100,7 +102,9 @@ class Progress:
 class _File:
     """One projection's SQLite file: its tables, and the size it has reached."""
 
-    def __init__(self, projection: Any, path: Path, *, building: bool = False) -> None:
+    def __init__(
+        self, projection: Any, path: Path, *, building: bool = False, start: int = 0
+    ) -> None:
         self.projection = projection
         self.name: str = projection.NAME
         self.path = path
@@ -120,7 +124,7 @@ class _File:
         self.db.execute("BEGIN IMMEDIATE")
         self.db.execute("CREATE TABLE IF NOT EXISTS applied (size INTEGER NOT NULL)")
         if self.db.execute("SELECT count(*) FROM applied").fetchone() == (0,):
-            self.db.execute("INSERT INTO applied VALUES (0)")
+            self.db.execute("INSERT INTO applied VALUES (?)", (start,))
         for table in self._tables:
             self.db.execute(table.create())
         self.db.execute("COMMIT")
@@ -250,38 +254,67 @@ def _open_reader(path: str) -> tuple[Store, Catalogue]:
 def _build(
     reopen: Callable[[], tuple[Store, Catalogue]],
     files: dict[str, Path],
-    size: int,
+    start: int,
+    stop: int,
     tell: Callable[[int], None],
 ) -> None:
-    """Build *files* from the first *size* entries; runs in a process of its own."""
+    """Fill new *files* from the entries from *start* to before *stop*."""
     store, catalogue = reopen()
-    built = [_File(p, files[p.NAME], building=True) for p in PROJECTIONS if p.NAME in files]
-    start = 0
-    while start < size:
-        facts = _decode(catalogue, store.entries(start, min(_REBUILD_BATCH, size - start)))
-        if not facts:
-            raise GapRefused(built[0].name, start, size)
+    built = [_File(p, files[p.NAME], building=True, start=start) for p in PROJECTIONS]
+    try:
+        while start < stop:
+            facts = _decode(catalogue, store.entries(start, min(_REBUILD_BATCH, stop - start)))
+            if not facts:
+                raise GapRefused("every", start, stop)
+            for file in built:
+                file.apply(facts)
+            tell(len(facts))
+            start = facts[-1].index + 1
+    finally:
         for file in built:
-            file.apply(facts)
-        start = facts[-1].index + 1
-        tell(start)
-    for file in built:
-        file.finish()
+            file.close()
+
+
+def _merge(projection: Any, parts: Sequence[Path]) -> None:
+    """Append the later *parts* of one projection to the first, and index the whole."""
+    whole = _File(projection, parts[0], building=True)
+    for part in parts[1:]:
+        whole.db.execute("ATTACH ? AS part", (str(part),))
+        with _transaction(whole.db):
+            for table in projection.TABLES:
+                # In the order of the key, so that every row lands behind the last.
+                whole.db.execute(
+                    f"INSERT INTO main.{table.name}"  # noqa: S608 -- names are constants
+                    f" SELECT * FROM part.{table.name} ORDER BY {table.key}"
+                )
+            whole.db.execute("UPDATE applied SET size = (SELECT size FROM part.applied)")
+        whole.db.execute("DETACH part")
+        _remove(part)
+    whole.finish()
 
 
 def _worker(
     reopen: Callable[[], tuple[Store, Catalogue]],
     files: dict[str, Path],
-    size: int,
+    start: int,
+    stop: int,
     pipe: Connection,
 ) -> None:
+    """
+    Build one range of the log, then merge the projections that the parent names.
+
+    Splitting the log, not the projections, lets each entry be decoded once.
+    """
     try:
-        _build(reopen, files, size, lambda done: pipe.send(("done", done)))
+        _build(reopen, files, start, stop, lambda done: pipe.send(("done", done)))
+        pipe.send(("built", 0))
+        for name, parts in pipe.recv():
+            _merge(next(p for p in PROJECTIONS if name == p.NAME), parts)
+        pipe.send(("merged", 0))
     except BaseException as error:  # noqa: BLE001 -- it is raised again by the process that waits
         failed = error if isinstance(error, ComityError) else RuntimeError(repr(error))
-        pipe.send(("failed", failed))
-    else:
-        pipe.send(("built", size))
+        with contextlib.suppress(OSError):
+            pipe.send(("failed", failed))
     finally:
         pipe.close()
 
@@ -318,6 +351,10 @@ class Runner:
             " (name TEXT PRIMARY KEY, edition TEXT NOT NULL, generation INTEGER NOT NULL,"
             " file TEXT NOT NULL)"
         )
+        with _transaction(self._db):
+            self._db.execute("CREATE TABLE IF NOT EXISTS generation (number INTEGER NOT NULL)")
+            if self._db.execute("SELECT count(*) FROM generation").fetchone() == (0,):
+                self._db.execute("INSERT INTO generation VALUES (0)")
         self._refresh()
 
     def __enter__(self) -> Runner:
@@ -385,8 +422,8 @@ class Runner:
         """
         Build every projection anew and swap all of them in at once; return the size reached.
 
-        Readers keep the old answers until then. With *workers* > 1 two processes share the work;
-        memory does not grow with the log.
+        Readers keep the old answers until then. Each of the *workers* builds a range of the log and
+        merges some of the projections; memory does not grow with the log.
 
         Raises:
             ProjectionFailed: naming the entry; the old answers stay.
@@ -394,54 +431,67 @@ class Runner:
         store, _ = self._source()
         size = store.size()
         generation = self._next_generation()
-        files = {p.NAME: self._file_path(p.NAME, generation) for p in PROJECTIONS}
-        for path in files.values():
+        workers = max(1, min(workers, size))
+        parts = [
+            {p.NAME: self._file_path(p.NAME, generation, part) for p in PROJECTIONS}
+            for part in range(workers)
+        ]
+        made = [path for files in parts for path in files.values()]
+        for path in made:
             _remove(path)
+        done = 0
+
+        def report(more: int) -> None:
+            nonlocal done
+            done += more
+            if tell is not None:
+                tell(Progress(done, size))
+
         try:
-            if workers > 1:
-                self._build_in_processes(files, size, tell)
+            if workers == 1:
+                _build(self._source, parts[0], 0, size, report)
+                for projection in PROJECTIONS:
+                    _merge(projection, [parts[0][projection.NAME]])
             else:
-                _build(
-                    self._source,
-                    files,
-                    size,
-                    lambda done: tell(Progress(done, size)) if tell else None,
-                )
-            self._point_at(files, generation)
+                self._build_in_processes(parts, size, report)
+            self._point_at(parts[0], generation)
         except BaseException:
-            for path in files.values():
+            for path in made:
                 _remove(path)
             raise
         self._refresh()
-        self._remove_strays()
+        self._remove_strays(generation)
         return self.catch_up()
 
     def _build_in_processes(
-        self, files: dict[str, Path], size: int, tell: Callable[[Progress], None] | None
+        self, parts: list[dict[str, Path]], size: int, report: Callable[[int], None]
     ) -> None:
-        store = self._store
-        reopen = self._reopen or partial(_open_reader, str(getattr(store, "path", "")))
+        reopen = self._reopen or partial(_open_reader, str(getattr(self._store, "path", "")))
         context = multiprocessing.get_context("spawn")
-        crew = []
-        for share in _SHARES:
-            ours, theirs = context.Pipe(duplex=False)
-            mine = {name: files[name] for name in share}
-            process = context.Process(target=_worker, args=(reopen, mine, size, theirs))
-            process.start()
-            theirs.close()
-            crew.append((process, ours))
+        crew: list[tuple[Any, Connection]] = []
         try:
-            done = dict.fromkeys(range(len(crew)), 0)
-            for number, what, value in _reports([pipe for _, pipe in crew]):
-                if what == "failed":
-                    raise value
-                done[number] = value
-                if tell is not None:
-                    tell(Progress(min(done.values()), size))
+            for number, files in enumerate(parts):
+                ours, theirs = context.Pipe()
+                start, stop = (size * n // len(parts) for n in (number, number + 1))
+                process = context.Process(
+                    target=_worker, args=(reopen, files, start, stop, theirs), daemon=True
+                )
+                process.start()
+                theirs.close()
+                crew.append((process, ours))
+            pipes = [pipe for _, pipe in crew]
+            _await(pipes, "built", report)
+            shares: list[list[tuple[str, list[Path]]]] = [[] for _ in crew]
+            for number, projection in enumerate(PROJECTIONS):
+                name = projection.NAME
+                share = shares[number % len(crew)]
+                share.append((name, [files[name] for files in parts]))
+            for pipe, share in zip(pipes, shares, strict=True):
+                pipe.send(share)
+            _await(pipes, "merged", report)
         finally:
             for process, pipe in crew:
-                if process.exitcode is None and pipe.closed is False:
-                    pipe.close()
+                pipe.close()
                 process.join(timeout=5)
                 if process.is_alive():
                     process.terminate()
@@ -449,52 +499,68 @@ class Runner:
 
     # ----------------------------------------------------------------------------- the pointers
 
-    def _file_path(self, name: str, generation: int) -> Path:
-        return self._path.with_name(f"{self._path.stem}.{name}.{generation}.db")
+    def _file_path(self, name: str, generation: int, part: int = 0) -> Path:
+        suffix = f".part{part}" if part else ""
+        return self._path.with_name(f"{self._path.stem}.{name}.{generation}{suffix}.db")
 
     def _next_generation(self) -> int:
-        (found,) = self._db.execute("SELECT coalesce(max(generation), 0) FROM present").fetchone()
-        return int(found) + 1
+        """Reserve a number for new files: two runners never write to the same ones."""
+        with _transaction(self._db):
+            self._db.execute("UPDATE generation SET number = number + 1")
+            return int(self._db.execute("SELECT number FROM generation").fetchone()[0])
 
     def _point_at(self, files: dict[str, Path], generation: int) -> None:
+        """Make new files the present ones, unless a later rebuild was faster."""
         with _transaction(self._db):
+            (newest,) = self._db.execute("SELECT max(generation) FROM present").fetchone()
+            if newest is not None and newest > generation:
+                raise Conflict("another rebuild was faster", what_now="use its answers")
             self._db.executemany(
                 "INSERT OR REPLACE INTO present VALUES (?, ?, ?, ?)",
                 [(p.NAME, _edition(p), generation, files[p.NAME].name) for p in PROJECTIONS],
             )
 
+    def _present(self) -> dict[str, str]:
+        """The present file of each projection, leaving out those of other editions."""
+        found = self._db.execute("SELECT name, edition, file FROM present")
+        editions = {p.NAME: _edition(p) for p in PROJECTIONS}
+        return {name: file for name, edition, file in found if editions.get(name) == edition}
+
     def _refresh(self) -> None:
         """Open the present files: another process may have swapped in new ones."""
-        present = {
-            name: (edition, file)
-            for name, edition, file in self._db.execute("SELECT name, edition, file FROM present")
-        }
+        present = self._present()
+        if len(present) < len(PROJECTIONS):
+            # Never made, or made by another edition of the tables: begin anew.
+            generation = self._next_generation()
+            with _transaction(self._db):
+                present = self._present()
+                for projection in PROJECTIONS:
+                    name = projection.NAME
+                    if name not in present:
+                        path = self._file_path(name, generation)
+                        _remove(path)
+                        _File(projection, path).close()
+                        self._db.execute(
+                            "INSERT OR REPLACE INTO present VALUES (?, ?, ?, ?)",
+                            (name, _edition(projection), generation, path.name),
+                        )
+                present = self._present()
         for projection in PROJECTIONS:
             name = projection.NAME
-            edition, file = present.get(name, ("", ""))
-            if edition != _edition(projection):
-                # Made by another edition of the tables, or never made: begin anew.
-                path = self._file_path(name, self._next_generation())
-                _remove(path)
-                _File(projection, path).close()
-                with _transaction(self._db):
-                    self._db.execute(
-                        "INSERT OR REPLACE INTO present VALUES (?, ?, ?, ?)",
-                        (name, _edition(projection), self._next_generation(), path.name),
-                    )
-                file = path.name
-            path = self._path.with_name(file)
+            path = self._path.with_name(present[name])
             held = self._files.get(name)
             if held is None or held.path != path:
                 if held is not None:
                     held.close()
                 self._files[name] = _File(projection, path)
 
-    def _remove_strays(self) -> None:
-        """Remove the files nobody points at; who still reads one keeps it until he closes it."""
+    def _remove_strays(self, generation: int) -> None:
+        """Remove what older generations left; who still reads a file keeps it until he closes it."""
         kept = {file.path.name for file in self._files.values()}
         for path in self._path.parent.glob(f"{self._path.stem}.*.*.db"):
-            if path.name not in kept:
+            number = path.name.removeprefix(f"{self._path.stem}.").split(".")[1]
+            older = number.isdigit() and int(number) < generation
+            if older and path.name not in kept:
                 _remove(path)
 
     # --------------------------------------------------------------------------------- answers
@@ -528,24 +594,22 @@ class Runner:
         return open_views(self._path)
 
 
-def _reports(pipes: list[Connection]) -> Iterator[tuple[int, str, Any]]:
-    """Yield what the workers report, until each has built its share or one has failed."""
-    from multiprocessing.connection import wait  # noqa: PLC0415 -- beside its only use
-
-    waiting = dict(enumerate(pipes))
+def _await(pipes: list[Connection], what: str, report: Callable[[int], None]) -> None:
+    """Wait until every worker has said *what*; raise what one of them failed of."""
+    waiting = list(pipes)
     while waiting:
-        for ready in wait(list(waiting.values())):
-            number = next(n for n, pipe in waiting.items() if pipe is ready)
+        for ready in multiprocessing.connection.wait(waiting):
+            pipe = next(pipe for pipe in waiting if pipe is ready)
             try:
-                what, value = waiting[number].recv()
-            except EOFError:
-                yield number, "failed", ComityError("a rebuilding process ended without a word")
-                return
-            yield number, what, value
-            if what == "failed":
-                return
-            if what == "built":
-                del waiting[number]
+                said, value = pipe.recv()
+            except EOFError as error:
+                raise ComityError("a rebuilding process ended without a word") from error
+            if said == "failed":
+                raise value
+            if said == what:
+                waiting.remove(pipe)
+            else:
+                report(value)
 
 
 @contextlib.contextmanager

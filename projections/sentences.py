@@ -99,7 +99,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discrepancy.reported": "reported discrepancies in the exhibit[: {missing} items missing]"
     "[; {duplicated} duplicated][; {misattributed} attributed to the wrong person]"
     "[; one-sided conversations{one_sided:yes}]",
-    "provenance.withheld": "withheld part of the provenance: {facts:withheld_facts}[ ({ground:withholding_grounds})]"
+    "provenance.withheld": "withheld part of the provenance[: {facts:withheld_facts}][ ({ground:withholding_grounds})]"
     "[, as decided by {decided_by:authority}]",
     "use_condition.attached": "attached a condition of use[, only for: {purposes:purposes}]"
     "[, binding {recipients:authorities}][, for future material too{future_material:yes}]"
@@ -203,7 +203,12 @@ def _silent(value: object, how: str) -> bool:
 
 def _put(views: Views, value: Any, how: str, zone: str) -> str:
     """Return the words for one value, empty when there is none."""
-    if value is None or value == [] or how in {"yes", "no"}:
+    if value is None or how in {"yes", "no"}:
+        return ""
+    if how in {"exhibits", "others"}:
+        one, many = ("an exhibit", "exhibits") if how == "exhibits" else ("another", "others")
+        return one if len(value) == 1 else f"{len(value) or 'no'} {many}"
+    if value == []:
         return ""
     if how == "authority":
         return views.who(value).designation
@@ -211,9 +216,6 @@ def _put(views: Views, value: Any, how: str, zone: str) -> str:
         return _list([views.who(item).designation for item in value])
     if how == "count":
         return str(len(value))
-    if how in {"exhibits", "others"}:
-        one, many = ("an exhibit", "exhibits") if how == "exhibits" else ("another", "others")
-        return one if len(value) == 1 else f"{len(value)} {many}"
     if how == "instant":
         return day_text(value, _zone(zone))
     if isinstance(value, list):
@@ -263,6 +265,7 @@ def _zone(name: str) -> tzinfo:
         return UTC
 
 
+_DAY: Final = 86_400_000_000
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -292,7 +295,9 @@ def when_text(when: When) -> str:
     # An interval may be written up to the last microsecond of its day or to the next midnight.
     end = _local(max(when.from_at, when.until_at - 1), zone)
     if start.date() == end.date():
-        exact = when.from_at == when.until_at and (start.hour, start.minute) != (0, 0)
+        # Midnight, here or in UTC, is how a day is written of which the hour is not known.
+        midnight = when.from_at % _DAY == 0 or (start.hour, start.minute) == (0, 0)
+        exact = when.from_at == when.until_at and not midnight
         words = f"On {day_text(when.from_at, zone)}" + (f" at {start:%H:%M}" if exact else "")
     else:
         after = end + timedelta(days=1)

@@ -60,6 +60,7 @@ class Views:
             self._names = roster.names(self.db)
         if authority is None:
             kind = self.label("authority_kinds", authority_kind or "") or _UNKNOWN
+            kind = kind[:1].lower() + kind[1:]
             words = f"{_article(kind)} of {self.label('countries', country)}" if country else kind
             return Who(None, words, country, authority_kind)
         name = self._names.get(authority)

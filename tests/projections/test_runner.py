@@ -1,0 +1,240 @@
+"""The runner: rebuilt is incremental, nothing is skipped, nothing is swallowed."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ledger.acts import catalogue
+from projections import audit, status
+from projections.runner import PROJECTIONS, GapRefused, Progress, ProjectionFailed, Runner
+from tests.projections.build import Log, reopen, some_id
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = [projection.NAME for projection in PROJECTIONS]
+
+
+def a_log(seed: int, size: int) -> Log:
+    """A log of every kind of row, in an order that a seed chooses."""
+    chance = random.Random(seed)
+    log = Log()
+    france, germany = log.enrol("Lille", "FR"), log.enrol("Berlin", "DE")
+    said = [log.say("case.opened", log.case, france)]
+    while log.size() < size:
+        name = str(log.size())
+        day = f"2020-{chance.randint(1, 12):02}-01"
+        fields: dict[str, Any]
+        act, subject, fields = chance.choice(
+            [
+                ("exhibit.acquired", f"x{name}", {"source_country": "FR", "hash": bytes(32)}),
+                ("exhibit.derived", f"y{name}", {"parents": [some_id("x4"), some_id("x5")]}),
+                ("disclosure.made", f"d{name}", {"exhibits": [some_id("x4")], "recipient": germany}),
+                ("request.issued", f"r{name}", {"requested_country": "FR"}),
+                ("case.linked", log.case, {"other": some_id("other")}),
+                (
+                    "admissibility.ruled",
+                    "x4",
+                    {"court": germany, "proceedings": some_id("p"), "stage": "trial"},
+                ),
+                ("ruling.overturned", "x4", {"ruling": chance.choice(said), "court": germany}),
+            ]
+        )
+        rejected = "subject_exists" if chance.random() < 0.1 else None
+        said.append(log.say(act, subject, chance.choice([france, germany]), day, rejected=rejected, **fields))
+        if chance.random() < 0.1:
+            log.say("statement.corrected", log.case, france, day, corrects=chance.choice(said))
+        if chance.random() < 0.1:
+            answers = (chance.choice(said), chance.choice(said))
+            log.say("statement.disputed", log.case, germany, day, replies_to=answers)
+    return log
+
+
+def digests(runner: Runner, size: int | None = None) -> dict[str, str]:
+    return {name: runner.digest(name, size) for name in NAMES}
+
+
+@given(
+    seed=st.integers(0, 1000),
+    cuts=st.lists(st.integers(1, 12), max_size=8),
+    restarts=st.integers(0, 255),
+)
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_rebuilt_equals_incremental(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, cuts: list[int], restarts: int
+):
+    """However the log is cut into batches, and wherever the process ends, the content is one."""
+    folder = tmp_path_factory.mktemp("runs")
+    log = a_log(seed, 40)
+    path = folder / "projections.db"
+    runner = Runner(log, catalogue(), path)
+    start = 0
+    for number, step in enumerate(cuts):
+        # Some entries are delivered twice, as a conveyor may.
+        runner.feed(log.recorded[max(0, start - number) : start + step])
+        start += step
+        if restarts >> number & 1:
+            runner.close()
+            runner = Runner(log, catalogue(), path)
+    assert log.size() == runner.catch_up()
+    incremental = digests(runner)
+    assert log.size() == runner.rebuild(workers=1)
+    assert incremental == digests(runner)
+    half = log.size() // 2
+    with Runner(log, catalogue(), folder / "other.db") as other:
+        other.feed(log.recorded[:half])
+        assert digests(other) == digests(runner, half)
+    runner.close()
+
+
+def test_two_processes_build_what_one_builds(tmp_path: Path):
+    """A rebuild in two processes gives the digests of following the log, and tells how far it is."""
+    log = a_log(7, 60)
+    log.save(tmp_path / "log")
+    told: list[Progress] = []
+    path = tmp_path / "projections.db"
+    with Runner(log, catalogue(), path, reopen=partial(reopen, tmp_path / "log")) as runner:
+        runner.catch_up()
+        followed = digests(runner)
+        assert log.size() == runner.rebuild(workers=2, tell=told.append)
+        assert followed == digests(runner)
+        assert dict.fromkeys(NAMES, log.size()) == runner.sizes()
+    assert Progress(log.size(), log.size()) == told[-1]
+    # The pointers and one file each: parts and older generations are gone.
+    assert 1 + len(NAMES) == len(list(tmp_path.glob("projections*.db")))
+
+
+def test_a_digest_tells_one_changed_value(tmp_path: Path):
+    """The digest has teeth: one changed day gives another."""
+    log = a_log(1, 20)
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        runner.catch_up()
+        before = digests(runner)
+        (file,) = tmp_path.glob("projections.status.*.db")
+        with sqlite3.connect(file) as db:
+            db.execute("UPDATE fact SET occurred_from = occurred_from + 1 WHERE idx = 5")
+        changed = {name for name in NAMES if before[name] != runner.digest(name)}
+    assert {"status"} == changed
+
+
+def test_an_entry_passed_is_ignored_and_a_gap_is_refused(tmp_path: Path):
+    """Delivered again, an entry changes nothing; delivered too early, it is refused and nothing is kept."""
+    log = a_log(2, 20)
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        runner.feed(log.recorded[:10])
+        before = digests(runner)
+        runner.feed(log.recorded[3:8])
+        assert before == digests(runner)
+        with pytest.raises(GapRefused) as refused:
+            runner.feed(log.recorded[11:])
+        assert (10, 11) == (refused.value.expected, refused.value.given)
+        with pytest.raises(GapRefused):
+            runner.feed([log.recorded[10], log.recorded[12]])
+        assert before == digests(runner)
+        assert dict.fromkeys(NAMES, 10) == runner.sizes()
+
+
+def test_a_failing_projection_names_the_entry_and_stands_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Nothing is swallowed, and nothing of the failed batch is kept; mended, it goes on."""
+    log = a_log(3, 20)
+    collect = status.collect
+
+    def fails(fact: Any, rows: Any) -> None:
+        if fact.index == 13:
+            raise ValueError("thirteen")
+        collect(fact, rows)
+
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        runner.feed(log.recorded[:10])
+        with monkeypatch.context() as patch:
+            patch.setattr(status, "collect", fails)
+            with pytest.raises(ProjectionFailed) as failed:
+                runner.catch_up()
+            with pytest.raises(ProjectionFailed):
+                runner.rebuild(workers=1)
+        assert ("status", 13) == (failed.value.name, failed.value.index)
+        assert 10 == runner.sizes()["status"]
+        assert log.size() == runner.catch_up()
+        with Runner(log, catalogue(), tmp_path / "other.db") as other:
+            other.catch_up()
+            assert digests(other) == digests(runner)
+
+
+def test_a_row_the_file_does_not_take_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An error of SQLite itself is traced to its entry too."""
+    log = a_log(3, 20)
+    collect = audit.collect
+
+    def fails(fact: Any, rows: Any) -> None:
+        collect(fact, rows)
+        if fact.index == 5:
+            rows["remark"].append((fact.index, 0, None))
+
+    monkeypatch.setattr(audit, "collect", fails)
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        with pytest.raises(ProjectionFailed) as failed:
+            runner.catch_up()
+        assert ("audit", 5) == (failed.value.name, failed.value.index)
+        assert 0 == runner.sizes()["audit"]
+
+
+def test_a_worker_that_fails_says_so_and_the_old_answers_stay(tmp_path: Path):
+    """A rebuild that cannot read the log changes nothing and leaves nothing."""
+    log = a_log(4, 20)
+    path = tmp_path / "projections.db"
+    with Runner(log, catalogue(), path, reopen=partial(reopen, tmp_path / "none")) as runner:
+        runner.catch_up()
+        before, files = digests(runner), sorted(tmp_path.iterdir())
+        with pytest.raises(RuntimeError, match="FileNotFoundError"):
+            runner.rebuild(workers=2)
+        assert before == digests(runner)
+        assert files == sorted(tmp_path.iterdir())
+
+
+def test_a_reader_keeps_the_old_answers_through_a_rebuild(tmp_path: Path):
+    """Who reads while the files are swapped reads on; who opens afterwards reads the new."""
+    log = a_log(5, 20)
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        runner.catch_up()
+        with runner.views() as before:
+            first = audit.case(before, log.case).lines
+            log.say("case.linked", log.case, "Lille", other=some_id("third"))
+            runner.rebuild(workers=1)
+            assert first == audit.case(before, log.case).lines
+        with runner.views() as after:
+            assert len(first) + 1 == len(audit.case(after, log.case).lines)
+
+
+def test_another_runner_follows_a_swap(tmp_path: Path):
+    """Two processes on one set of projections: one rebuilds, the other goes on in the new files."""
+    log = a_log(6, 20)
+    path = tmp_path / "projections.db"
+    with Runner(log, catalogue(), path) as one, Runner(log, catalogue(), path) as two:
+        one.catch_up()
+        two.rebuild(workers=1)
+        log.say("case.linked", log.case, "Lille", "2021-01-01", other=some_id("third"))
+        one.catch_up()
+        assert log.size() == two.sizes()["audit"]
+        assert digests(one) == digests(two)
+
+
+def test_tables_of_another_edition_are_made_anew(tmp_path: Path):
+    """Files whose tables this release does not make are not read as if it had."""
+    log = a_log(6, 20)
+    path = tmp_path / "projections.db"
+    with Runner(log, catalogue(), path) as runner:
+        runner.catch_up()
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE present SET edition = 'older' WHERE name = 'status'")
+    with Runner(log, catalogue(), path) as runner:
+        assert (0, log.size()) == (runner.sizes()["status"], runner.sizes()["audit"])
+        assert log.size() == runner.catch_up()
