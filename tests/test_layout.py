@@ -17,7 +17,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = {".git", ".venv", "build", "dist", "__pycache__"}
 LINES_MAX = 1_200
-VERIFIER_LINES_MAX = 1_700
+VERIFIER_LINES_MAX = 2_000
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/\w")
 REGISTRY = re.compile(r"https?://[^\s\"')]*(?:/simple\b|pythonhosted|artifactory|nexus)")
