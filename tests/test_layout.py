@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -127,6 +128,17 @@ def test_every_exception_in_the_code_has_its_code_and_its_reason():
                 unreasoned.append(f"{file.relative_to(ROOT)}:{number}: {line.strip()}")
 
     assert [] == unreasoned
+
+
+def test_every_test_says_what_it_claims():
+    """The docstring of a test is its claim."""
+    silent = []
+    for file in sources("tests"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node):
+                silent.append(f"{file.relative_to(ROOT)}:{node.lineno}: {node.name}")
+
+    assert [] == silent
 
 
 def test_modules_stay_small_enough_to_be_read():
