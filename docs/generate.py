@@ -99,24 +99,37 @@ def _command(names: tuple[str, ...], command: Any) -> str:
     if arguments or options:
         lines += ["| | |", "|---|---|"]
         lines += [f"| `{_argument(p)}` | {_cell(getattr(p, 'help', '') or '')} |" for p in arguments]
-        lines += [f"| {_option(p)} | {_cell(p.help or '')} |" for p in options]
+        lines += [f"| {_option(p)} | {_said(p)} |" for p in options]
         lines += [""]
     return "\n".join(lines)
 
 
 def _argument(parameter: Any) -> str:
-    name = parameter.metavar or parameter.name.upper()
+    name: str = parameter.metavar or parameter.name.upper()
+    if "|" in name or "[" in name:
+        return name
     name += "..." if parameter.nargs == -1 else ""
     return name if parameter.required else f"[{name}]"
 
 
 def _option(parameter: Any) -> str:
     spelled = ", ".join(f"`{option}`" for option in [*parameter.opts, *parameter.secondary_opts])
-    if parameter.is_flag or getattr(parameter, "count", False):
-        return spelled
-    values = getattr(parameter.type, "choices", None)
-    shown = parameter.metavar or ("|".join(str(value) for value in values) if values else parameter.type.name.upper())
-    return f"{spelled} `{_cell(shown)}`"
+    takes = "" if parameter.is_flag or parameter.count else f" `{_cell(parameter.metavar or parameter.name.upper())}`"
+    return spelled + takes
+
+
+def _said(parameter: Any) -> str:
+    """The help of an option, with what a reader must know besides: required, repeatable, its default."""
+    notes = [
+        *(["required"] if parameter.required else []),
+        *(["may be repeated"] if parameter.multiple and "repeated" not in (parameter.help or "") else []),
+        *(
+            [f"default {parameter.default}"]
+            if not parameter.is_flag and parameter.default not in (None, [], ())
+            else []
+        ),
+    ]
+    return _cell(parameter.help or "") + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def _cell(text: str) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILT = {".git", ".venv", "build", "dist", "__pycache__"}
-LINES_MAX = 1_200
+LINES_MAX = 1_300
 VERIFIER_LINES_MAX = 2_000
 
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/\w")
@@ -132,11 +132,14 @@ def test_every_exception_in_the_code_has_its_code_and_its_reason():
 
 def test_every_test_says_what_it_claims():
     """The docstring of a test is its claim."""
-    silent = []
+    silent: list[str] = []
     for file in sources("tests"):
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and not ast.get_docstring(node):
-                silent.append(f"{file.relative_to(ROOT)}:{node.lineno}: {node.name}")
+        tests = (node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.FunctionDef))
+        silent += [
+            f"{file.relative_to(ROOT)}:{test.lineno}: {test.name}"
+            for test in tests
+            if test.name.startswith("test_") and not ast.get_docstring(test)
+        ]
 
     assert [] == silent
 
