@@ -11,7 +11,7 @@ a case, recipient by recipient.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from ledger.errors import NotFound
 from projections.facts import (
@@ -791,14 +791,15 @@ class _Chain:
     # ------------------------------------------------------------------------------------- the gaps
 
     def _with_gaps(self, hops: list[Hop]) -> tuple[Hop, ...]:
-        known: dict[str, tuple[str, str | None]] = {}
+        known: dict[str, tuple[str, bool]] = {}
         holders: dict[str, set[str | None]] = {exhibit: set() for exhibit in self.distance}
         done = []
         for hop in hops:
             check, gaps = None, list[Gap]()
             if hop.exhibit is not None and hop.corrected_by is None:
-                check = self._hash_check(hop, hop.exhibit, known, gaps)
-                self._chain_gaps(hop, hop.exhibit, hops, holders[hop.exhibit], gaps)
+                salted = self._body(hop).get("hash_kind") == "salted"
+                check = self._hash_check(hop, hop.exhibit, known, gaps, salted=salted)
+                self._chain_gaps(hop, hop.exhibit, hops, holders, gaps)
                 if hop.step in _MAKING | _TAKING | _GIVING:
                     holders[hop.exhibit].update(taker.id for taker in hop.takers)
             elif hop.step == "withheld":
@@ -808,7 +809,12 @@ class _Chain:
 
     @staticmethod
     def _hash_check(
-        hop: Hop, exhibit: str, known: dict[str, tuple[str, str | None]], gaps: list[Gap]
+        hop: Hop,
+        exhibit: str,
+        known: dict[str, tuple[str, bool]],
+        gaps: list[Gap],
+        *,
+        salted: bool,
     ) -> str | None:
         """Compare the hash that a hop states with the one stated when the exhibit was made."""
         if hop.step not in {"acquired", "derived", "handed_over", "taken_over"}:
@@ -822,17 +828,26 @@ class _Chain:
         if stated is None:
             return gap("hash_missing", f"Entry {hop.index} states no hash of the exhibit.")
         if first is None:
-            known[exhibit] = (stated, hop.act)
+            known[exhibit] = (stated, salted)
             return "first"
         if stated == first[0]:
             return "same"
+        if first[1]:
+            # Salted commitments of one exhibit differ when the salts do.
+            words = f"The salted hash at entry {hop.index} cannot be compared with the first one."
+            return gap("hash_not_comparable", words)
         return gap(
             "hash_differs",
             f"The hash at entry {hop.index} is not the one stated before for the same exhibit.",
         )
 
     def _chain_gaps(
-        self, hop: Hop, exhibit: str, hops: list[Hop], holders: set[str | None], gaps: list[Gap]
+        self,
+        hop: Hop,
+        exhibit: str,
+        hops: list[Hop],
+        holders: dict[str, set[str | None]],
+        gaps: list[Gap],
     ) -> None:
         body = self._body(hop)
 
@@ -846,9 +861,12 @@ class _Chain:
         elif hop.step == "derived":
             if body.get("reproducible") is False:
                 gap("not_reproducible", "The derivation cannot be repeated.")
-            for parent in body.get("parents", ()):
+            for parent in map(str, cast("list[object]", body.get("parents", []))):
                 if parent not in self.made:
                     gap("parent_not_shown", f"No entry shows where {parent} comes from.")
+                elif hop.said.speaker.id not in holders[parent]:
+                    name = hop.said.speaker.designation
+                    gap("holder_not_shown", f"No entry shows how {name} came to hold {parent}.")
         elif hop.step == "discrepancy":
             gap("discrepancy", hop.sentence)
         elif hop.step == "withheld":
@@ -857,9 +875,11 @@ class _Chain:
             gap("integrity_check_failed", hop.sentence)
         if hop.step in _GIVING | _TAKING:
             self._half_gaps(hop, exhibit, hops, gap)
-            shown = hop.giver is None or hop.giver.id in holders
-            if not shown and hop.giver is not None:
-                gap("holder_not_shown", f"No entry shows how {hop.giver.designation} came to hold it.")
+            # Who discloses decides on the exhibit; he need not hold it.
+            decides = hop.step in {"disclosed", "informed", "shared"}
+            if not decides and hop.giver is not None and hop.giver.id not in holders[exhibit]:
+                name = hop.giver.designation
+                gap("holder_not_shown", f"No entry shows how {name} came to hold it.")
         if hop.said.voice == "reported" and hop.step in _GIVING | _TAKING | _MAKING:
             gap("reported_only", "Nobody concerned has said this: it is known by report.")
 
