@@ -83,9 +83,7 @@ _FIELDS = (
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_INSTANT = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?"
-)
+_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _ABSENT: Any = object()
 
@@ -148,7 +146,7 @@ def located(source: BinaryIO) -> Iterator[Located]:
     while raw := source.readline(DRAFT_BYTES_MAX + 1):
         line += 1
         if line == 1:
-            raw = raw.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 -- some editors write it
+            raw = raw.removeprefix(b"\xef\xbb\xbf")
         if not raw.strip():
             continue
         if len(raw) <= DRAFT_BYTES_MAX and not raw.lstrip().startswith(b"["):
@@ -323,7 +321,7 @@ def instant(text: str, *, zone: str = "UTC", end: bool = False) -> int:
             return _microseconds(when) - int(end)
         if not _INSTANT.fullmatch(text):
             raise FormatError("not an instant such as 2020-06-02T14:30:00Z")
-        when = datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+        when = datetime.fromisoformat(text.upper())
         _sensible(when)
     except (ValueError, OverflowError) as error:
         if isinstance(error, FormatError):
@@ -362,9 +360,7 @@ def rfc3339(microseconds: int) -> str:
     '1970-01-01T00:00:01.500000Z'
     """
     when = _EPOCH + microseconds * _MICROSECOND
-    return when.isoformat(timespec="microseconds" if when.microsecond else "seconds").replace(
-        "+00:00", "Z"
-    )
+    return when.isoformat(timespec="microseconds" if when.microsecond else "seconds").replace("+00:00", "Z")
 
 
 # ------------------------------------------------------------------------------------- from JSON
@@ -448,9 +444,7 @@ class _Reading:
             return _id(found)
         except FormatError:
             if self.names and isinstance(found, str):
-                raise FormatError(
-                    "neither an id (UUID) nor the designation of an enrolled authority"
-                ) from None
+                raise FormatError("neither an id (UUID) nor the designation of an enrolled authority") from None
             raise
 
 
@@ -596,9 +590,7 @@ def from_json(
     basis = reading.array(value, "basis", lambda item, path: _basis(reading, item, path))
     answers = reading.array(value, "answers", lambda item, _: _id(item))
     corrects = get(value, "corrects", _id, None)
-    attachments = reading.array(
-        value, "attachments", lambda item, path: _attachment(reading, catalogue, item, path)
-    )
+    attachments = reading.array(value, "attachments", lambda item, path: _attachment(reading, catalogue, item, path))
     if known_at is not None and not any(
         attachment and attachment.role == "receipt_proof" for attachment in attachments
     ):
@@ -804,11 +796,7 @@ def _under_body(path: str) -> str:
 
 def _without_remarks(value: Any) -> Any:
     if isinstance(value, dict):
-        return {
-            name: _without_remarks(item)
-            for name, item in value.items()
-            if not name.startswith("//")
-        }
+        return {name: _without_remarks(item) for name, item in value.items() if not name.startswith("//")}
     if isinstance(value, list):
         return [_without_remarks(item) for item in value]
     return value
@@ -924,8 +912,7 @@ def template(act: Act, catalogue: Catalogue) -> dict[str, Any]:
     }
     skeleton: dict[str, Any] = {
         "//": f"{act.doc} Subject: {' or '.join(act.streams)}. "
-        f"Said by: {', '.join(act.by) or 'any'}."
-        + (f" Answers: {', '.join(act.answers)}." if act.answers else "")
+        f"Said by: {', '.join(act.by) or 'any'}." + (f" Answers: {', '.join(act.answers)}." if act.answers else "")
     }
     for name in _FIELDS:
         if name == "body":
@@ -972,7 +959,7 @@ def _inner(kind: Any) -> Any:
 
 
 def _remark(field: dict[str, Any], catalogue: Catalogue) -> str:
-    said = field.get("doc", "").rstrip(".")
+    said = str(field["doc"]).rstrip(".")
     inner = _inner(field["type"])
     if isinstance(inner, dict) and inner.get("logicalType") == "timestamp-micros":
         said += "; an instant, RFC 3339"

@@ -1,0 +1,87 @@
+"""The commands, and what they are called."""
+
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ledger.cli import auditing, bundling, founding, inspecting, publishing
+from ledger.cli.authorities import authority_app
+from ledger.cli.cases import case_app, request_app
+from ledger.cli.exhibits import exhibit_app
+from ledger.cli.keyring import key_app
+from ledger.cli.options import AsJson
+from ledger.cli.projecting import project_app
+
+app = typer.Typer(
+    name="comity",
+    help="A shared, signed, tamper-evident ledger of cross-border criminal-justice cooperation.",
+    epilog="Exit status: 0 done, 1 unexpected, 2 usage, 3 verification failed, 4 not found, "
+    "5 denied, 6 conflict, 7 invalid input, 8 unavailable (verify has its own). "
+    "Data is written to standard output, everything else to standard error.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(*, asked: bool) -> None:
+    if asked:
+        try:
+            typer.echo(f"comity {installed('comity')}")
+        except PackageNotFoundError:
+            typer.echo("comity (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            help="Print the version.",
+            is_eager=True,
+            callback=lambda value: _version(asked=value),
+        ),
+    ] = False,
+) -> None:
+    del version
+
+
+@app.command()
+def demo(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="Where the demonstration keeps its ledger.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load two real cases, show them, damage one byte and find it."""
+    from ledger.cli.console import out
+    from ledger.cli.demo import demo as show
+
+    show(folder, as_json, out())
+
+
+app.command("init")(founding.init)
+app.add_typer(authority_app, name="authority")
+app.add_typer(key_app, name="key")
+app.command("publish")(publishing.publish)
+app.add_typer(case_app, name="case")
+app.add_typer(request_app, name="request")
+app.add_typer(exhibit_app, name="exhibit")
+app.command("audit")(auditing.audit)
+app.add_typer(project_app, name="project")
+app.command("bundle")(bundling.bundle)
+app.command(
+    "verify",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)(bundling.verify)
+app.command("fsck")(inspecting.fsck)
+app.command("proof")(inspecting.proof)
+app.command("tail")(inspecting.tail)

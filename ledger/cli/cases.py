@@ -1,0 +1,337 @@
+"""``comity case`` and ``comity request``: where things stand, and what can lawfully come next."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ledger.cli.console import document, line, table, text
+from ledger.cli.options import (
+    AsJson,
+    AsOf,
+    HappenedBy,
+    KnownBy,
+    LedgerFolder,
+    Quiet,
+    View,
+    Zone,
+    view,
+)
+from ledger.cli.shown import said_by, short, when, who
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from projections.status import CaseLine, CaseStatus, ThingStatus
+    from projections.views import Views
+
+case_app = typer.Typer(help="Cases: list them, show where one stands.", no_args_is_help=True)
+request_app = typer.Typer(help="Requests: their stage, since when, what can lawfully come next.", no_args_is_help=True)
+
+_PAGE = 100
+
+
+def answer(asked: View, size: int, given: Any) -> dict[str, Any]:
+    """
+    The shape of every answer in JSON: how much of the log it was drawn from, at which clocks.
+
+    ``{"size": 41, "happened_by": "2020-06-02T23:59:59.999999Z" | null, "known_by": …, "answer": …}``
+    """
+    from ledger.drafts import rfc3339
+    from projections.facts import to_json
+
+    return {
+        "size": size,
+        "happened_by": None if asked.happened_by is None else rfc3339(asked.happened_by),
+        "known_by": None if asked.known_by is None else rfc3339(asked.known_by),
+        "answer": to_json(given),
+    }
+
+
+def heading(asked: View) -> None:
+    """Say what the clocks leave out, before the answer itself."""
+    said = asked.heading()
+    if said:
+        text(said)
+
+
+def _lines(views: "Views", asked: View) -> "Iterator[CaseLine]":
+    from projections import status
+
+    after = -1
+    while True:
+        page = status.cases(views, **asked.clocks, limit=_PAGE, after_index=after)
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].first_index
+
+
+@case_app.command("list")
+def case_list(
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    List the cases, in the order in which the log first heard of them.
+
+    JSON, a line a case: {case, first_index, last_index, entries}.
+    """
+    from ledger.cli.opened import views
+    from projections.facts import to_json
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, _):
+        found = _lines(answers, asked)
+        if as_json:
+            for one in found:
+                line(to_json(one))
+            return
+        heading(asked)
+        table(
+            ("case", "entries", "first", "last"),
+            [(one.case, one.entries, one.first_index, one.last_index) for one in found],
+            empty="No cases.",
+        )
+
+
+@case_app.command("show")
+def case_show(
+    case: Annotated[str, typer.Argument(metavar="ID", help="The case, or 6+ digits of its id.")],
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Show where a case stands: its things, what is open, what is missing.
+
+    JSON: {size, happened_by, known_by, answer: {case, stage, since, index, entries, things[], open[],
+    challenges[], unmatched[], out_of_procedure[], linked[]}}.
+    """
+    from ledger.cli.opened import views, whole_id
+    from projections import status
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, store):
+        found = status.case(answers, whole_id(case, store, "case"), **asked.clocks)
+        if as_json:
+            document(answer(asked, store.size(), found))
+            return
+        heading(asked)
+        _show_case(found)
+
+
+def _show_case(found: "CaseStatus") -> None:
+    since = f" since {when(found.since)}" if found.since else ""
+    text(f"Case {found.case}: {_words(found.stage)}{since}, {found.entries} entries")
+    table(
+        ("thing", "id", "stage", "since", "entry", "can lawfully come next"),
+        [
+            (
+                thing.thing_kind,
+                short(thing.thing),
+                _words(thing.stage),
+                when(thing.since),
+                thing.index,
+                ", ".join(step.act for step in thing.next),
+            )
+            for thing in found.things
+        ],
+        empty="Nothing is recorded in it.",
+    )
+    _show_open(found)
+    if found.linked:
+        text("Linked: " + ", ".join(f"{short(other)} ({_words(how)})" for other, how, _ in found.linked))
+
+
+def _show_open(found: "CaseStatus | ThingStatus") -> None:
+    challenges = getattr(found, "challenges", ())
+    if challenges:
+        text("Challenges")
+        table(
+            ("entry", "before", "kind", "lodged", "suspends", "outcome"),
+            [
+                (
+                    one.index,
+                    who(one.forum),
+                    _words(one.challenge_kind),
+                    when(one.lodged),
+                    ", ".join(map(_words, one.suspends)),
+                    _words(one.outcome) if one.outcome else "pending",
+                )
+                for one in challenges
+            ],
+            empty="",
+        )
+    if found.open:
+        text("Open")
+        table(
+            ("entry", "what", "by", "when", "awaits"),
+            [(one.index, one.sentence, said_by(one.said), when(one.when), ", ".join(one.awaits)) for one in found.open],
+            empty="",
+        )
+    if found.unmatched:
+        text("One half without the other")
+        table(
+            ("entry", "what", "awaits", "from", "reported"),
+            [
+                (
+                    one.index,
+                    one.sentence,
+                    one.awaits,
+                    who(one.by),
+                    "" if one.reported_index is None else f"entry {one.reported_index}",
+                )
+                for one in found.unmatched
+            ],
+            empty="",
+        )
+    beside = getattr(found, "out_of_procedure", ())
+    if beside:
+        text("Steps the procedure does not have from there (recorded all the same)")
+        table(
+            ("entry", "what", "by", "when", "stage before"),
+            [
+                (
+                    one.index,
+                    one.sentence,
+                    said_by(one.said),
+                    when(one.when),
+                    _words(one.stage_before),
+                )
+                for one in beside
+            ],
+            empty="",
+        )
+
+
+def _words(code: str | tuple[str, ...] | None) -> str:
+    if isinstance(code, tuple):
+        return " or ".join(map(_words, code))
+    return "" if code is None else code.replace("_", " ")
+
+
+@request_app.command("list")
+def request_list(
+    case: Annotated[str | None, typer.Option("--case", metavar="ID", help="Only those of this case.")] = None,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    List the requests with their stage and what can lawfully come next.
+
+    JSON, a line a request: {thing, thing_kind, case, stage, since, index, next[], open[],
+    unmatched[]}.
+    """
+    from ledger.cli.opened import views, whole_id
+    from projections import status
+    from projections.facts import id_bytes, to_json
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, store):
+        if case is None:
+            cases: "Iterator[bytes]" = (id_bytes(one.case) for one in _lines(answers, asked))
+        else:
+            cases = iter((whole_id(case, store, "case"),))
+        requests = (
+            thing
+            for one in cases
+            for thing in status.case(answers, one, **asked.clocks).things
+            if thing.thing_kind == "request"
+        )
+        if as_json:
+            for thing in requests:
+                shape = to_json(thing)
+                assert isinstance(shape, dict)
+                del shape["steps"]
+                line(shape)
+            return
+        heading(asked)
+        table(
+            ("request", "case", "stage", "since", "entry", "can lawfully come next"),
+            [
+                (
+                    thing.thing,
+                    short(thing.case),
+                    _words(thing.stage),
+                    when(thing.since),
+                    thing.index,
+                    ", ".join(step.act for step in thing.next),
+                )
+                for thing in requests
+            ],
+            empty="No requests.",
+        )
+
+
+@request_app.command("show")
+def request_show(
+    request: Annotated[str, typer.Argument(metavar="ID", help="The request, or 6+ digits of it.")],
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Show one request: its stage, since when, each step, and what can lawfully come next.
+
+    JSON: {size, happened_by, known_by, answer: {thing, thing_kind, case, stage, since, index, steps[],
+    next[], open[], unmatched[]}}.
+    """
+    from ledger.cli.opened import views, whole_id
+    from projections import status
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, store):
+        found = status.thing(answers, whole_id(request, store, "request"), **asked.clocks)
+        if as_json:
+            document(answer(asked, store.size(), found))
+            return
+        heading(asked)
+        _show_thing(found)
+
+
+def _show_thing(found: "ThingStatus") -> None:
+    text(
+        f"{found.thing_kind.capitalize()} {found.thing} in case {found.case}\n"
+        f"{_words(found.stage)} since {when(found.since)} (entry {found.index})"
+    )
+    table(
+        ("entry", "when", "by", "what", "leads to"),
+        [
+            (
+                step.index,
+                when(step.when),
+                said_by(step.said),
+                step.sentence
+                + (f" [corrected by entry {step.corrected_by}]" if step.corrected_by else "")
+                + (" [not a step of the procedure from there]" if step.out_of_procedure else ""),
+                _words(step.stage_after) if step.stage_after != step.stage_before else "",
+            )
+            for step in found.steps
+        ],
+        empty="No steps.",
+    )
+    _show_open(found)
+    text("What can lawfully come next")
+    table(
+        ("act", "by", "leads to"),
+        [(step.act, ", ".join(map(_words, step.by)), _words(step.leads_to)) for step in found.next],
+        empty="  nothing: the procedure ends here",
+    )

@@ -1,0 +1,236 @@
+"""``comity exhibit``: where an item of evidence came from, who holds it, how courts ruled on it."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ledger.cli.cases import answer, heading
+from ledger.cli.console import document, table, text
+from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Zone, view
+from ledger.cli.shown import said_by, short, when, who
+
+if TYPE_CHECKING:
+    from projections.provenance import Provenance
+
+exhibit_app = typer.Typer(help="Exhibits: provenance, holders, conditions, rulings.", no_args_is_help=True)
+
+Exhibit = Annotated[str, typer.Argument(metavar="ID", help="The exhibit, or 6+ digits of its id.")]
+
+
+def _words(code: str | None) -> str:
+    return "" if code is None else code.replace("_", " ")
+
+
+@exhibit_app.command("show")
+def exhibit_show(
+    exhibit: Exhibit,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Show who holds an exhibit, under which conditions, and what is not shown of it.
+
+    JSON: as ``exhibit trace``.
+    """
+    from ledger.cli.opened import views, whole_id
+    from projections import provenance
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, store):
+        found = provenance.exhibit(answers, whole_id(exhibit, store, "exhibit"), **asked.clocks)
+        if as_json:
+            document(answer(asked, store.size(), found))
+            return
+        heading(asked)
+        _show(found)
+
+
+def _show(found: "Provenance") -> None:
+    text(f"Exhibit {found.exhibit} in case {found.case}")
+    table(
+        ("held by", "which", "since", "by", "on the basis of", "before a request", "use"),
+        [
+            (
+                who(one.authority),
+                "this" if one.exhibit == found.exhibit else short(one.exhibit),
+                when(one.since),
+                f"{one.by} (entry {one.index})",
+                "; ".join(one.legal_basis),
+                "yes" if one.before_request else "",
+                f"{len(one.conditions)} conditions" if one.conditions else "",
+            )
+            for one in found.holders
+        ],
+        empty="No holder is shown.",
+    )
+    if found.conditions:
+        text("Conditions of use")
+        table(
+            ("entry", "condition", "binds", "only for", "in force"),
+            [
+                (
+                    one.index,
+                    one.sentence,
+                    ", ".join(who(bound.authority) + (" (lifted)" if bound.free else "") for bound in one.recipients)
+                    or "every holder",
+                    ", ".join(map(_words, one.purposes)),
+                    "yes" if one.in_force else "no",
+                )
+                for one in found.conditions
+            ],
+            empty="",
+        )
+    if found.withheld:
+        text("Withheld")
+        table(
+            ("entry", "by", "facts", "ground"),
+            [
+                (one.index, said_by(one.said), ", ".join(map(_words, one.facts)), _words(one.ground))
+                for one in found.withheld
+            ],
+            empty="",
+        )
+    _gaps(found)
+
+
+def _gaps(found: "Provenance") -> None:
+    if found.gaps:
+        text("What the chain does not show")
+        table(
+            ("entry", "exhibit", "gap"),
+            [(gap.index, short(gap.exhibit), gap.sentence) for gap in found.gaps],
+            empty="",
+        )
+
+
+@exhibit_app.command("trace")
+def exhibit_trace(
+    exhibit: Exhibit,
+    basis: Annotated[bool, typer.Option("--basis", help="Show the timeline of its legal basis instead.")] = False,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Trace an exhibit from the authorisation to its present holders, link by link.
+
+    JSON: {size, happened_by, known_by, answer: {exhibit, case, lineage[], chain[], holders[],
+    conditions[], disclosures[], withheld[], gaps[], descendants[]}}; with --basis the answer is the
+    list of steps.
+    """
+    from ledger.cli.opened import views, whole_id
+    from projections import provenance
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, store):
+        whole = whole_id(exhibit, store, "exhibit")
+        if basis:
+            steps = provenance.legal_basis_timeline(answers, whole, **asked.clocks)
+            if as_json:
+                document(answer(asked, store.size(), steps))
+                return
+            heading(asked)
+            table(
+                ("entry", "when", "step", "by", "what", "on the basis of", "authorised"),
+                [
+                    (
+                        step.index,
+                        when(step.when),
+                        _words(step.step),
+                        said_by(step.said),
+                        step.sentence,
+                        "; ".join(step.legal_basis),
+                        _authorised(step.authorised_index, before=step.before_authorisation),
+                    )
+                    for step in steps
+                ],
+                empty="No step is shown.",
+            )
+            return
+        found = provenance.exhibit(answers, whole, **asked.clocks)
+        if as_json:
+            document(answer(asked, store.size(), found))
+            return
+        heading(asked)
+        text(f"Exhibit {found.exhibit} in case {found.case}")
+        table(
+            ("entry", "when", "step", "which", "what", "by", "hash"),
+            [
+                (
+                    hop.index,
+                    when(hop.when),
+                    _words(hop.step),
+                    "this" if hop.exhibit == found.exhibit else short(hop.exhibit),
+                    hop.sentence
+                    + (f" [corrected by entry {hop.corrected_by}]" if hop.corrected_by else "")
+                    + (" [disputed by entry " + ", ".join(map(str, hop.disputed_by)) + "]" if hop.disputed_by else ""),
+                    said_by(hop.said),
+                    _words(hop.hash_check),
+                )
+                for hop in found.chain
+            ],
+            empty="No link is shown.",
+        )
+        _gaps(found)
+
+
+def _authorised(index: int | None, *, before: bool | None) -> str:
+    if index is None:
+        return ""
+    return f"entry {index}" + (", afterwards" if before else "")
+
+
+@exhibit_app.command("rulings")
+def exhibit_rulings(
+    exhibit: Exhibit,
+    alone: Annotated[bool, typer.Option("--alone", help="Without rulings on ancestors and descendants.")] = False,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Show how each court ruled on an exhibit: per court, proceedings and stage.
+
+    JSON: {size, happened_by, known_by, answer: [{court, proceedings, stage, exhibit, concerns,
+    outcome, standing, index, history[]}]}.
+    """
+    from ledger.cli.opened import views, whole_id
+    from projections import admissibility
+
+    asked = view(happened_by, known_by, as_of, zone)
+    with views(ledger, quiet=quiet) as (answers, store):
+        found = admissibility.exhibit(answers, whole_id(exhibit, store, "exhibit"), **asked.clocks, lineage=not alone)
+        if as_json:
+            document(answer(asked, store.size(), found))
+            return
+        heading(asked)
+        table(
+            ("court", "proceedings", "stage", "outcome", "standing", "when", "ruling", "concerns"),
+            [
+                (
+                    who(one.court),
+                    short(one.proceedings),
+                    _words(one.stage),
+                    _words(one.outcome) or "none stands",
+                    _words(one.standing),
+                    when(one.history[-1].when) if one.history else "",
+                    f"entry {one.index}",
+                    one.concerns,
+                )
+                for one in found
+            ],
+            empty="No court is shown to have ruled on it.",
+        )

@@ -1,0 +1,210 @@
+"""``comity fsck``, ``comity proof`` and ``comity tail``: looking at the log itself."""
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import UUID
+
+import typer
+
+from ledger.cli.console import document, line, note, progress, text
+from ledger.cli.options import (
+    AsJson,
+    AsOf,
+    HappenedBy,
+    KnownBy,
+    LedgerFolder,
+    Quiet,
+    Zone,
+    folder,
+    view,
+)
+from ledger.cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from ledger.cli.directory import Directory
+    from ledger.statement import Recorded
+
+_POLL_SECONDS = 0.2
+_PAGE = 1000
+
+
+def tail(
+    from_index: Annotated[
+        int | None,
+        typer.Option("--from", min=0, metavar="N", help="Begin at entry N; else the last ten."),
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Wait for more, until interrupted.")] = False,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Print entries in the order of the log, one a line; no index is ever skipped.
+
+    With a clock, entries beyond it are left out. JSON, a line an entry: {index, recorded_at,
+    occurred_from, occurred_until, act, version, kind, voice, publisher, called, case, subject,
+    statement, disposition, reason, leaf}.
+    """
+    from ledger.acts import catalogue
+    from ledger.cli.directory import directory
+    from ledger.cli.opened import store
+    from ledger.reading import recorded
+
+    del quiet
+    asked = view(happened_by, known_by, as_of, zone)
+    acts = catalogue()
+    with store(ledger) as opened:
+        at = max(0, opened.size() - 10) if from_index is None else from_index
+        names = directory(opened, acts)
+        while True:
+            page = opened.entries(at, _PAGE)
+            for index, data in page:
+                entry = recorded(index, data, acts)
+                if entry.statement.publisher not in names.members:
+                    names = directory(opened, acts)
+                if asked.happened_by is not None and (entry.statement.occurred_from > asked.happened_by):
+                    continue
+                if asked.known_by is not None and entry.entry.recorded_at > asked.known_by:
+                    continue
+                if as_json:
+                    line(_shape(entry, data, names))
+                else:
+                    text(_sentence(entry, names, asked.zone))
+            at += len(page)
+            if not page:
+                if not follow:
+                    return
+                time.sleep(_POLL_SECONDS)
+
+
+def _shape(entry: "Recorded", data: bytes, names: "Directory") -> dict[str, Any]:
+    from ledger.drafts import rfc3339
+    from ledger.verify import leaf_hash
+
+    said = entry.statement
+    return {
+        "index": entry.index,
+        "recorded_at": rfc3339(entry.entry.recorded_at),
+        "occurred_from": rfc3339(said.occurred_from),
+        "occurred_until": rfc3339(said.occurred_until),
+        "act": said.act,
+        "version": said.version,
+        "kind": said.kind,
+        "voice": said.voice,
+        "publisher": str(UUID(bytes=said.publisher)),
+        "called": names.called(said.publisher),
+        "case": str(UUID(bytes=said.case)),
+        "subject": str(UUID(bytes=said.subject)),
+        "statement": str(UUID(bytes=said.id)),
+        "disposition": entry.entry.disposition,
+        "reason": entry.entry.reason,
+        "leaf": leaf_hash(data).hex(),
+    }
+
+
+def _sentence(entry: "Recorded", names: "Directory", zone: str) -> str:
+    from ledger.cli.shown import moment, short
+
+    said = entry.statement
+    rejected = "" if entry.entry.reason is None else f"  rejected: {entry.entry.reason}"
+    return (
+        f"{entry.index:>8}  {moment(entry.entry.recorded_at, zone)}  {said.act:<28} "
+        f"{names.called(said.publisher):<24} case {short(said.case)}  "
+        f"subject {short(said.subject)}{rejected}"
+    )
+
+
+def proof(
+    what: Annotated[
+        list[str],
+        typer.Argument(metavar="INDEX | consistency OLD NEW", help="An entry, or two sizes."),
+    ],
+    size: Annotated[
+        int | None,
+        typer.Option("--size", min=1, metavar="N", help="In the tree of the first N entries."),
+    ] = None,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """
+    Print the proof that an entry is in the log (tlog-proof), or that one tree extends another.
+
+    JSON: {index, proof} or {old, new, path: [hex]}.
+    """
+    del quiet
+    numbers = _numbers(what)
+    if len(numbers) == 2:
+        if size is not None:
+            raise Trouble(2, "--size belongs to the proof of an entry", now="leave it out")
+        _consistency(ledger, *numbers, as_json=as_json)
+        return
+    _inclusion(ledger, numbers[0], size, as_json=as_json)
+
+
+def _numbers(what: list[str]) -> list[int]:
+    given = what[1:] if what[0] == "consistency" else what
+    if all(one.isdecimal() for one in given) and len(given) == 1 + (what[0] == "consistency"):
+        return [int(one) for one in given]
+    raise Trouble(
+        2,
+        "a proof is of one entry, or between two sizes",
+        why="given: " + " ".join(what),
+        now="`comity proof 41`, or `comity proof consistency 20 41`",
+    )
+
+
+def _inclusion(ledger: Any, index: int, size: int | None, *, as_json: bool) -> None:
+    from ledger.cli.opened import ledger as open_ledger
+
+    with open_ledger(ledger) as opened:
+        given = opened.inclusion_proof(index, size)
+    said = given.decode()
+    if as_json:
+        document({"index": index, "proof": said})
+    else:
+        text(said)
+
+
+def _consistency(ledger: Any, old: int, new: int, *, as_json: bool) -> None:
+    from base64 import b64encode
+
+    from ledger.cli.opened import store
+    from ledger.log.tree import consistency_path
+
+    with store(ledger) as opened:
+        held = opened.size()
+        if not 0 < old <= new:
+            raise Trouble(2, f"{old} and {new} are no two sizes in order", now="give OLD, then NEW, from 1 on")
+        if new > held:
+            raise Trouble(4, f"the log has {held} entries", why=f"a tree of {new} was asked for", now="wait")
+        path = consistency_path(old, new, opened.hashes)
+    if as_json:
+        document({"old": old, "new": new, "path": [one.hex() for one in path]})
+        return
+    for one in path:
+        text(b64encode(one).decode())
+
+
+def fsck(
+    signatures: Annotated[
+        bool,
+        typer.Option("--signatures/--no-signatures", help="Verify every signature too."),
+    ] = True,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """
+    Rebuild the whole tree from the entries and compare; verify every signature and checkpoint.
+
+    JSON: {sound, entries, checkpoints, signatures, faults[]}. Exit status 3 when anything differs.
+    """
+    raise NotImplementedError
+
+
+_ = (folder, note, progress, fsck)

@@ -1,0 +1,82 @@
+"""How instants, ids and authorities are shown to people; JSON output never passes through here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+if TYPE_CHECKING:
+    from projections.facts import Said, When, Who
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SHORT = 8
+"""Hexadecimal digits of a shortened id; a prefix of six or more is accepted back."""
+
+
+def moment(microseconds: int, zone: str = "UTC") -> str:
+    """
+    The instant in *zone*, to the second.
+
+    >>> moment(0)
+    '1970-01-01 00:00:00 UTC'
+    """
+    local = (_EPOCH + timedelta(microseconds=microseconds)).astimezone(ZoneInfo(zone))
+    return f"{local:%Y-%m-%d %H:%M:%S} {local.tzname() or zone}"
+
+
+def day(microseconds: int, zone: str) -> str:
+    """The day on which the instant falls in *zone*."""
+    return f"{(_EPOCH + timedelta(microseconds=microseconds)).astimezone(ZoneInfo(zone)):%Y-%m-%d}"
+
+
+def when(value: When | None, zone: str | None = None) -> str:
+    """
+    When something happened, with no more precision than was claimed.
+
+    An interval shows both ends; ``(unconfirmed)`` marks what the publisher could not confirm, and
+    ``(may be later)`` an interval that the clock asked about cuts through.
+    """
+    if value is None:
+        return ""
+    place = zone or value.zone
+    first, last = day(value.from_at, place), day(value.until_at, place)
+    if value.from_at == value.until_at:
+        said = moment(value.from_at, place)
+    elif first == last:
+        said = first
+    else:
+        said = f"{first} to {last}"
+    if not value.confirmed:
+        said += " (unconfirmed)"
+    if value.uncertain:
+        said += " (may be later)"
+    return said
+
+
+def who(value: Who | None) -> str:
+    """The designation of an authority; where a report names none, its country and kind."""
+    if value is None:
+        return ""
+    return value.designation or " ".join(filter(None, (value.country, value.authority_kind)))
+
+
+def said_by(value: Said) -> str:
+    """Whose act it is, and how we know when it did not say so itself."""
+    if value.voice == "own":
+        return who(value.publisher)
+    if value.voice == "on_behalf":
+        return f"{who(value.speaker)} (through {who(value.publisher)})"
+    return f"{who(value.speaker)} (reported by {who(value.publisher)}: {value.source})"
+
+
+def short(value: str | bytes | None) -> str:
+    """
+    The first digits of an id.
+
+    >>> short("00010203-0405-0607-0809-0a0b0c0d0e0f")
+    '00010203'
+    """
+    if value is None:
+        return ""
+    return value.hex()[:SHORT] if isinstance(value, bytes) else value.replace("-", "")[:SHORT]
