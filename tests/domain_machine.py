@@ -36,9 +36,7 @@ from ledger.domain import (
 from ledger.statement import Speaker, Statement, Visibility
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ledger.verify import Roster
+    from collections.abc import Callable, Mapping
 
 NOON = 1_591_056_000_000_000
 """2 June 2020, in microseconds."""
@@ -80,6 +78,9 @@ class EveryoneKnown:
     def judge(self, index: int, statement: Statement, body: Any, ed25519: Any) -> str | None:
         return None
 
+    def fold(self, index: int, statement: Statement, body: Any) -> None:
+        """Nobody new."""
+
 
 _BY_ID = {ident(name): known for name, known in AUTHORITIES.items()}
 
@@ -99,6 +100,7 @@ class Saying(NamedTuple):
     corrects: str | None = None
     addressees: tuple[str, ...] = ()
     occurred: int = 0
+    key: bytes = bytes(32)
 
 
 def says(who: str, act: str, of: str, body: Mapping[str, Any] | None = None, **rest: Any) -> Saying:
@@ -155,6 +157,7 @@ class World:
     named: dict[bytes, frozenset[bytes]] = field(default_factory=dict)
     said: list[Said] = field(default_factory=list)
     size: int = 0
+    ed25519: Callable[[bytes, bytes, bytes], bool] = lambda _key, _message, _signature: True
 
     def thing(self, subject: bytes) -> Thing | None:
         return self.things.get(subject)
@@ -165,9 +168,6 @@ class World:
     def named_in(self, statement_id: bytes) -> frozenset[bytes]:
         return self.named.get(statement_id, frozenset())
 
-    def ed25519(self, public_key: bytes, message: bytes, signature: bytes) -> bool:
-        return True
-
     def statement(self, saying: Saying) -> tuple[Statement, dict[str, Any]]:
         """The statement that a saying stands for, and its body."""
         name = saying.name or f"statement {self.size}"
@@ -176,7 +176,7 @@ class World:
             id=ident(name),
             ledger="comity.example/simulation",
             publisher=ident(saying.who),
-            key=bytes(32),
+            key=saying.key,
             sequence=self.size,
             voice=saying.voice,
             speaker=saying.speaker,
@@ -223,6 +223,7 @@ class World:
         )
         if not rejected:
             self.things[statement.subject] = evolve(self.thing(statement.subject), self.size, statement, body)
+            self.roster.fold(self.size, statement, body)
             self.named[statement.id] = named_by(statement, body, self.catalogue)
         self.said.append(Said(self.size, statement, None if rejected else body))
         self.size += 1
@@ -233,10 +234,11 @@ class World:
         return [said for said in self.said if said.statement.subject == ident(name) and said.body is not None]
 
 
-class Said(NamedTuple):
+@dataclass(frozen=True)
+class Said:
     """One entry, as far as folding asks."""
 
-    index: int  # type: ignore[assignment] -- a tuple's own index() is not what is meant
+    index: int
     statement: Statement
     body: dict[str, Any] | None
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import time
+from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given as for_any, settings, strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis import given as for_any
+from hypothesis import strategies as st
+from nacl.signing import SigningKey
 
 from ledger.acts import catalogue
 from ledger.domain import Disclosure, Exhibit, JointTeam, Request, evolve, fold
 from ledger.domain.judging import ROLES
+from ledger.keys import ed25519
 from ledger.statement import Speaker
+from ledger.verify import Roster, endorsement_message, possession_message
 from tests.domain_machine import (
     A_CASE,
     A_CHALLENGE,
@@ -24,6 +30,7 @@ from tests.domain_machine import (
     PROCEEDINGS,
     Anything,
     Said,
+    Saying,
     World,
     accepted,
     given,
@@ -466,3 +473,144 @@ def test_what_is_given_is_left_unchanged():
 def test_a_world_is_a_view():
     """The world of these tests offers what the sequencer's view offers"""
     assert {"roster", "catalogue", "thing", "recorded", "named_in", "ed25519"} <= set(dir(World()))
+
+
+# --------------------------------------------------------- roots of trust, with real signatures
+
+ORIGIN = "comity.example/simulation"
+
+
+def key_of(name: str) -> SigningKey:
+    """A private key of its own for each name."""
+    return SigningKey(sha256(name.encode()).digest())
+
+
+def possession(authority: str, key: str, origin: str = ORIGIN) -> dict[str, bytes]:
+    """A public key and the proof that its holder has it."""
+    public_key = key_of(key).verify_key.encode()
+    message = possession_message(origin, ident(authority), public_key)
+    return {"public_key": public_key, "possession": key_of(key).sign(message).signature}
+
+
+def root(holder: str) -> dict[str, Any]:
+    """The root of a State, as the founding names it."""
+    name = f"root of {holder}"
+    return {"holder": holder, "authority": ident(name), "enrolls": "country", **possession(name, name)}
+
+
+def founded() -> World:
+    """A ledger founded by the operator, with the roots of France and Germany, both needed to admit more."""
+    world = World(roster=Roster(), ed25519=ed25519)
+    founding = says(
+        "the operator",
+        "ledger.founded",
+        "the ledger",
+        {
+            "origin": ORIGIN,
+            "operator": ident("the operator"),
+            "operator_key": key_of("the operator").verify_key.encode(),
+            "roots": [root("FR"), root("DE")],
+            "quorum": 2,
+            "log_keys": [{"algorithm": "ed25519", "public_key": key_of("the log").verify_key.encode()}],
+        },
+        case="the ledger",
+        key=sha256(key_of("the operator").verify_key.encode()).digest(),
+    )
+    assert world.publish(founding) is accepted
+    return world
+
+
+def enrolment(who: str, name: str, holder: str, kind: str = "court", **body: Any) -> Saying:
+    described = {"holder": holder, "country": holder, "authority_kind": kind, "designation": None, "zone": "UTC"}
+    whole = {**described, **possession(name, name), **body}
+    return says(who, "authority.enrolled", name, whole, case=name)
+
+
+def test_a_root_enrols_its_own():
+    """The root of Germany enrols a German court, and the court is a thing"""
+    world = founded()
+    assert world.publish(enrolment("root of DE", "Berlin", "DE")) is accepted
+    assert world.roster.authority(ident("Berlin")).country == "DE"
+    assert world.things[ident("Berlin")].stage == "enrolled"
+
+
+@settings(deadline=None, max_examples=80)
+@for_any(
+    who=st.sampled_from(["the operator", "root of FR", "Paris", "Berlin", "Munich", "nobody"]),
+    kind=st.sampled_from(sorted(catalogue().codes("authority_kinds"))),
+    holder=st.just("DE"),
+    country=st.sampled_from(["DE", "FR"]),
+    keyless=st.booleans(),
+)
+def test_nobody_enrols_for_a_state_without_its_root(who, kind, holder, country, keyless):
+    """Not the operator, not another State's root, not a court of that State: whatever they claim"""
+    world = founded()
+    assert world.publish(enrolment("root of DE", "Berlin", "DE", "police")) is accepted
+    assert world.publish(enrolment("root of FR", "Paris", "FR")) is accepted
+    key = {"public_key": None, "possession": None} if keyless else {}
+    before = list(world.roster.authorities())
+    found = world.publish(enrolment(who, "an impostor", holder, kind, country=country, **key))
+    assert found != accepted
+    assert list(world.roster.authorities()) == before
+
+
+def test_the_operator_cannot_make_itself_a_root():
+    """Admission of a root needs the founders: forged, repeated and borrowed endorsements do not count"""
+    world = founded()
+    new = possession("root of DE 2", "root of DE 2")
+    signed = endorsement_message(ORIGIN, ident("root of DE 2"), new["public_key"])
+
+    def endorsed(*by: tuple[str, str]) -> list[dict[str, bytes]]:
+        return [{"root": ident(name), "signature": key_of(key).sign(signed).signature} for name, key in by]
+
+    def admission(endorsements: list[dict[str, bytes]], holder: str = "NL") -> Any:
+        body = {
+            "holder": holder,
+            "authority": ident("root of DE 2"),
+            "enrolls": "country",
+            **new,
+            "endorsements": endorsements,
+        }
+        return says("the operator", "root.admitted", "the ledger", body, case="the ledger")
+
+    france, germany = ("root of FR", "root of FR"), ("root of DE", "root of DE")
+    forged = ("root of DE", "the operator")
+    for endorsements in ([], endorsed(france), endorsed(france, france), endorsed(france, forged)):
+        found = world.decide(admission(endorsements))
+        assert getattr(found, "reason", found) == "insufficient_endorsement"
+    assert world.publish(admission(endorsed(france, germany), holder="DE")) != accepted
+    assert world.publish(admission(endorsed(france, germany))) is accepted
+
+
+def test_a_key_is_enrolled_by_who_has_it():
+    """Another's key, a proof for another ledger or for another authority: none is a proof of possession"""
+    world = founded()
+    wrong: tuple[dict[str, Any], ...] = (
+        {"possession": bytes(64)},
+        possession("Berlin", "Berlin", origin="another.example/log"),
+        possession("Munich", "Berlin"),
+        {"public_key": key_of("root of DE").verify_key.encode()},
+    )
+    for body in wrong:
+        found = world.decide(enrolment("root of DE", "Berlin", "DE", **body))
+        assert getattr(found, "reason", found) == "bad_possession_proof"
+
+
+def test_no_voice_lends_a_root():
+    """Enrolment on behalf of a root, or reported of it, is rejected"""
+    world = founded()
+    for voice in ("on_behalf", "reported"):
+        speaker = Speaker(authority=ident("root of DE"), mandate=ident("statement 0"), source="a letter")
+        saying = enrolment("the operator", "an impostor", "DE")._replace(voice=voice, speaker=speaker)
+        assert getattr(world.publish(saying), "reason", "") == "not_own_authority"
+
+
+def test_competence_is_declared_by_ones_own_state():
+    """The German ministry declares what a German court may do; the French one does not"""
+    world = founded()
+    for name, holder, kind in (("Bonn", "DE", "ministry"), ("Paris", "FR", "ministry"), ("Berlin", "DE", "court")):
+        assert world.publish(enrolment(f"root of {holder}", name, holder, kind)) is accepted
+    for name in ("Berlin", "root of DE"):
+        declared = says("Bonn", "competence.declared", name, case=name)
+        assert getattr(world.decide(declared._replace(who="Paris")), "reason", "") == "not_own_authority"
+        assert world.publish(declared) is accepted

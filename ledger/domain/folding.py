@@ -172,7 +172,7 @@ def _conducted(statement: Statement, body: Body) -> Facts:
     return {"authority": body.get("authority") or speaker_of(statement)}
 
 
-def _enrolled(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+def _enrolled(statement: Statement, body: Body) -> Facts:
     return {
         "holder": body["holder"],
         "authority_kind": body["authority_kind"],
@@ -180,7 +180,7 @@ def _enrolled(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one
     }
 
 
-def _founded(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+def _founded(statement: Statement, body: Body) -> Facts:
     return {"operator": body["operator"]}
 
 
@@ -222,7 +222,7 @@ def _sent_unasked(statement: Statement, body: Body) -> Facts:
     }
 
 
-def _lodged(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+def _lodged(statement: Statement, body: Body) -> Facts:
     return {
         "forum": body["forum"],
         "target": body.get("target"),
@@ -230,15 +230,15 @@ def _lodged(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one s
     }
 
 
-def _arrested(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+def _arrested(statement: Statement, body: Body) -> Facts:
     return {"what": "person", "request": body.get("request")}
 
 
-def _proceedings_offered(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape
+def _proceedings_offered(statement: Statement, body: Body) -> Facts:
     return {"what": "proceedings", "request": body.get("request")}
 
 
-def _file_sent(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+def _file_sent(statement: Statement, body: Body) -> Facts:
     return {
         "what": "file",
         "request": body.get("request"),
@@ -246,7 +246,7 @@ def _file_sent(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- on
     }
 
 
-def _agreed(statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape for all
+def _agreed(statement: Statement, body: Body) -> Facts:
     return {"members": frozenset(body["members"])}
 
 
@@ -280,7 +280,7 @@ def _named(request: Request, authority: bytes | None) -> Facts:
     return {"requested": authority, "named": request.named | {authority}}
 
 
-def _sent_on(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape
+def _sent_on(thing: Thing, statement: Statement, body: Body) -> Facts:
     return _named(cast("Request", thing), body["to"])
 
 
@@ -295,7 +295,7 @@ def _received(thing: Thing, statement: Statement, body: Body) -> Facts:
     return _named(request, body.get("competent") or receiver)
 
 
-def _acknowledged(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+def _acknowledged(thing: Thing, statement: Statement, body: Body) -> Facts:
     return _named(cast("Request", thing), body.get("competent"))
 
 
@@ -305,19 +305,19 @@ def _offered(thing: Thing, statement: Statement, body: Body) -> Facts:
     return {"offered_to": body["to"]}
 
 
-def _taken_over(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+def _taken_over(thing: Thing, statement: Statement, body: Body) -> Facts:
     # A report never completes a bilateral half: the holder stays who he was.
     if statement.voice == "reported":
         return {}
     return {"holder": speaker_of(statement), "offered_to": None}
 
 
-def _recalled(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001 -- one shape
+def _recalled(thing: Thing, statement: Statement, body: Body) -> Facts:
     # Every recall is to be carried out anew by every recipient.
     return {"implemented": frozenset()}
 
 
-def _carried_out(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+def _carried_out(thing: Thing, statement: Statement, body: Body) -> Facts:
     disclosure = cast("Disclosure", thing)
     done = disclosure.implemented
     recipient = speaker_of(statement)
@@ -329,11 +329,11 @@ def _carried_out(thing: Thing, statement: Statement, body: Body) -> Facts:  # no
     return facts
 
 
-def _file_decided(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+def _file_decided(thing: Thing, statement: Statement, body: Body) -> Facts:
     return {"recipient": body.get("recipient") or cast("Handover", thing).recipient}
 
 
-def _membership(thing: Thing, statement: Statement, body: Body) -> Facts:  # noqa: ARG001
+def _membership(thing: Thing, statement: Statement, body: Body) -> Facts:
     members = cast("JointTeam", thing).members
     if body["change"] == "left":
         return {"members": members - {body["authority"]}}

@@ -37,7 +37,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from ledger.domain.folding import speaker_of
-from ledger.domain.things import Authority, Challenge, Disclosure, Exhibit, Handover, JointTeam, Request, Thing
+from ledger.domain.things import Challenge, Disclosure, Exhibit, Handover, JointTeam, Request, Thing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -343,8 +343,10 @@ def _may_say(view: View, by: frozenset[str], thing: Thing | None, statement: Sta
         return who in thing.recipients
     if isinstance(thing, Disclosure) and "publisher_of_disclosure" in by:
         return thing.discloser in {None, who} or known.kind in by
-    if isinstance(thing, Authority) and thing.holder is not None:
-        return known.kind in by and known.holder == thing.holder
+    described = view.roster.authority(statement.subject)
+    if described is not None:
+        # What is said of an authority is for its own State, body or organisation to say.
+        return known.kind in by and known.holder == described.holder
     if not by.isdisjoint(_ANSWERERS):
         return _was_told(view, statement, who)
     return known.kind in by or not by.isdisjoint(_COMPARED)
