@@ -35,18 +35,18 @@ What they mean is explained in [two clocks](../explanation/two-clocks.md), and t
 [exit codes](exit-codes.md).
 """
 
-_MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
+_MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def commands(command: Any, names: tuple[str, ...] = ("comity",)) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every command that can be run and is not hidden, depth first, with its name in parts."""
     if getattr(command, "hidden", False):
         return
-    below = getattr(command, "commands", None)
+    below: dict[str, Any] | None = getattr(command, "commands", None)
     if below is None or getattr(command, "invoke_without_command", False):
         yield names, command
-    for name in sorted(below or ()):
-        yield from commands(below[name], (*names, name))
+    for name, one in sorted((below or {}).items()):
+        yield from commands(one, (*names, name))
 
 
 def cli_page() -> str:
@@ -80,7 +80,9 @@ def pages() -> dict[Path, str]:
         text = page.read_text(encoding="utf-8")
         if page not in wanted and any(found["name"] in parts for found in _MARKED.finditer(text)):
             wanted[page] = _MARKED.sub(
-                lambda found: f"{found[1]}{parts[found['name']]()}{found[3]}" if found["name"] in parts else found[0],
+                lambda found: (
+                    f"{found[1]}\n{parts[found['name']]()}\n\n{found[3]}" if found["name"] in parts else found[0]
+                ),
                 text,
             )
     return wanted
@@ -98,7 +100,7 @@ def _command(names: tuple[str, ...], command: Any) -> str:
         lines += [*(line.rstrip() for line in said.strip().splitlines()), ""]
     if arguments or options:
         lines += ["| | |", "|---|---|"]
-        lines += [f"| `{_argument(p)}` | {_cell(getattr(p, 'help', '') or '')} |" for p in arguments]
+        lines += [f"| `{_cell(_argument(p))}` | {_cell(getattr(p, 'help', '') or '')} |" for p in arguments]
         lines += [f"| {_option(p)} | {_said(p)} |" for p in options]
         lines += [""]
     return "\n".join(lines)
