@@ -14,7 +14,9 @@ The two differ only where the log learned things in another order than they happ
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias, cast
 
 from ledger.domain.procedure import Body, Procedure, load
@@ -87,30 +89,7 @@ def evolve(
 
     Cost: independent of how many acts were folded before.
     """
-    graph = procedure or load()
-    act = statement.act
-    said_itself = statement.voice != "reported"
-    if thing is None:
-        return _created(graph, index, statement, body)
-    stage = graph.step(thing.kind, thing.stage, act, body).stage
-    sides = graph.sides(thing.kind, thing.sides, act, body)[0]
-    learns = _LEARNS.get(act)
-    facts = learns(thing, statement, body) if learns is not None else {}
-    stage = facts.pop("stage", stage)
-    if stage != thing.stage:
-        return replace(
-            thing,
-            last=index,
-            acts=thing.acts + 1,
-            stage=stage,
-            moved=index,
-            reported=not said_itself,
-            sides=sides,
-            **facts,
-        )
-    # The stage that was only reported is confirmed when somebody concerned says the same act.
-    reported = thing.reported and not (said_itself and graph.leads_to(thing.kind, act, body) == stage)
-    return replace(thing, last=index, acts=thing.acts + 1, reported=reported, sides=sides, **facts)
+    return _folded(thing, ((index, statement, body),), procedure or load())
 
 
 def fold(
@@ -139,10 +118,58 @@ def fold(
         assert thing is None, "a fold by what happened starts anew"
         accepted = [act for act in said if act.body is not None]
         said = accepted[:1] + sorted(accepted[1:], key=lambda act: (act.statement.occurred_from, act.index))
-    for act in said:
-        if act.body is not None:
-            thing = evolve(thing, act.index, act.statement, act.body, procedure)
-    return thing
+    acts = ((act.index, act.statement, act.body) for act in said if act.body is not None)
+    first = next(acts, None)
+    return thing if first is None else _folded(thing, chain((first,), acts), procedure or load())
+
+
+def _folded(thing: Thing | None, acts: Iterable[tuple[int, Statement, Body]], graph: Procedure) -> Thing:
+    """
+    Fold at least one act.
+
+    Most acts move the head of a thing and tell nothing else of it, so the head is carried in local
+    names and a thing is made once at the end, and where an act tells more.
+    """
+    acts = iter(acts)
+    if thing is None:
+        thing = _created(graph, *next(acts))
+    kind, last, count, stage = thing.kind, thing.last, thing.acts, thing.stage
+    moved, reported, sides = thing.moved, thing.reported, thing.sides
+    facts: Facts = {}
+    for index, statement, body in acts:
+        act = statement.act
+        last = index
+        count += 1
+        said_itself = statement.voice != "reported"
+        before, stage = stage, graph.step(kind, stage, act, body).stage
+        sides = graph.sides(kind, sides, act, body)[0]
+        learns = _LEARNS.get(act)
+        if learns is not None:
+            if facts:
+                thing = replace(thing, **facts)
+            facts = learns(thing, statement, body)
+            if facts.pop("stays", False):
+                stage = before
+        if stage != before:
+            moved, reported = index, not said_itself
+        elif reported and said_itself and graph.leads_to(kind, act, body) == stage:
+            # What was only reported is confirmed when somebody concerned says the same act.
+            reported = False
+    if facts:
+        thing = replace(thing, **facts)
+    told = _TOLD[kind](thing)
+    return THINGS[kind](thing.subject, thing.case, thing.opened, last, count, stage, moved, reported, sides, *told)
+
+
+def _told_by(names: tuple[str, ...]) -> Callable[[Thing], tuple[Any, ...]]:
+    """A fast reader of these attributes; with one name or none ``attrgetter`` gives no tuple."""
+    if len(names) > 1:
+        return attrgetter(*names)
+    return lambda thing: tuple(getattr(thing, name) for name in names)
+
+
+_HEAD: Final = len(fields(Thing))
+_TOLD: Final = {kind: _told_by(tuple(field.name for field in fields(thing))[_HEAD:]) for kind, thing in THINGS.items()}
 
 
 def _created(graph: Procedure, index: int, statement: Statement, body: Body) -> Thing:
@@ -325,7 +352,7 @@ def _carried_out(thing: Thing, statement: Statement, body: Body) -> Facts:
         done |= {recipient}
     facts: Facts = {"implemented": done}
     if done < disclosure.recipients:
-        facts["stage"] = disclosure.stage
+        facts["stays"] = True
     return facts
 
 

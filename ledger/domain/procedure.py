@@ -384,7 +384,7 @@ class _Reader:
             self._keys(row, key, {"first", "second", "words"}, {"first", "second", "words"})
             for end in ("first", "second"):
                 self._act(row[end], f"{key}.{end}")
-            yield Halves(row["first"], row["second"], row["words"])
+            yield Halves(row["first"], row["second"], self._text(row["words"], f"{key}.words"))
 
     def _graph(self, kind: str, data: Any, everywhere: tuple[str, ...]) -> Graph:
         self._keys(data, kind, {"words", "stages", "sides", "steps"}, {"words", "stages", "steps"})
@@ -410,7 +410,7 @@ class _Reader:
         for name, act in self._acts.items():
             if kind in act.streams and name not in stepped and act.released:
                 self._fail(f"{kind}.steps", f"{name} may be said of this kind and has no step")
-        return Graph(data["words"], stages, sides, tuple(edges))
+        return Graph(self._text(data["words"], f"{kind}.words"), stages, sides, tuple(edges))
 
     def _side(self, kind: str, data: Any, key: str) -> Side:
         known = {"words", "opens", "closes", "elsewhere"}
@@ -424,13 +424,16 @@ class _Reader:
                 self._act(row["act"], f"{at}.act", kind=None if elsewhere else kind)
                 yield row["act"], self._when(row.get("when"), f"{at}.when")
 
-        return Side(data["words"], tuple(acts("opens")), tuple(acts("closes")), elsewhere)
+        return Side(self._text(data["words"], f"{key}.words"), tuple(acts("opens")), tuple(acts("closes")), elsewhere)
 
     def _edges(self, kind: str, row: Any, key: str, stages: Mapping[str, str]) -> Iterator[Edge]:
         known = {"act", "from", "to", "when", "to_field", "from_field"}
         self._keys(row, key, known, {"act"})
         act = row["act"]
         self._act(act, f"{key}.act", kind=kind)
+        for name in ("to", "to_field", "from_field"):
+            if name in row:
+                self._text(row[name], f"{key}.{name}")
         to = row.get("to")
         if to is not None and to not in stages:
             self._fail(f"{key}.to", f"no stage {to!r}")
@@ -455,11 +458,13 @@ class _Reader:
         self._keys(data, key, {"field", "value", "values"}, {"field"})
         if ("value" in data) == ("values" in data):
             self._fail(key, "needs either value or values")
-        values = tuple(data["values"]) if "values" in data else (data["value"],)
-        return When(data["field"], values)
+        values = data["values"] if "values" in data else [data["value"]]
+        if not isinstance(values, list) or not all(isinstance(value, (str, bool)) for value in values):
+            self._fail(key, "compares with strings or booleans")
+        return When(self._text(data["field"], f"{key}.field"), tuple(values))
 
-    def _act(self, name: str, key: str, *, kind: str | None = None) -> None:
-        act = self._acts.get(name)
+    def _act(self, name: Any, key: str, *, kind: str | None = None) -> None:
+        act = self._acts.get(self._text(name, key))
         if act is None:
             self._fail(key, f"no act {name!r}")
         elif kind is not None and kind not in act.streams:
@@ -488,10 +493,14 @@ class _Reader:
             self._fail(key, "must be an array of strings")
         return tuple(data)
 
+    def _text(self, data: Any, key: str) -> str:
+        if not isinstance(data, str) or not data.strip():
+            self._fail(key, "must be plain words")
+        return data
+
     def _words(self, data: Any, key: str) -> dict[str, str]:
         for name, words in self._table(data, key).items():
-            if not isinstance(words, str) or not words.strip():
-                self._fail(f"{key}.{name}", "must be plain words")
+            self._text(words, f"{key}.{name}")
         return dict(data)
 
     def _fail(self, key: str, what: str) -> NoReturn:
