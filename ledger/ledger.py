@@ -23,13 +23,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.acts import Catalogue, catalogue
 from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
 from ledger.keys import LogKeys, PrivateKey, Signer
-from ledger.log.checkpoint import sign_checkpoint, sign_text
+from ledger.log.checkpoint import log_signer, sign_checkpoint
 from ledger.log.tree import Frontier, consistency_path, inclusion_path, root_at
 from ledger.sequencer import Answer, Limits, Receipt, Refusal, Sequencer
 from ledger.statement import (
@@ -50,8 +51,12 @@ from ledger.store.outbox import Outbox, Outgoing
 from ledger.store.outbox import Writing as OutboxWriting
 from ledger.store.sqlite import SQLiteStore
 from ledger.verify import (
+    Checkpoint,
+    Note,
+    NoteSignature,
     Proof,
     Roster,
+    format_note,
     format_proof,
     format_vkey,
     leaf_hash,
@@ -138,25 +143,23 @@ class _Sealer:
 
     def __init__(self, origin: str, log_keys: LogKeys, clock: Callable[[], int], published: Callable[[bytes], None]) -> None:  # fmt: skip
         self._origin = origin
-        self._keys = log_keys
         self._clock = clock
+        self._first = log_signer(origin, "ed25519", log_keys.ed25519.public, log_keys.ed25519.sign)
+        self._second = log_signer(origin, "ml_dsa_44", log_keys.mldsa44_public, log_keys.mldsa44.sign)
         self.published = published
 
     def checkpoint(self, size: int, root: bytes) -> bytes:
-        keys = self._keys
-        return sign_checkpoint(
-            self._origin, size, root,
-            ed25519=(keys.ed25519.public, keys.ed25519.sign),
-            ml_dsa_44=(keys.mldsa44_public, keys.mldsa44.sign),
-            at=max(0, self._clock() // 1_000_000),
-        )  # fmt: skip
+        at = max(0, self._clock() // 1_000_000)
+        return sign_checkpoint(Checkpoint(self._origin, size, root), (self._first, self._second), at=at)
 
     def refusal(self, refusal: Refusal, statement: bytes, at: int) -> bytes:
         lines = (
             "comity.refusal/v1", self._origin, sha256_of(statement).hex(), refusal.code, refusal.field or "-",
             "-" if refusal.expected is None else str(refusal.expected), str(at),
         )  # fmt: skip
-        return sign_text("\n".join(lines) + "\n", self._origin, self._keys.ed25519.public, self._keys.ed25519.sign)
+        text = "\n".join(lines) + "\n"
+        signature = self._first.sign(text.encode())
+        return format_note(Note(text, (NoteSignature(self._origin, self._first.key.key_id, signature),)))
 
 
 class Ledger:
@@ -522,9 +525,15 @@ class Ledger:
 
     # --- proving ---
 
-    def receipt_proof(self, index: int) -> bytes:
-        """Return the tlog-proof of an entry under the first checkpoint that covers it: always the same bytes."""
-        note = self.store.checkpoint(index + 1)
+    def receipt_proof(self, index: int, note: bytes | None = None) -> bytes:
+        """
+        Return the tlog-proof of an entry under the first checkpoint that covers it: always the same bytes.
+
+        Args:
+            index: of the entry.
+            note: that checkpoint, where the caller has it.
+        """
+        note = note or self.store.checkpoint(index + 1)
         if note is None:
             raise NotFound(f"no checkpoint covers entry {index} yet")
         return self._proof(index, note)
@@ -542,7 +551,7 @@ class Ledger:
         return self._proof(index, note)
 
     def _proof(self, index: int, note: bytes) -> bytes:
-        size = parse_checkpoint(parse_note(note).text).size
+        size = _size_of(note)
         if not 0 <= index < size:
             raise NotFound(f"there is no entry {index}", why=f"the checkpoint covers {size} entries, counted from 0")
         path = inclusion_path(index, size, self.store.hashes)
@@ -598,6 +607,11 @@ def check_origin(origin: str) -> None:
         raise FormatError("must be 1 to 128 printable ASCII characters without spaces and plus signs", field="origin")
     if origin.startswith("comity.refusal"):
         raise FormatError("must not begin with 'comity.refusal', which begins the refusals that a log signs", field="origin")
+
+
+@lru_cache(maxsize=64)
+def _size_of(note: bytes) -> int:
+    return parse_checkpoint(parse_note(note).text).size
 
 
 def batch_paths(statements: Sequence[bytes]) -> tuple[bytes, list[tuple[bytes, ...]]]:

@@ -20,11 +20,12 @@ The crash argument stands at the lines that it governs, in ``Sequencer._lead``.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-import dataclasses
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -34,7 +35,7 @@ from ledger.errors import Conflict, FormatError, NotVerified, Unavailable
 from ledger.law.manifest import rules
 from ledger.log.tree import Frontier, root_at
 from ledger.reading import recorded
-from ledger.signatures import Workers
+from ledger.signatures import Pending, Workers
 from ledger.statement import (
     FORMAT,
     STATEMENT_BYTES_MAX,
@@ -81,6 +82,15 @@ class Limits:
     cache_size_max: int = 50_000
 
 
+class _Seal:
+    """The checkpoint that first covers a group; known once the group is sealed."""
+
+    __slots__ = ("note",)
+
+    def __init__(self) -> None:
+        self.note: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """The log's answer to a statement that is in it; accepted, or rejected with a reason code."""
@@ -90,12 +100,13 @@ class Receipt:
     accepted: bool
     reason: str | None
     recorded_at: int
-    _prove: Callable[[int], bytes] = dataclasses.field(repr=False, compare=False)
+    _prove: Callable[[int, bytes | None], bytes] = dataclasses.field(repr=False, compare=False)
+    _seal: _Seal = dataclasses.field(repr=False, compare=False)
 
     @property
     def proof(self) -> bytes:
         """The tlog-proof: index, path and the first checkpoint that covers the entry. Always the same bytes."""
-        return self._prove(self.index)
+        return self._prove(self.index, self._seal.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,17 +145,19 @@ class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
 class _Waiting:
     """A statement on its way through the gates."""
 
-    __slots__ = ("answer", "body", "failed", "message", "public_key", "ready", "signed", "since", "statement")
+    __slots__ = ("answer", "body", "failed", "message", "promoted", "public_key", "ready", "signed", "since", "statement")
 
     def __init__(self, signed: Signed) -> None:
         self.signed = signed
-        self.statement: Statement = None  # type: ignore[assignment] -- set by admission, the first gate
+        self.statement: Statement | None = None
         self.body: dict[str, Any] = {}
         self.message = b""
         self.public_key: bytes | None = None
         self.answer: Answer | None = None
         self.failed = False
+        # Set by whoever answers it, or hands the lead to the thread that waits for it.
         self.ready: threading.Event | None = None
+        self.promoted = False
         self.since = 0.0
 
 
@@ -184,7 +197,7 @@ class Sequencer:
         origin: str,
         clock: Callable[[], int],
         limits: Limits | None = None,
-        prove: Callable[[int], bytes],
+        prove: Callable[[int, bytes | None], bytes],
         drafts: bool = False,
     ) -> None:
         """
@@ -210,8 +223,11 @@ class Sequencer:
         self._prove = prove
         self._drafts = drafts
         self._rules = rules()
+        # Guards the queue and the lead, never held while anything is done.
+        self._guard = threading.Condition()
+        self._led = False
         self._queue: deque[_Waiting] = deque()
-        self._leading = threading.Lock()
+        self._early: list[_Waiting] = []
         self._epoch = -1
         self._size = -1
         self._frontier = Frontier(0, [])
@@ -235,96 +251,133 @@ class Sequencer:
         Raises:
             Unavailable: too many wait, or the store is held by another process.
         """
-        waiting = _Waiting(signed)
-        try:
-            self._admit(waiting)
-            if waiting.public_key is not None and not self._holds(waiting):
-                raise _Refused("unauthenticated", "the signature does not hold", where="signature")
-        except _Refused as refused:
-            return self._signed(refused.refusal, signed.statement)
-        if len(self._queue) >= self.limits.waiting_max:
-            raise Unavailable("too many statements wait", what_now="submit it again in a moment; nothing was recorded")
-        waiting.since = time.monotonic()
-        waiting.ready = threading.Event()
-        self._queue.append(waiting)
-        while waiting.answer is None:
-            with self._leading:
-                if waiting.answer is None and not waiting.failed:
-                    self._lead()
-            if waiting.failed:
-                raise Unavailable("the batch of this statement could not be written", what_now="submit it again: repeating is harmless")  # fmt: skip
-            if waiting.answer is None:
-                # Held: its predecessor is on its way, or it will be refused when the moment is over.
-                waiting.ready.wait(self.limits.early_ms_max / 1000)
-        return waiting.answer
+        item = _Waiting(signed)
+        item.since = time.monotonic()
+        self._wait([item])
+        assert item.answer is not None
+        return item.answer
 
     def submit_many(self, statements: Iterable[Signed], *, workers: int = 0) -> Iterator[Answer]:
         """
         Put many signed statements through the gates, in order; yield their answers in order.
 
         Args:
-            statements: read lazily, a group ahead.
+            statements: read lazily, two groups ahead.
             workers: how many processes check signatures besides this one.
 
         Cost: memory for three groups.
         """
         with Workers(workers) as pool:
-            ahead: deque[tuple[list[_Waiting], list[_Waiting], Any]] = deque()
+            ahead: deque[tuple[list[_Waiting], list[_Waiting], Pending]] = deque()
             for group in _groups(statements, self.limits.group_size_max):
                 waiting = [_Waiting(signed) for signed in group]
                 to_check = self._admit_many(waiting)
-                checks = [(item.public_key, item.message, item.signed.signature) for item in to_check]
-                ahead.append((waiting, to_check, pool.check(checks)))  # type: ignore[arg-type] -- keys are known
-                if len(ahead) > 2:  # noqa: PLR2004 -- one being sealed, one being checked, one being decoded
+                checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
+                ahead.append((waiting, to_check, pool.check(checks)))
+                if len(ahead) > 2:  # noqa: PLR2004 -- one being decided, one being checked, one being decoded
                     yield from self._settle(*ahead.popleft())
             while ahead:
                 yield from self._settle(*ahead.popleft())
 
-    def _settle(self, group: list[_Waiting], to_check: list[_Waiting], pending: Any) -> Iterator[Answer]:
+    def _settle(self, group: list[_Waiting], to_check: list[_Waiting], pending: Pending) -> Iterator[Answer]:
         for item, holds in zip(to_check, pending.result(), strict=True):
-            if not holds and item.answer is None:
-                item.answer = self._signed(
-                    Refusal("unauthenticated", "the signature does not hold", "signature"), item.signed.statement
-                )
-        with self._leading:
-            for item in group:
-                if item.answer is None:
-                    item.since = float("-inf")  # whoever sends in bulk sends in order: none is held
-                    self._queue.append(item)
-            while any(item.answer is None for item in group):
-                self._lead()
+            if not holds:
+                self._refuse(item, _Refused("unauthenticated", "the signature does not hold", where="signature"))
+        undecided = [item for item in group if item.answer is None]
+        for item in undecided:
+            item.since = float("-inf")  # whoever sends in bulk sends in order: none is held
+        if undecided:
+            self._wait(undecided)
         for item in group:
             assert item.answer is not None
             yield item.answer
 
-    # --- the first gate, outside the lock ---
+    def _wait(self, items: list[_Waiting]) -> None:
+        """
+        Queue *items* and wait until the last has its answer.
 
-    def _admit(self, waiting: _Waiting) -> None:
+        Nobody leading: this thread leads. Somebody leading: he takes them along, or hands the lead
+        to this thread when he is done.
+        """
+        last = items[-1]
+        last.ready = threading.Event()
+        with self._guard:
+            if len(self._queue) + len(items) > self.limits.waiting_max:
+                raise Unavailable("too many statements wait", what_now="submit again in a moment; nothing was recorded")
+            self._queue.extend(items)
+            lead = not self._led
+            self._led = True
+        while True:
+            if lead:
+                try:
+                    self._lead()
+                finally:
+                    self._hand_over()
+            if last.failed:
+                raise Unavailable("the group of this statement could not be written", what_now="submit it again: repeating is harmless")  # fmt: skip
+            if last.answer is not None:
+                return
+            last.ready.wait(self.limits.early_ms_max / 1000)
+            if last.answer is not None or last.failed:
+                lead = False
+                continue
+            # Handed the lead; or held because its predecessor is missing, and the moment is over.
+            with self._guard:
+                last.ready.clear()
+                lead = last.promoted or not self._led
+                last.promoted = False
+                self._led = self._led or lead
+
+    def _hand_over(self) -> None:
+        with self._guard:
+            for item in self._queue:
+                if item.ready is not None:
+                    item.promoted = True
+                    item.ready.set()
+                    return
+            self._led = False
+            self._guard.notify_all()
+
+    @contextmanager
+    def _leading(self) -> Iterator[None]:
+        """Hold the lead without publishing anything."""
+        with self._guard:
+            while self._led:
+                self._guard.wait()
+            self._led = True
+        try:
+            yield
+        finally:
+            self._hand_over()
+
+    # --- the first gate, outside the tree lock ---
+
+    def _admit(self, item: _Waiting) -> None:
         """Decode and check one statement, all but its signature; raise ``_Refused`` otherwise."""
-        data = waiting.signed.statement
+        data = item.signed.statement
         if len(data) > STATEMENT_BYTES_MAX:
             raise _Refused("too_large", f"the statement is {len(data):,} bytes long; at most {STATEMENT_BYTES_MAX:,} are taken")  # fmt: skip
         try:
             statement = decode_statement(data)
             if statement.ledger != self._origin:
-                raise _Refused("wrong_ledger", f"the statement is for {statement.ledger}, this log is {self._origin}", where="ledger")  # fmt: skip
+                raise _Refused("wrong_ledger", f"the statement is for {statement.ledger[:128]!r}, this log is {self._origin}", where="ledger")  # fmt: skip
             check(statement, self.catalogue.codes)
             act = self.catalogue.act(statement.act, statement.version)
             if not act.released and not self._drafts:
                 raise _Refused("draft_act", f"{statement.act} is a draft; this ledger takes released acts alone", where="act")  # fmt: skip
-            waiting.body = self.catalogue.decode(statement.act, statement.version, statement.body)
-            batch = waiting.signed.batch
+            item.body = self.catalogue.decode(statement.act, statement.version, statement.body)
+            batch = item.signed.batch
             if batch is not None and not 0 < batch.size <= BATCH_SIZE_MAX:
                 raise FormatError(f"is {batch.size}; a batch holds 1 to {BATCH_SIZE_MAX} statements", field="batch.size")  # fmt: skip
-            if len(waiting.signed.signature) != 64:  # noqa: PLR2004 -- Ed25519
+            if len(item.signed.signature) != 64:  # noqa: PLR2004 -- Ed25519
                 raise FormatError("is not 64 bytes long", field="signature")
-            waiting.message = signed_message(data, batch)
+            item.message = signed_message(data, batch)
         except FormatError as error:
             raise _Refused("malformed", error.what, where=error.field) from error
         except NotVerified as error:
-            raise _Refused("malformed", str(error), where="batch.path") from error
-        waiting.statement = statement
-        waiting.public_key = self._public_key(statement, waiting.body)
+            raise _Refused("malformed", error.what, where="batch.path") from error
+        item.statement = statement
+        item.public_key = self._public_key(statement, item.body)
 
     def _admit_many(self, group: list[_Waiting]) -> list[_Waiting]:
         """Admit a group; return those whose own signatures must be checked. Batches are checked here."""
@@ -339,8 +392,16 @@ class Sequencer:
                 elif not self._batch_holds(item):
                     raise _Refused("unauthenticated", "the signature of the batch does not hold", where="signature")
             except _Refused as refused:
-                item.answer = self._signed(refused.refusal, item.signed.statement)
+                self._refuse(item, refused)
         return to_check
+
+    def _refuse(self, item: _Waiting, refused: _Refused) -> None:
+        """Answer with a refusal, signed by the log."""
+        refusal = refused.refusal
+        note = self._sealer.refusal(refusal, item.signed.statement, self._clock())
+        item.answer = Refusal(refusal.code, refusal.what, refusal.field, refusal.expected, note)
+        if item.ready is not None:
+            item.ready.set()
 
     def _batch_holds(self, item: _Waiting) -> bool:
         """Check a batch signature once for all its members: the message names size and root."""
@@ -371,43 +432,57 @@ class Sequencer:
     # --- the gates under the tree lock ---
 
     def _lead(self) -> None:
-        """Take what waits, give each its answer; the caller holds ``_leading``."""
-        group = [self._queue.popleft() for _ in range(min(len(self._queue), self.limits.group_size_max))]
-        if not group:
+        """Take what waits and give each its answer; the caller holds the lead."""
+        with self._guard:
+            group, self._early = self._early, []
+            group += [self._queue.popleft() for _ in range(min(len(self._queue), self.limits.group_size_max))]
+        admitted = []
+        for item in group:
+            if item.statement is None:
+                try:
+                    self._admit(item)
+                    if item.public_key is not None and not self._holds(item):
+                        raise _Refused("unauthenticated", "the signature does not hold", where="signature")
+                except _Refused as refused:
+                    self._refuse(item, refused)
+                    continue
+            admitted.append(item)
+        if not admitted:
             return
-        answers: dict[_Waiting, Answer] = {}
+        seal = _Seal()
         try:
             with self._store.writing() as writing:
                 if writing.size != self._size:
                     self._reload()
-                answers = self._order(writing, group)
+                answers = self._order(writing, admitted, seal)
             # Committed. A crash before this line leaves the log as it was: nobody was answered, and
             # whoever repeats his statement is judged as if for the first time.
-            # A crash after it leaves entries without a checkpoint: ``_reload`` seals them, and
+            # A crash after it leaves entries without a checkpoint: ``__init__`` seals them, and
             # whoever repeats his statement gets the receipt that he did not get.
-            self._size = writing.size
-            if any(isinstance(answer, Receipt) for answer in answers.values()):
-                self._seal()
+            if writing.size != self._size:
+                self._size = writing.size
+                seal.note = self._seal()
         except BaseException:
-            # Whether it was stored is for the store to say: what was folded is folded anew, and
-            # everybody is told to repeat his statement, which is harmless in either case.
+            # Whether it was stored is for the store to say: everything is folded anew, and everybody
+            # is told to repeat his statement, which is harmless in either case.
             self._size = -1
-            for item in group:
+            for item in admitted:
                 item.failed = True
                 if item.ready is not None:
                     item.ready.set()
             raise
-        for item, answer in answers.items():
-            if isinstance(answer, Refusal):
-                answer = self._signed(answer, item.signed.statement)  # noqa: PLW2901 -- the same answer, signed
-            item.answer = answer
-            if item.ready is not None:
-                item.ready.set()
+        for item, answer in answers:
+            if isinstance(answer, _Refused):
+                self._refuse(item, answer)
+            else:
+                item.answer = answer
+                if item.ready is not None:
+                    item.ready.set()
 
-    def _order(self, writing: Writing, group: list[_Waiting]) -> dict[_Waiting, Answer]:
+    def _order(self, writing: Writing, group: list[_Waiting], seal: _Seal) -> list[tuple[_Waiting, Receipt | _Refused]]:
         """Judge a group in order of arrival and append what is decided; return the answers."""
-        known = writing.known([item.statement.id for item in group])
-        answers: dict[_Waiting, Answer] = {}
+        known = self._prefetch(writing, group)
+        answers: list[tuple[_Waiting, Receipt | _Refused]] = []
         rows: list[Row] = []
         leaves: list[bytes] = []
         nodes: list[tuple[int, bytes]] = []
@@ -422,13 +497,14 @@ class Sequencer:
             before = len(rows)
             for item in todo:
                 statement = item.statement
+                assert statement is not None
                 index = writing.size + len(rows)
                 try:
                     first = known.get(statement.id)
                     if first is not None:
-                        answers[item] = self._again(first, item, rows, writing.size)
+                        answers.append((item, self._again(first, item, rows, writing.size, seal)))
                         continue
-                    self._authenticate(item, index)
+                    self._authenticate(item, statement, index)
                     expected = moved.get(statement.key)
                     if expected is None:
                         expected = self._sequences.get(statement.key)
@@ -441,9 +517,9 @@ class Sequencer:
                             early.append(item)
                             continue
                         raise _Refused("out_of_order", f"this key's next sequence is {expected}, the statement has {statement.sequence}", where="sequence", expected=expected)  # fmt: skip
-                    row, receipt = self._decide(writing, item, index, recorded_at)
+                    row, receipt = self._decide(item, statement, index, recorded_at, seal)
                 except _Refused as refused:
-                    answers[item] = refused.refusal
+                    answers.append((item, refused))
                     continue
                 leaf = leaf_hash(row.entry)
                 for node in self._frontier.append(leaf):
@@ -453,17 +529,26 @@ class Sequencer:
                 leaves.append(leaf)
                 moved[statement.key] = expected + 1
                 known[statement.id] = index
-                answers[item] = receipt
+                answers.append((item, receipt))
             # Somebody's predecessor may just have come: go round again until nothing moves.
             todo, early = (early, []) if len(rows) > before else ([], early)
-        self._queue.extend(early)
+        self._early = early
         writing.append(rows, nodes, moved, leaves, recorded_at)
         self._sequences.update(moved)
         return answers
 
-    def _authenticate(self, item: _Waiting, index: int) -> None:
+    def _prefetch(self, writing: Writing, group: list[_Waiting]) -> dict[bytes, int]:
+        """Ask the store once for what a group needs; return the index of each statement that it has already."""
+        statements = [item.statement for item in group if item.statement is not None]
+        subjects = {statement.subject for statement in statements if statement.subject not in self._things}
+        present = writing.streams(subjects)
+        self._things.update((subject, None) for subject in subjects if subject not in present)
+        cases = {statement.case for statement in statements if statement.case not in self._cases}
+        self._cases.update(writing.case_sizes(cases))
+        return writing.known([statement.id for statement in statements])
+
+    def _authenticate(self, item: _Waiting, statement: Statement, index: int) -> None:
         """Check that the key is the publisher's and valid at this index."""
-        statement = item.statement
         if statement.act == FOUNDED and index == 0:
             if item.public_key is None:
                 raise _Refused("unauthenticated", "entry 0 must be signed by the operator key that it names", where="key")
@@ -481,18 +566,21 @@ class Sequencer:
             if not self._holds(item):
                 raise _Refused("unauthenticated", "the signature does not hold", where="signature")
 
-    def _again(self, index: int, item: _Waiting, rows: list[Row], size: int) -> Answer:
+    def _again(self, index: int, item: _Waiting, rows: list[Row], size: int, seal: _Seal) -> Receipt:
         """Answer a statement whose id is in the log: the first answer if it is the same, else a refusal."""
-        entry = decode_entry(rows[index - size].entry if index >= size else self._store.entry(index))
+        fresh = index >= size
+        entry = decode_entry(rows[index - size].entry if fresh else self._store.entry(index))
         data = item.signed.statement
         same = entry.statement == data if entry.statement_sha256 is None else entry.statement_sha256 == sha256_of(data)
         if not same:
             raise _Refused("id_reused", f"entry {index} has this id and other content", where="id")
-        return Receipt(index, item.statement.id, entry.accepted, entry.reason, entry.recorded_at, self._prove)
+        return Receipt(index, data[:16], entry.accepted, entry.reason, entry.recorded_at, self._prove, seal if fresh else _Seal())  # fmt: skip
 
-    def _decide(self, writing: Writing, item: _Waiting, index: int, recorded_at: int) -> tuple[Row, Receipt]:
+    def _decide(
+        self, item: _Waiting, statement: Statement, index: int, recorded_at: int, seal: _Seal
+    ) -> tuple[Row, Receipt]:
         """Decide one admitted statement and make its entry."""
-        statement, body, signed = item.statement, item.body, item.signed
+        body, signed = item.body, item.signed
         decision = decide(self._view, index, statement, body)
         if isinstance(decision, Rejected):
             # Header, hash and reason stay; the body does not: a name in a wrong field must not become permanent.
@@ -501,7 +589,7 @@ class Sequencer:
         else:
             kept, digest, reason = signed.statement, None, None
             thing = self.thing(statement.subject)
-            case, case_version = statement.case, self._case_version(writing, statement.case)
+            case, case_version = statement.case, self._cases[statement.case]
             stream, version = statement.subject.hex(), 0 if thing is None else thing.acts
             self._things[statement.subject] = evolve(thing, index, statement, body)
             if statement.act in ROSTER_ACTS:
@@ -519,7 +607,7 @@ class Sequencer:
         )  # fmt: skip
         self._remember(statement, index, rejected=not accepted)
         row = Row(index, stream, version, statement.act, entry, statement.id, case, case_version)
-        return row, Receipt(index, statement.id, accepted, reason, recorded_at, self._prove)
+        return row, Receipt(index, statement.id, accepted, reason, recorded_at, self._prove, seal)
 
     # --- what decisions look at ---
 
@@ -561,10 +649,6 @@ class Sequencer:
         self._seen[statement.id] = seen
         return seen
 
-    def _case_version(self, writing: Writing, case: bytes) -> int:
-        version = self._cases.get(case)
-        return writing.case_size(case) if version is None else version
-
     def _trim(self) -> None:
         """Keep the caches within their limit; whatever is dropped is read again when it is needed."""
         caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
@@ -582,13 +666,12 @@ class Sequencer:
 
     def try_out(self, statement: Statement, body: dict[str, Any]) -> tuple[str, str] | None:
         """Return why this statement would be refused or rejected now (code, detail); None if accepted."""
-        with self._leading:
+        with self._leading():
             self._refresh()
-            waiting = _Waiting(Signed(b"", bytes(64)))
-            waiting.statement, waiting.body = statement, body
-            waiting.public_key = self._public_key(statement, body) or b""
+            item = _Waiting(Signed(b"", bytes(64)))
+            item.public_key = b""  # nothing is signed yet
             try:
-                self._authenticate(waiting, self._size)
+                self._authenticate(item, statement, self._size)
             except _Refused as refused:
                 return refused.refusal.code, refused.refusal.what
             decision = decide(self._view, self._size, statement, body)
@@ -596,7 +679,7 @@ class Sequencer:
 
     def refresh(self) -> None:
         """Take in what other processes have appended."""
-        with self._leading:
+        with self._leading():
             self._refresh()
 
     def _refresh(self) -> None:
@@ -621,12 +704,12 @@ class Sequencer:
 
     def seal(self) -> None:
         """Sign a checkpoint over the present size, unless there is one: what a crash left unsealed."""
-        with self._leading:
+        with self._leading():
             self._refresh()
             if self._size and self._store.checkpoint(self._size) is None:
                 self._seal()
 
-    def _seal(self) -> None:
+    def _seal(self) -> bytes:
         size, root = self._frontier.size, self._frontier.root()
         note = self._sealer.checkpoint(size, root)
         with self._store.writing() as writing:
@@ -639,10 +722,7 @@ class Sequencer:
             kept = writing.seal(size, root, note, self._epoch)
         self._sealer.published(kept)
         self._trim()
-
-    def _signed(self, refusal: Refusal, statement: bytes) -> Refusal:
-        note = self._sealer.refusal(refusal, statement, self._clock())
-        return Refusal(refusal.code, refusal.what, refusal.field, refusal.expected, note)
+        return kept
 
 
 def _groups(statements: Iterable[Signed], size: int) -> Iterator[list[Signed]]:

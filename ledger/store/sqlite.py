@@ -184,9 +184,7 @@ class Writing:
     def known(self, statement_ids: Sequence[bytes]) -> dict[bytes, int]:
         """Return the index of each of these statements that is already in the log."""
         found: dict[bytes, int] = {}
-        for start in range(0, len(statement_ids), READ_IDS_MAX):
-            part = statement_ids[start : start + READ_IDS_MAX]
-            marks = ",".join("?" * len(part))
+        for part, marks in _parts(statement_ids):
             found.update(self._cursor.execute(f"SELECT id, idx FROM statements WHERE id IN ({marks})", part))
         return found
 
@@ -195,15 +193,22 @@ class Writing:
         row = self._cursor.execute("SELECT next FROM sequences WHERE key = ?", (key,)).fetchone()
         return 0 if row is None else cast("int", row[0])
 
-    def stream_size(self, stream: str) -> int:
-        """Return how many entries a stream holds: the version that its next entry gets."""
-        row = self._cursor.execute("SELECT MAX(originator_version) FROM entries WHERE originator_id = ?", (stream,)).fetchone()  # fmt: skip
-        return 0 if row[0] is None else cast("int", row[0]) + 1
+    def streams(self, subjects: Iterable[bytes]) -> set[bytes]:
+        """Return those of these subjects that have a stream."""
+        names = [subject.hex() for subject in subjects]
+        found: set[bytes] = set()
+        for part, marks in _parts(names):
+            query = f"SELECT originator_id FROM entries WHERE originator_version = 0 AND originator_id IN ({marks})"
+            found.update(bytes.fromhex(row[0]) for row in self._cursor.execute(query, part))
+        return found
 
-    def case_size(self, case: bytes) -> int:
-        """Return how many entries a case holds."""
-        row = self._cursor.execute("SELECT MAX(version) FROM cases WHERE id = ?", (case,)).fetchone()
-        return 0 if row[0] is None else cast("int", row[0]) + 1
+    def case_sizes(self, cases: Iterable[bytes]) -> dict[bytes, int]:
+        """Return how many entries each of these cases holds: the version that its next entry gets."""
+        sizes = dict.fromkeys(cases, 0)
+        for part, marks in _parts(list(sizes)):
+            query = f"SELECT id, MAX(version) + 1 FROM cases WHERE id IN ({marks}) GROUP BY id"
+            sizes.update(self._cursor.execute(query, part))
+        return sizes
 
     def append(
         self,
@@ -442,9 +447,7 @@ class SQLiteStore:
         known = self._nodes
         missing = [number for number in ids if number not in known]
         found: dict[int, bytes] = {}
-        for start in range(0, len(missing), READ_IDS_MAX):
-            part = missing[start : start + READ_IDS_MAX]
-            marks = ",".join("?" * len(part))
+        for part, marks in _parts(missing):
             found.update(self._reader().execute(f"SELECT id, hash FROM nodes WHERE id IN ({marks})", part))
         try:
             hashes = [found[number] if number in found else known[number] for number in ids]
@@ -483,3 +486,9 @@ class SQLiteStore:
     def _column(self, query: str, *values: Any) -> list[int]:
         return [row[0] for row in self._reader().execute(query, values)]
 
+
+def _parts(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:
+    """Yield *values* in parts that one query may ask for, each with its placeholders."""
+    for start in range(0, len(values), READ_IDS_MAX):
+        part = values[start : start + READ_IDS_MAX]
+        yield part, ",".join("?" * len(part))
