@@ -353,7 +353,7 @@ def test_ending_what_was_not_begun_is_flagged():
     """A postponement ends that was never pronounced"""
     given(A_CASE, A_REQUEST, SENT, RECEIVED).when(
         says("Frankfurt", "request.postponement_ended", "the request")
-    ).then_flagged("nothing_open")
+    ).then_flagged("nothing_open", "answers_nothing")
 
 
 def test_two_consultations_are_counted():

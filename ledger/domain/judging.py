@@ -520,6 +520,8 @@ def _flags(thing: Thing | None, statement: Statement, body: Body, procedure: Pro
             yield Flag("step_outside_procedure", f"{words}, although: {stage}")
         if not procedure.sides(thing.kind, thing.sides, act, body)[1]:
             yield Flag("nothing_open", f"{words}, although nothing of the kind was open")
+    if act in procedure.answering and not statement.answers:
+        yield Flag("answers_nothing", f"{words}, without naming what it answers")
     if statement.voice == "reported":
         if procedure.other_half(act) is not None:
             yield Flag("reported_half", f"{words}, as reported by another")

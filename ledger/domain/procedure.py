@@ -143,6 +143,7 @@ class Procedure:
         words: of each act.
         by: who may say each act.
         creates: the kind of thing that an act creates, for the acts that do.
+        answering: the acts that answer another.
         halves: acts that are two halves of one hand-over.
     """
 
@@ -152,6 +153,7 @@ class Procedure:
         "_halves_of",
         "_rank",
         "_side_acts",
+        "answering",
         "by",
         "creates",
         "graphs",
@@ -166,12 +168,14 @@ class Procedure:
         words: Mapping[str, str],
         by: Mapping[str, tuple[str, ...]],
         creates: Mapping[str, str],
+        answering: frozenset[str],
         halves: tuple[Halves, ...],
     ) -> None:
         self.graphs = MappingProxyType(dict(graphs))
         self.words = MappingProxyType(dict(words))
         self.by = MappingProxyType(dict(by))
         self.creates = MappingProxyType(dict(creates))
+        self.answering = answering
         self.halves = halves
         self._halves_of = {h.first: h for h in halves} | {h.second: h for h in halves}
         self._by_stage: dict[tuple[str, str | None, str], tuple[Edge, ...]] = {}
@@ -374,6 +378,7 @@ class _Reader:
             graphs,
             words=words,
             by={name: tuple(act.by) for name, act in self._acts.items()},
+            answering=frozenset(name for name, act in self._acts.items() if act.answers),
             creates={name: act.streams[0] for name, act in self._acts.items() if act.creates},
             halves=tuple(self._halves(data.get("halves", []))),
         )
