@@ -442,7 +442,10 @@ def _unmatched(
                 found.append(_half(views, lacks, awaits, shown))
         paired = {other.index for other in partner.values()}
         found.extend(
-            _half(views, row, halves.first, None) for row in seconds if row.index not in paired
+            _half(views, row, halves.first, None)
+            for row in seconds
+            # A report beside halves that are paired already adds nothing that is missing.
+            if row.index not in paired and not (row.said_by_report and firsts)
         )
     return tuple(sorted(found, key=lambda half: half.index))
 
@@ -470,26 +473,28 @@ def _pairs(views: Views, firsts: Iterable[Row], seconds: Sequence[Row]) -> dict[
     """
     Pair the halves: with him who was named, else with another authority of his country.
 
-    What the authorities said themselves is preferred to reports.
+    What an authority says itself is preferred to any report.
     """
-    free = sorted(seconds, key=lambda row: (row.said_by_report, row.when.from_at, row.index))
+    free = sorted(seconds, key=lambda row: (row.when.from_at, row.index))
     pairs: dict[int, Row] = {}
     for first in firsts:
         to = _given_to(first)
-        best = None
+        country = None if to is None else views.who(to).country
+        best: tuple[tuple[bool, bool], Row] | None = None
         for second in free:
             giver = second.body.get("from_authority")
             if giver is not None and first.actor is not None and giver != first.actor:
                 continue
-            if to is None or second.actor == to:
-                best = second
-                break
-            country = views.who(to).country
-            if best is None and country is not None and country == views.said(second).speaker.country:
-                best = second
+            named = to is None or second.actor == to
+            speaker = views.said(second).speaker
+            if not named and (country is None or country != speaker.country):
+                continue
+            rank = (second.said_by_report, not named)
+            if best is None or rank < best[0]:
+                best = (rank, second)
         if best is not None:
-            free.remove(best)
-            pairs[first.index] = best
+            free.remove(best[1])
+            pairs[first.index] = best[1]
     return pairs
 
 
