@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from nacl.signing import SigningKey
 
 from ledger.acts import catalogue
-from ledger.domain import Disclosure, Exhibit, JointTeam, Request, evolve, fold
+from ledger.domain import Disclosure, Exhibit, JointTeam, Request, evolve, fold, named_by
 from ledger.domain.judging import ROLES
 from ledger.keys import ed25519
 from ledger.statement import Speaker
@@ -468,6 +468,12 @@ def test_what_is_given_is_left_unchanged():
     assert (before.stage, after.stage) == ("issued", "transmitted")
     assert (before.acts, after.acts) == (1, 2)
     assert (after.opened, after.last, after.moved) == (before.opened, 2, 2)
+
+
+def test_a_statement_names_its_addressees_and_the_authorities_of_its_body():
+    """Who is named in a mandate may speak by it"""
+    statement, body = World().statement(A_DISCLOSURE._replace(addressees=("Berlin",)))
+    assert named_by(statement, body) == {ident("Berlin"), ident("Frankfurt")}
 
 
 def test_a_world_is_a_view():

@@ -36,6 +36,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
+from ledger import acts
 from ledger.domain.folding import speaker_of
 from ledger.domain.things import Challenge, Disclosure, Exhibit, Handover, JointTeam, Request, Thing
 
@@ -399,9 +400,9 @@ def _dangling(view: View, rule: _Rule, statement: Statement, body: Body) -> Reje
         if referent == "person":
             continue
         # ``statement:a|b`` is a statement whose act is a or b; every other kind is a thing.
-        kind, _, acts = referent.partition(":")
+        kind, _, among = referent.partition(":")
         if kind == "statement":
-            wrong = _wrong_statement(view, path, target, frozenset(acts.split("|")) if acts else frozenset())
+            wrong = _wrong_statement(view, path, target, frozenset(among.split("|")) if among else frozenset())
         else:
             wrong = _wrong_thing(view, path, target, kind)
         if wrong is not None:
@@ -440,13 +441,13 @@ def _undisputable(view: View, statement: Statement) -> Rejected | None:
     return None
 
 
-def _wrong_statement(view: View, path: str, target: bytes, acts: frozenset[str]) -> Rejected | None:
+def _wrong_statement(view: View, path: str, target: bytes, among: frozenset[str]) -> Rejected | None:
     seen = view.recorded(target)
     if seen is None:
         return Rejected("unknown_reference", f"{path}: no statement {target.hex()} has been recorded")
     if seen.rejected:
         return Rejected("rejected_reference", f"{path}: statement {target.hex()} was rejected")
-    if acts and seen.act not in acts:
+    if among and seen.act not in among:
         return Rejected("wrong_reference_kind", f"{path}: statement {target.hex()} is a {seen.act}")
     return None
 
@@ -474,13 +475,14 @@ def _described(view: View, authority: bytes) -> tuple[str, str | None]:
     return known.kind, known.country
 
 
-def named_by(statement: Statement, body: Body, catalogue: Catalogue) -> frozenset[bytes]:
+def named_by(statement: Statement, body: Body, catalogue: Catalogue | None = None) -> frozenset[bytes]:
     """
     The authorities that a statement names: its addressees, and those in its body.
 
-    A view answers :meth:`View.named_in` with it.
+    A view answers :meth:`View.named_in` with it. The acts are those of this release unless another
+    catalogue is given.
     """
-    references = catalogue.references(statement.act, statement.version, body)
+    references = (catalogue or acts.catalogue()).references(statement.act, statement.version, body)
     return frozenset(statement.addressees).union(target for _, kind, target in references if kind == "authority")
 
 
