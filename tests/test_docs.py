@@ -106,6 +106,7 @@ def test_what_a_page_shows_is_what_happens(page: Path, tmp_path: Path):
             "LC_ALL": "C.UTF-8",
             "NO_COLOR": "1",
             "PYTHONPATH": str(ROOT),
+            "PYTHONUNBUFFERED": "1",  # so that the two outputs interleave as on a terminal
         },
     )
     parts = done.stdout.split("\0")
