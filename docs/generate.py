@@ -33,6 +33,17 @@ Data goes to standard output, everything else to standard error.
 Reading commands take `--json`, and the two clocks: `--happened-by` and `--known-by` an instant, or `--as-of` for both.
 What they mean is explained in [two clocks](../explanation/two-clocks.md), and the exit statuses in
 [exit codes](exit-codes.md).
+
+Four variables of the environment spare typing or say more:
+
+| | |
+|---|---|
+| `COMITY_LEDGER` | folder of the ledger, where `--ledger` is not given |
+| `COMITY_KEY` | key file, where `--key` is not given |
+| `COMITY_LOG_LEVEL` | lowest level of the structured logs on standard error: `debug`, `info`, `warning` (the default), `error` |
+| `COMITY_DEBUG` | 1: an unexpected error is shown with its traceback |
+
+`NO_COLOR` is respected.
 """
 
 _MARKED = re.compile(r"(<!-- generated: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

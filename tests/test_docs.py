@@ -190,5 +190,16 @@ def test_commands_are_documented(command: str):
     assert len(BLOCK.sub("", section[1]).split()) > 3
 
 
+def test_every_variable_of_the_environment_is_documented():
+    """What the program reads from its environment is in the reference."""
+    sources = [file for package in ("ledger", "projections") for file in (ROOT / package).rglob("*.py")]
+    read = {name for file in sources for name in re.findall(r"COMITY_[A-Z_]+", file.read_text(encoding="utf-8"))}
+    documented = set(
+        re.findall(r"^\| `(COMITY_[A-Z_]+)`", (DOCS / "reference" / "cli.md").read_text("utf-8"), re.MULTILINE)
+    )
+
+    assert set() == read - documented
+
+
 def _links(page: Path) -> list[re.Match[str]]:
     return [link for link in LINK.finditer(page.read_text(encoding="utf-8")) if "://" not in link["target"]]
