@@ -20,7 +20,6 @@ The roster travels whole, for a verifier must know every key, and that none is m
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -44,6 +43,8 @@ from ledger.verify import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from ledger.acts import Catalogue
     from ledger.statement import Recorded
 
@@ -196,7 +197,8 @@ def write_zip(out: IO[bytes], members: Mapping[str, bytes | Path]) -> None:
     Raises:
         FormatError: a name that is none, or too many members, or too long.
     """
-    offset, directory = 0, []
+    offset = 0
+    directory: list[bytes] = []
     for name in sorted(members):
         verify.member_name(name)
         crc, size, _ = _digest(members[name])

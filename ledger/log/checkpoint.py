@@ -12,9 +12,8 @@ Sources: C2SP signed-note, tlog-checkpoint and tlog-cosignature at 5ba5ee83.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from ledger.verify import (
     COSIGNATURE_ED25519,
@@ -33,6 +32,9 @@ from ledger.verify import (
     parse_vkey,
     signed_bytes,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "ALGORITHMS",

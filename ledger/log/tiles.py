@@ -8,11 +8,16 @@ Full tiles never change. A partial tile is named by its width, and is the prefix
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from ledger.log.tree import Read, stored_index
+from ledger.log.tree import stored_index
 from ledger.verify import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from ledger.log.tree import Read
 
 HEIGHT = 8
 WIDTH = 256
@@ -130,7 +135,8 @@ def parse_entry_bundle(data: bytes) -> list[bytes]:
     Raises:
         FormatError: cut short, empty, or of more than 256 entries.
     """
-    entries, at = [], 0
+    entries: list[bytes] = []
+    at = 0
     while at < len(data):
         length = int.from_bytes(data[at : at + 2], "big")
         entry = data[at + 2 : at + 2 + length]
