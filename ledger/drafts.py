@@ -226,7 +226,8 @@ def _value(text: str, start: int, line: int) -> tuple[Any, int, int]:
     except json.JSONDecodeError as error:
         at = line + text.count("\n", start, error.pos)
         column = error.pos - (text.rfind("\n", 0, error.pos) + 1) + 1
-        what = "ends in the middle of a draft" if error.pos >= len(text.rstrip()) else error.msg
+        cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
+        what = "ends in the middle of a draft" if cut else error.msg
         raise _fault(at, f"not JSON: {what} (column {column})") from None
     except _RepeatedKeyError as error:
         raise _fault(line, "the key is given twice", str(error)) from None
@@ -547,7 +548,7 @@ def from_json(
     The draft that a JSON object describes.
 
     Absent fields take the plainest meaning: version 1, voice own, ``occurred_until`` the
-    same as ``occurred_from`` (or the end of that day), confirmed, ring ``case``, empty lists; the kind
+    same as ``occurred_from`` (or the end of that day), confirmed, ring ``case``, language ``en``, empty lists; the kind
     is the one that the act ordinarily has.
 
     Args:
@@ -585,7 +586,7 @@ def from_json(
     addressees = reading.array(value, "addressees", lambda item, _: reading.authority(item))
     visibility = _visibility(reading, value)
     proceedings = reading.array(value, "proceedings", lambda item, _: _id(item))
-    language = get(value, "language", _language)
+    language = get(value, "language", _language, "en")
     local_reference = get(value, "local_reference", _hash, None)
     basis = reading.array(value, "basis", lambda item, path: _basis(reading, item, path))
     answers = reading.array(value, "answers", lambda item, _: _id(item))

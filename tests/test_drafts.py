@@ -178,7 +178,7 @@ class TestFaults:
 
     def test_missing(self) -> None:
         """An empty draft names what it lacks."""
-        assert {"act", "case", "subject", "zone", "occurred_from", "language", "body"} == set(faults({}))
+        assert {"act", "case", "subject", "zone", "occurred_from", "body"} == set(faults({}))
 
     def test_unknown_body_field(self, draft: dict[str, Any]) -> None:
         """A key that the act does not have is named."""

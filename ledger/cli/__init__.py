@@ -39,14 +39,20 @@ def run(arguments: Sequence[str]) -> int:
         result = get_command(app).main(args=arguments, prog_name="comity", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
-        # The reader has seen enough. Python flushes once more at exit and would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _enough()
     except SystemExit as leave:
+        if isinstance(leave.__context__, BrokenPipeError):
+            return _enough()
         return leave.code if isinstance(leave.code, int) else 1
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the edge of the program
         return _fail(error, as_json="--json" in arguments)
     return result if isinstance(result, int) else 0
+
+
+def _enough() -> int:
+    """The reader of the pipe has seen enough; Python flushes once more at exit and would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0
 
 
 def _fail(error: BaseException, *, as_json: bool) -> int:

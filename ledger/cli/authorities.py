@@ -140,8 +140,9 @@ def _check(faults: list[Any]) -> None:
     raise Trouble(
         7,
         "the authority cannot be enrolled so",
-        why="; ".join(f"{fault.field}: {fault.rule}" for fault in named),
+        why="these options are at fault",
         now="correct it; nothing was recorded",
+        faults=named,
     )
 
 

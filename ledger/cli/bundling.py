@@ -1,14 +1,18 @@
 """``comity bundle`` and ``comity verify``: what a judge takes away, and how it is checked."""
 
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ledger.cli.console import document, note
 from ledger.cli.options import AsJson, LedgerFolder, Quiet
 from ledger.cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from ledger.store.sqlite import SQLiteStore
 
 
 def bundle(
@@ -30,7 +34,7 @@ def bundle(
 
     JSON: {file, entries, size, bytes}.
     """
-    from ledger.cli.opened import ledger as open_ledger
+    from ledger.cli.opened import store as open_store
     from ledger.cli.opened import whole_id
 
     if (case is None) == (not index):
@@ -40,31 +44,52 @@ def bundle(
             why="neither was given, or both were",
             now="`comity bundle CASE -o FILE` or `comity bundle --index 7 --index 9 -o FILE`",
         )
-    with open_ledger(ledger) as opened:
-        if case is not None:
-            whole = whole_id(case, opened.store, "case")
-            indexes = opened.store.case(whole)
-            called = f"case-{whole.hex()[:8]}"
-        else:
-            indexes = sorted(set(index or ()))
-            called = "entries-" + "-".join(map(str, indexes[:3]))
+    with open_store(ledger) as opened:
+        whole = None if case is None else whole_id(case, opened, "case")
+        indexes = sorted(set(index or ())) if whole is None else opened.case(whole)
+        called = f"case-{whole.hex()[:8]}" if whole else "entries-" + "-".join(map(str, indexes[:3]))
         file = output or Path(f"comity-{called}.zip")
-        if file.exists():
-            raise FileExistsError(17, "exists", str(file))
-        _write(opened, indexes, file)
-        size = opened.store.size()
+        _write(opened, indexes, whole, file)
+        size = opened.size()
     if as_json:
         document({"file": str(file), "entries": len(indexes), "size": size, "bytes": file.stat().st_size})
         return
     note(
-        f"{file}: {len(indexes)} entries of {size}. "
-        "Anybody verifies it: unzip it, then `python3 verify.py` in its folder.",
+        f"{file}: {len(indexes)} entries of {size}. Anybody verifies it: `unzip -p {file} verify.py > verify.py`, "
+        f"then `python3 verify.py {file}`.",
         quiet=quiet,
     )
 
 
-def _write(opened, indexes, file):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-    raise NotImplementedError
+def _write(opened: "SQLiteStore", indexes: list[int], case: bytes | None, file: Path) -> None:
+    from ledger.acts import catalogue
+    from ledger.errors import NotFound
+    from ledger.law.manifest import manifest
+    from ledger.log.bundle import write_bundle
+
+    for index in indexes:
+        opened.entry(index)
+    newest = opened.checkpoint()
+    if newest is None:
+        raise NotFound("the log has no checkpoint yet", what_now="publish something, which seals it")
+    # Written beside, then named: an interrupted command leaves no half of a bundle under its name.
+    if file.exists():
+        raise FileExistsError(17, "exists", str(file))
+    partial = file.with_name(f".{file.name}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        write_bundle(
+            partial,
+            opened,
+            indexes=indexes,
+            checkpoint=newest,
+            catalogue=catalogue(),
+            case=case,
+            law=[manifest()],
+        )
+        os.link(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def verify(

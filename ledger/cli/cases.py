@@ -243,7 +243,7 @@ def request_list(
     asked = view(happened_by, known_by, as_of, zone)
     with views(ledger, quiet=quiet) as (answers, store):
         if case is None:
-            cases: "Iterator[bytes]" = (id_bytes(one.case) for one in _lines(answers, asked))
+            cases: Iterator[bytes] = (id_bytes(one.case) for one in _lines(answers, asked))
         else:
             cases = iter((whole_id(case, store, "case"),))
         requests = (

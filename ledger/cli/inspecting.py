@@ -161,7 +161,7 @@ def _numbers(what: list[str]) -> list[int]:
 def _inclusion(ledger: Any, index: int, size: int | None, *, as_json: bool) -> None:
     from ledger.cli.opened import ledger as open_ledger
 
-    with open_ledger(ledger) as opened:
+    with open_ledger(ledger, read_only=True) as opened:
         given = opened.inclusion_proof(index, size)
     said = given.decode()
     if as_json:

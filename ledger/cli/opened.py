@@ -64,12 +64,12 @@ def store(given: Path | None) -> Iterator[SQLiteStore]:
 
 
 @contextmanager
-def ledger(given: Path | None) -> Iterator[Ledger]:
-    """The ledger, for publishing."""
+def ledger(given: Path | None, *, read_only: bool = False) -> Iterator[Ledger]:
+    """The ledger, for publishing; *read_only* also where its log keys are not."""
     from ledger.ledger import Ledger
 
     logging()
-    with closing(Ledger.open(_present(folder(given)))) as opened:
+    with closing(Ledger.open(_present(folder(given)), read_only=read_only)) as opened:
         yield opened
 
 

@@ -48,7 +48,12 @@ def publish(
     ] = None,
     key: Annotated[
         Path | None,
-        typer.Option("--key", metavar="FILE", help="Key file (PEM) of the authority that speaks."),
+        typer.Option(
+            "--key",
+            metavar="FILE",
+            envvar="COMITY_KEY",
+            help="Key file (PEM) of the authority that speaks; else COMITY_KEY.",
+        ),
     ] = None,
     speaks_as: Annotated[
         str | None,
