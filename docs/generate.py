@@ -40,7 +40,7 @@ Four variables of the environment spare typing or say more:
 |---|---|
 | `COMITY_LEDGER` | folder of the ledger, where `--ledger` is not given |
 | `COMITY_KEY` | key file, where `--key` is not given |
-| `COMITY_LOG_LEVEL` | lowest level of the structured logs on standard error: `debug`, `info`, `warning` (the default), `error` |
+| `COMITY_LOG_LEVEL` | lowest level of the logs on standard error, one JSON object a line; else `warning` |
 | `COMITY_DEBUG` | 1: an unexpected error is shown with its traceback |
 
 `NO_COLOR` is respected.
