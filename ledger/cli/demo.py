@@ -1,0 +1,599 @@
+"""
+``comity demo``: two real cases, told as a judge would ask about them.
+
+Nothing here is prepared: the scenarios are played through the ordinary publishing path, every answer
+comes from the projections that the other commands use, and the last two sections run those commands
+themselves, on a damaged copy and in an empty folder.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+import subprocess  # noqa: S404 -- runs this interpreter on our own commands, with fixed arguments
+import sys
+import tempfile
+import textwrap
+import time
+import zipfile
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from ledger.cli.shown import when, who
+from ledger.errors import Conflict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ledger.scenarios import Scenario, Simulation
+    from projections.admissibility import Standing
+    from projections.provenance import Provenance
+    from projections.status import CaseStatus, ThingStatus
+    from projections.views import Views
+
+WIDTH: Final = 100
+SCENARIOS: Final = ("encrochat", "aranyosi")
+FOLDER: Final = Path("demo")
+MARKER: Final = "made-by-comity-demo"
+THEN: Final = "2020-06-02"
+ZONE: Final = "Europe/Berlin"
+TRAIL: Final = 6
+"""How many lines of the audit trail are shown."""
+_NEXT: Final = 3
+_SHOWN: Final = ("request", "handover", "joint_team", "challenge")
+_PLURAL: Final = {"request": "Requests", "handover": "Surrender", "joint_team": "Joint team", "challenge": "Challenges"}
+_HALVES: Final = "other_half_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The ledger played, its projections, and how slugs and ids read."""
+
+    folder: Path
+    ledger: Simulation
+    views: Views
+    scenarios: tuple[Scenario, ...]
+    titles: dict[str, str]
+    quiet: bool
+
+    def title(self, identity: str) -> str:
+        """The title that the scenario gives a thing; its id where it gives none."""
+        return self.titles.get(identity, identity)
+
+
+@dataclass(slots=True)
+class _Report:
+    """What ``--json`` prints: one object a section, in the order told."""
+
+    sections: dict[str, Any] = field(default_factory=dict)
+
+
+def demo(folder: Path | None, as_json: bool, _console: object = None) -> None:  # noqa: FBT001 -- as the command line gives it
+    """
+    Play both scenarios into *folder* and tell what the ledger knows of them.
+
+    Args:
+        folder: where the ledger is left; ``./demo`` when None. A folder that an earlier demonstration
+            made is replaced; any other that is not empty is left alone.
+        as_json: print one JSON document instead of the narration.
+
+    Raises:
+        Conflict: the folder holds something else.
+    """
+    # Imported when it runs: the command line loads this module to list its commands.
+    from ledger import resources  # noqa: PLC0415
+    from ledger.acts import catalogue  # noqa: PLC0415
+    from ledger.scenarios import load, play  # noqa: PLC0415
+    from projections.runner import Runner  # noqa: PLC0415
+
+    began = time.monotonic()
+    place = _place(folder or FOLDER)
+    scenarios = tuple(load(resources.path("scenarios") / f"{name}.toml") for name in SCENARIOS)
+    report = _Report()
+    with closing(play(scenarios, place)) as ledger:
+        with closing(Runner(ledger.store, catalogue(), place / "projections.db")) as filling:
+            filling.catch_up()
+            with filling.views() as views:
+                titles = {
+                    str(UUID(bytes=ledger.named(item.slug))): item.title
+                    for scenario in scenarios
+                    for item in scenario.items.values()
+                }
+                stage = _Stage(place, ledger, views, scenarios, titles, as_json)
+                for tell in (_played, _cases, _trail, _provenance, _rulings):
+                    tell(stage, report)
+        _damage(stage, report)
+        _bundle(stage, report)
+        _next(stage)
+    seconds = time.monotonic() - began
+    if as_json:
+        sys.stdout.write(json.dumps({**report.sections, "seconds": round(seconds, 1)}, ensure_ascii=False, indent=2) + "\n")
+    else:
+        _say(stage, f"\nTold in {seconds:.1f} seconds.")
+
+
+def _place(folder: Path) -> Path:
+    """An empty folder, known to be ours to replace the next time."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / MARKER).exists():
+            raise Conflict(
+                f"{folder} is not empty",
+                why="only a folder that a demonstration made is replaced",
+                what_now="name another with `comity demo DIR`",
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARKER).write_text("Made by `comity demo`; the next demonstration here replaces it.\n")
+    return folder
+
+
+# ------------------------------------------------------------------------------------------- words
+
+
+def _say(stage: _Stage, text: str = "", *, indent: int = 0, hang: int = 0) -> None:
+    """A paragraph of at most 100 columns."""
+    if stage.quiet:
+        return
+    lead = text[: len(text) - len(text.lstrip("\n"))]
+    body = text[len(lead) :]
+    lines = textwrap.wrap(
+        body, WIDTH, initial_indent=" " * indent, subsequent_indent=" " * (indent + hang), break_on_hyphens=False
+    )
+    sys.stdout.write(lead + "\n".join(lines) + "\n")
+
+
+def _head(stage: _Stage, number: int, title: str, why: str) -> None:
+    if stage.quiet:
+        return
+    sys.stdout.write(f"\n{number}. {title}\n{'=' * (len(title) + len(str(number)) + 2)}\n")
+    _say(stage, why)
+    sys.stdout.write("\n")
+
+
+def _table(stage: _Stage, widths: Sequence[int], rows: Iterable[Sequence[str]]) -> None:
+    """Columns of fixed widths, each cell wrapped; the first row is the heading."""
+    if stage.quiet:
+        return
+    for number, row in enumerate(rows):
+        cells = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
+        for line in range(max(map(len, cells))):
+            parts = (
+                (cell[line] if line < len(cell) else "").ljust(width) for cell, width in zip(cells, widths, strict=True)
+            )
+            sys.stdout.write("  ".join(parts).rstrip() + "\n")
+        if number == 0:
+            sys.stdout.write("  ".join("-" * width for width in widths) + "\n")
+
+
+def _command(stage: _Stage, text: str) -> None:
+    if not stage.quiet:
+        sys.stdout.write(f"  {text}\n")
+
+
+# ---------------------------------------------------------------------------------------- sections
+
+
+def _played(stage: _Stage, report: _Report) -> None:
+    from ledger.verify import parse_checkpoint, parse_note  # noqa: PLC0415 -- see demo
+
+    told = stage.ledger.told.published
+    head = parse_checkpoint(parse_note(stage.ledger.checkpoint()).text)
+    reported = sum(one.said.voice == "reported" for one in told)
+    unconfirmed = sum(not one.said.confirmed for one in told)
+    _head(
+        stage,
+        1,
+        "Two real cases, published statement by statement",
+        "Every act below was signed by the authority that says it, judged, and sealed into one append-only tree: "
+        "whoever keeps the root of the tree can prove later what was known, and when.",
+    )
+    for scenario in stage.scenarios:
+        _say(stage, f"- {scenario.title}: {len(scenario.statements)} statements", hang=2)
+    _say(
+        stage,
+        f"{reported} of the {len(told)} statements report courts and States that have no key here, each naming its "
+        f"source; {unconfirmed} are dated from memory and marked unconfirmed. Authorities and rulings are real; "
+        "persons, keys and the single chat are synthetic.",
+    )
+    _say(stage, f"\nledger {head.origin}")
+    _say(stage, f"size   {head.size} entries")
+    _say(stage, f"root   {head.root.hex()}")
+    report.sections["played"] = {
+        "folder": str(stage.folder),
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "statements": len(told),
+        "reported": reported,
+        "unconfirmed": unconfirmed,
+    }
+
+
+def _cases(stage: _Stage, report: _Report) -> None:
+    from projections import status  # noqa: PLC0415 -- see demo
+    from projections.facts import to_json  # noqa: PLC0415
+
+    _head(
+        stage,
+        2,
+        "Where each case stands, and what may come next",
+        "A judge who takes over a file sees at once what has been asked, decided and answered, and what the procedure "
+        "still allows; what only one side has said stays visible as one half.",
+    )
+    shown = []
+    for scenario in stage.scenarios:
+        for item in scenario.items.values():
+            if item.kind != "case":
+                continue
+            found = status.case(stage.views, stage.ledger.named(item.slug))
+            shown.append(to_json(found))
+            _case(stage, found)
+    report.sections["cases"] = shown
+
+
+def _case(stage: _Stage, found: CaseStatus) -> None:
+    _say(stage, f"{stage.title(found.case)}: {(found.stage or 'unknown').replace('_', ' ')}, {found.entries} entries", hang=2)
+    for kind in _SHOWN:
+        things = [thing for thing in found.things if thing.thing_kind == kind]
+        if things:
+            _say(stage, _PLURAL[kind], indent=2)
+        for thing in things:
+            _thing(stage, thing)
+    missing, beside = len(found.unmatched), len(found.out_of_procedure)
+    if missing or beside:
+        parts = []
+        if missing:
+            parts.append(f"{missing} {'half waits' if missing == 1 else 'halves wait'} for the other side")
+        if beside:
+            parts.append(f"{beside} {'step was' if beside == 1 else 'steps were'} recorded although an earlier one is missing")
+        _say(stage, f"Noted: {'; '.join(parts)}.", indent=2, hang=2)
+    _say(stage)
+
+
+def _thing(stage: _Stage, thing: ThingStatus) -> None:
+    how = " (by report only)" if thing.reported else ""
+    _say(stage, f"{stage.title(thing.thing)}. {thing.stage_words.rstrip('.')}{how}: entry {thing.index}.", indent=4, hang=2)
+    acts = [step.words for step in thing.next if not step.act.startswith("statement.")]
+    if acts:
+        more = f", and {len(acts) - _NEXT} more" if len(acts) > _NEXT else ""
+        _say(stage, f"may come next: {', '.join(acts[:_NEXT])}{more}", indent=6, hang=2)
+
+
+def _trail(stage: _Stage, report: _Report) -> None:
+    from projections import audit  # noqa: PLC0415 -- see demo
+    from projections.facts import to_json  # noqa: PLC0415
+
+    _head(
+        stage,
+        3,
+        "The audit trail",
+        "Who did what, when, under which article, in the order in which the ledger learned it: the thread that a "
+        "remedy or an oversight body follows.",
+    )
+    case = stage.ledger.named("encrochat-de")
+    lines = audit.case(stage.views, case).lines
+    for line in lines[:TRAIL]:
+        articles = f" [{'; '.join(line.articles)}]" if line.articles else ""
+        _say(stage, f"{line.index:>4}  {line.sentence}{articles}", hang=6)
+    _say(stage, f"      ... {len(lines) - TRAIL} more: see", indent=0)
+    _command(stage, f"    comity audit {_short(case)} --ledger {stage.folder}")
+    report.sections["trail"] = {"case": str(UUID(bytes=case)), "entries": len(lines), "lines": [to_json(x) for x in lines[:TRAIL]]}
+
+
+def _provenance(stage: _Stage, report: _Report) -> None:
+    from ledger.drafts import instant  # noqa: PLC0415 -- see demo
+    from projections import provenance  # noqa: PLC0415
+    from projections.facts import to_json  # noqa: PLC0415
+
+    _head(
+        stage,
+        4,
+        "Where one chat comes from: as of 2 June 2020, and as of today",
+        "Evidence is judged by what was known when it was used; the ledger answers as of any day, and names every link "
+        "that nobody has shown.",
+    )
+    chat = stage.ledger.named("chat-1")
+    at = instant(THEN, zone=ZONE, end=True)
+    then = provenance.exhibit(stage.views, chat, happened_by=at, known_by=at)
+    now = provenance.exhibit(stage.views, chat)
+    rows = [("", "as of 2 June 2020", "as of today")]
+    rows += [(name, read(then), read(now)) for name, read in _ASPECTS]
+    _table(stage, (18, 38, 38), rows)
+    _say(stage, "\n" + _difference(then, now))
+    _say(stage, "\nThe chain as of today, from the authorisation to the court:")
+    for hop in now.chain:
+        if hop.on_path and hop.step in _LINKS:
+            gaps = "; ".join(_GAPS[gap.code] for gap in hop.gaps if gap.code in _GAPS)
+            _say(stage, f"{hop.index:>4}  {_link(hop)}{f'  [{gaps}]' if gaps else ''}", hang=6)
+    _say(stage, "\nOn which authority, and since when:")
+    for step in provenance.legal_basis_timeline(stage.views, chat):
+        if step.step in _BASIS:
+            late = (
+                f" - before it was authorised (entry {step.authorised_index})"
+                if step.before_authorisation and step.step == "disclosed"
+                else ""
+            )
+            _say(stage, f"{step.index:>4}  {when(step.when)}: {_BASIS[step.step]}, {who(step.said.speaker)}{late}", hang=6)
+    report.sections["provenance"] = {
+        "exhibit": str(UUID(bytes=chat)),
+        "as_of": THEN,
+        "then": to_json(then),
+        "now": to_json(now),
+        "difference": _difference(then, now),
+    }
+
+
+def _held(found: Provenance) -> str:
+    own = [holding for holding in found.holders if holding.exhibit == found.exhibit]
+    return who(own[-1].authority) if own else "nobody is shown"
+
+
+def _germans(found: Provenance) -> list[int]:
+    """Indexes of the formal requests of Germany that are shown."""
+    return sorted({index for holding in found.holders if holding.authority.country == "DE" for index in holding.requests})
+
+
+def _asked(found: Provenance) -> str:
+    shown = _germans(found)
+    return f"{len(shown)} orders: entries {', '.join(map(str, shown))}" if shown else "none: no order of Germany is shown"
+
+
+def _bound(found: Provenance) -> str:
+    words = []
+    for condition in found.conditions:
+        for one in condition.recipients:
+            uses = " or ".join(use.replace("_", " ") for use in one.purposes) or "any use"
+            words.append(f"{who(one.authority)}: {uses}")
+    return "; ".join(words) or "no condition"
+
+
+def _unknown(found: Provenance) -> str:
+    return "; ".join(
+        f"{' and '.join(fact.replace('_', ' ') for fact in one.facts)}: {one.ground.replace('_', ' ')}" for one in found.withheld
+    ) or "nothing"
+
+
+def _doubted(found: Provenance) -> str:
+    return "; ".join(f"entry {hop.index}, {who(hop.said.speaker)}" for hop in found.chain if hop.step == "discrepancy") or "nobody yet"
+
+
+def _counted(found: Provenance) -> str:
+    hashes = sum(gap.code == "hash_missing" for gap in found.gaps)
+    halves = sum(gap.code == _HALVES for gap in found.gaps)
+    return f"{len(found.chain)} links, {hashes} without a hash, {halves} with one half only"
+
+
+_ASPECTS: Final = (
+    ("Held by", _held),
+    ("Formal requests", _asked),
+    ("May be used for", _bound),
+    ("Withheld", _unknown),
+    ("Doubts reported", _doubted),
+    ("The chain", _counted),
+)
+
+_LINKS: Final = frozenset({"authorised", "measured", "acquired", "withheld", "handed_over", "taken_over", "derived", "disclosed"})
+_GAPS: Final = {
+    "hash_missing": "no hash",
+    "other_half_missing": "other half missing",
+    "reported_only": "by report only",
+    "not_reproducible": "cannot be repeated",
+}
+_BASIS: Final = {
+    "information_sent": "announced without a request",
+    "condition_attached": "bound to police evaluation",
+    "disclosed": "DISCLOSED to Germany",
+    "requested": "asked for by a European Investigation Order",
+    "use_authorised": "AUTHORISED for use in criminal proceedings",
+    "condition_lifted": "condition lifted",
+}
+_DID: Final = {
+    "authorised": "authorised the measure",
+    "measured": "started the measure",
+    "acquired": "collected the data",
+    "withheld": "withheld the method",
+    "derived": "made an extract",
+}
+
+
+def _link(hop: Any) -> str:
+    did = _DID.get(hop.step)
+    takers = ", ".join(who(one) for one in hop.takers)
+    if did is None:
+        verb = {"handed_over": "handed over to", "disclosed": "disclosed to", "taken_over": "took over from"}[hop.step]
+        other = who(hop.giver) if hop.step == "taken_over" else takers
+        did = f"{verb} {other}"
+    return f"{when(hop.when)}: {who(hop.said.speaker)} {did}"
+
+
+def _difference(then: Provenance, now: Provenance) -> str:
+    """What changed in between, in one sentence; each clause only if the answers bear it out."""
+    before = (
+        "On 2 June 2020 Germany already held the chat, for evaluation by the police only, and the ledger knew of no order"
+        if not _germans(then) and any(one.authority.country == "DE" for one in then.holders)
+        else "On 2 June 2020 less was known"
+    )
+    lifted = any(condition.lifted for condition in now.conditions)
+    after = f"since then Germany has asked {len(_germans(now))} times"
+    if lifted:
+        after += ", the condition was lifted on 13 June 2020"
+    if _doubted(now) != _doubted(then):
+        after += ", a court has doubted the integrity of the data"
+    return f"{before}; {after}, and the method is still withheld." if now.withheld else f"{before}; {after}."
+
+
+def _rulings(stage: _Stage, report: _Report) -> None:
+    from projections import admissibility  # noqa: PLC0415 -- see demo
+    from projections.facts import to_json  # noqa: PLC0415
+
+    _head(
+        stage,
+        5,
+        "One exhibit, admitted in Hamburg and excluded in Berlin",
+        "Admissibility belongs to a court, its proceedings and their stage, never to the exhibit: both rulings stand at "
+        "once, and an overturned one stays in the history.",
+    )
+    exhibit = stage.ledger.named("stream-1")
+    found = admissibility.exhibit(stage.views, exhibit, lineage=False)
+    _say(stage, f"{stage.title(str(UUID(bytes=exhibit)))}, exhibit {_short(exhibit)}")
+    _say(stage)
+    rows = [("court", "proceedings", "stage", "outcome", "decided", "entry")]
+    rows += [_ruling(stage, one) for one in found]
+    _table(stage, (26, 26, 8, 11, 15, 5), rows)
+    report.sections["rulings"] = to_json(list(found))
+
+
+def _ruling(stage: _Stage, one: Standing) -> tuple[str, ...]:
+    last = one.history[-1]
+    outcome = (one.outcome or f"{last.outcome}, overturned").upper() if one.outcome else f"{last.outcome}, overturned"
+    return (who(one.court), stage.title(one.proceedings), one.stage, outcome, when(last.when), str(one.index))
+
+
+def _damage(stage: _Stage, report: _Report) -> None:
+    _head(
+        stage,
+        6,
+        "One byte changed, and found",
+        "Somebody with access to the disk turns a ruling around in a copy of the store; the signature, the tree and the "
+        "checkpoint all contradict it, and the check names the entry.",
+    )
+    index = stage.ledger.labelled("hamburg-ruling").index
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / "copy"
+        copy.mkdir()
+        offset = _flip(stage.folder / "ledger.db", copy / "ledger.db", stage.ledger.store.entry(index))
+        if (stage.folder / "checkpoint").exists():
+            shutil.copy(stage.folder / "checkpoint", copy / "checkpoint")
+        _say(stage, f"Entry {index}, the ruling from Hamburg: byte {offset} of the file, 'a' of 'admitted', is now 'e'.")
+        _command(stage, "comity fsck --ledger COPY")
+        done = _comity("fsck", "--ledger", str(copy), "--json", "--quiet")
+    answer: Any = json.loads(done.stdout) if done.stdout.strip() else {}
+    faults = answer.get("faults", []) if isinstance(answer, dict) else []
+    for fault in faults[:3]:
+        _say(stage, _fault(fault), indent=2, hang=2)
+    if len(faults) > 3:
+        _say(stage, f"... and {len(faults) - 3} more", indent=2)
+    found = any(_names_entry(fault, index) for fault in faults)
+    _say(stage, f"Exit status {done.returncode}: the change was {'found' if found else 'NOT found'}, at entry {index}.", indent=2)
+    report.sections["damage"] = {"index": index, "status": done.returncode, "found": found, "faults": faults}
+
+
+def _flip(original: Path, copy: Path, entry: bytes) -> int:
+    """
+    Copy the store and change one byte of *entry* in the file, past every trigger that forbids it.
+
+    Returns:
+        The offset in the file.
+    """
+    with closing(sqlite3.connect(f"{original.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        db.execute("VACUUM INTO ?", (str(copy),))
+    data = bytearray(copy.read_bytes())
+    at = data.find(entry)
+    assert at >= 0 and data.find(entry, at + 1) < 0, "an entry lies in the file once, in one piece"
+    offset = at + entry.rindex(b"admitted")
+    data[offset] = ord("e")
+    copy.write_bytes(data)
+    return offset
+
+
+def _fault(fault: Any) -> str:
+    if isinstance(fault, dict):
+        where = fault.get("index", fault.get("entry"))
+        what = fault.get("what", fault.get("sentence", ""))
+        return f"entry {where}: {what}" if where is not None else str(what or fault)
+    return str(fault)
+
+
+def _names_entry(fault: Any, index: int) -> bool:
+    if isinstance(fault, dict):
+        return index in (fault.get("index"), fault.get("entry"))
+    return f"entry {index}" in str(fault)
+
+
+def _bundle(stage: _Stage, report: _Report) -> None:
+    _head(
+        stage,
+        7,
+        "A bundle, verified without us",
+        "A court need not trust this program or its operator: the file holds the entries, their proofs and the verifier, "
+        "which runs on the standard library of Python alone.",
+    )
+    case = stage.ledger.named("encrochat-de")
+    file = stage.folder / "encrochat-de.zip"
+    written = _comity("bundle", _short(case), "--ledger", str(stage.folder), "--output", str(file), "--json", "--quiet")
+    _command(stage, f"comity bundle {_short(case)} --ledger {stage.folder} --output {file}")
+    lines: list[str] = []
+    status: int | None = None
+    pin = stage.ledger.pin().hex()
+    if written.returncode == 0:
+        with tempfile.TemporaryDirectory() as empty:
+            with zipfile.ZipFile(file) as archive:
+                (Path(empty) / "verify.py").write_bytes(archive.read("verify.py"))
+            shutil.copy(file, Path(empty) / "bundle.zip")
+            _command(stage, "python3 -I -S verify.py bundle.zip --pin ...      (an empty folder, an empty environment)")
+            checked = subprocess.run(  # noqa: S603 -- this interpreter, our own file
+                [sys.executable, "-I", "-S", "verify.py", "bundle.zip", "--pin", pin],
+                cwd=empty,
+                env={},
+                capture_output=True,
+                text=True,
+                encoding="utf-8",
+                timeout=60,
+                check=False,
+            )
+        status = checked.returncode
+        lines = [line for line in checked.stdout.splitlines() if not line[:3].strip().isdigit()]
+        head, _, _ = checked.stdout.partition("Entries:")
+        for line in head.splitlines():
+            _say(stage, line.strip(), indent=2, hang=4)
+        _say(stage, f"Exit status {status}: {'verified' if status == 0 else 'NOT verified'}.", indent=2)
+    else:
+        _say(stage, f"could not be written: {written.stderr.strip()}", indent=2)
+    report.sections["bundle"] = {"file": str(file), "status": status, "pin": pin, "said": lines}
+
+
+def _comity(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run one of our own commands in a process of its own."""
+    return subprocess.run(  # noqa: S603 -- this interpreter, our own module, arguments made here
+        [sys.executable, "-m", "ledger.cli", *arguments],
+        cwd=Path.cwd(),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+    )
+
+
+def _next(stage: _Stage) -> None:
+    _head(
+        stage,
+        8,
+        "What to try next",
+        f"The ledger is left in {stage.folder}: everything above can be asked again, of any case, as of any day.",
+    )
+    chat, stream = _short(stage.ledger.named("chat-1")), _short(stage.ledger.named("stream-1"))
+    case, surrender = _short(stage.ledger.named("encrochat-de")), _short(stage.ledger.named("aranyosi"))
+    place = f"--ledger {stage.folder}"
+    for command in (
+        f"comity case list {place}",
+        f"comity case show {surrender} {place} --as-of 2016-04-05",
+        f"comity exhibit trace {chat} {place} --as-of {THEN}",
+        f"comity exhibit trace {chat} {place} --basis",
+        f"comity exhibit rulings {stream} {place} --json",
+        f"comity audit {case} {place} --known-by 2020-12-31",
+        f"comity fsck {place}",
+        f"comity verify {stage.folder / 'encrochat-de.zip'}",
+    ):
+        _command(stage, command)
+
+
+def _short(identity: bytes) -> str:
+    return identity.hex()[:8]
+
+
+__all__ = ["demo"]
