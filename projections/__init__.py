@@ -1,9 +1,10 @@
 """
 What people look at: four answers rebuilt from the log alone, and disposable.
 
-`status` (where a thing stands and what can lawfully come next), `audit` (who did what, when, under which article),
-`provenance` (who held an exhibit, on which authority, under which conditions) and `admissibility` (per court, proceedings and
-stage). `roster` keeps the designations that the others print. `runner` fills them; `views` opens them for reading.
+`status` (where a thing stands and what can lawfully come next), `audit` (who did what, when, under which
+article), `provenance` (who held an exhibit, on which authority, under which conditions) and `admissibility`
+(per court, proceedings and stage). `roster` keeps the designations that the others print. `runner` fills
+them; `views` opens them for reading.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ def _reach(views: Views, clocks: Clocks, key: bytes, here: str, there: str) -> l
     """Return the exhibits reached from one by steps from column *here* to column *there*."""
     passes, bounds = clocks.where()
     found = views.db.execute(
-        f"WITH RECURSIVE reached(id) AS (SELECT {there} FROM admissibility.lineage"  # noqa: S608 -- names are constants
+        f"WITH RECURSIVE reached(id) AS (SELECT {there} FROM admissibility.lineage"
         f" WHERE {here} = ? AND {there} IS NOT NULL AND {passes} UNION"
         f" SELECT l.{there} FROM reached JOIN admissibility.lineage l ON l.{here} = reached.id"
         f" WHERE l.{there} IS NOT NULL AND {passes}) SELECT id FROM reached",
@@ -217,9 +217,7 @@ def _standings(
     rulings.sort(key=lambda row: (row.when.from_at, row.index))
     for row in rulings:
         place = (row.body["court"], row.body["proceedings"], row.body["stage"], row.subject)
-        by.setdefault(place, []).append(
-            _ruling(views, clocks, row, concerns.get(row.subject, "this"))
-        )
+        by.setdefault(place, []).append(_ruling(views, clocks, row, concerns.get(row.subject, "this")))
     standings = [
         _standing(views.who(court), proceedings, stage, subject, history)
         for (court, proceedings, stage, subject), history in by.items()
@@ -230,9 +228,7 @@ def _standings(
 def _ruling(views: Views, clocks: Clocks, row: Row, concerns: str) -> Ruling:
     target = [id_bytes(row.statement)]
     appealed = overturned = final = None
-    for sequel in rows(
-        views.db, "admissibility.fact", clocks, "target = ? AND corrects IS NULL", target
-    ):
+    for sequel in rows(views.db, "admissibility.fact", clocks, "target = ? AND corrects IS NULL", target):
         if sequel.act == "ruling.appealed":
             appealed = sequel
         elif sequel.act == "ruling.overturned":
@@ -269,12 +265,8 @@ def _ruling(views: Views, clocks: Clocks, row: Row, concerns: str) -> Ruling:
     )
 
 
-def _standing(
-    court: Who, proceedings: str, stage: str, subject: str, history: list[Ruling]
-) -> Standing:
-    standing_rulings = [
-        r for r in history if r.overturned_index is None and r.corrected_by is None
-    ]
+def _standing(court: Who, proceedings: str, stage: str, subject: str, history: list[Ruling]) -> Standing:
+    standing_rulings = [r for r in history if r.overturned_index is None and r.corrected_by is None]
     if standing_rulings:
         last = standing_rulings[-1]
         outcome: str | None = last.outcome

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
-from projections.facts import COLUMNS, Clocks, Fact, Row, Said, Table, When, id_bytes, id_text, row
+from projections.facts import COLUMNS, Clocks, Fact, Row, Said, Table, When, id_bytes, id_text, row_of
 from projections.sentences import articles, sentence
 
 if TYPE_CHECKING:
@@ -58,9 +58,7 @@ def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
     if statement.corrects is not None:
         rows["remark"].append((fact.index, 0, statement.corrects))
     elif statement.act == "statement.disputed":
-        rows["remark"].extend(
-            (fact.index, number, target) for number, target in enumerate(statement.answers)
-        )
+        rows["remark"].extend((fact.index, number, target) for number, target in enumerate(statement.answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,8 @@ class Line:
     """
     One entry of the trail.
 
-    `answers` and `corrects` are indexes of earlier entries; `case_version` and `subject_version` count the accepted entries of
+    `answers` and `corrects` are indexes of earlier entries; `case_version` and `subject_version` count the
+    accepted entries of
     the case and of the stream before this one (None for a rejected entry).
     """
 
@@ -145,9 +144,7 @@ def case(
 
     Cost: O(entries of the case).
     """
-    return _trail(
-        views, "case_id", "case_version", case_id, Clocks(happened_by, known_by), after_index, limit
-    )
+    return _trail(views, "case_id", "case_version", case_id, Clocks(happened_by, known_by), after_index, limit)
 
 
 def subject(
@@ -185,7 +182,7 @@ def entry(views: Views, index: int) -> Line:
     Raises:
         NotFound: the projection has not applied it.
     """
-    found = views.db.execute(f"SELECT {_NAMES} FROM audit.entry WHERE idx = ?", (index,)).fetchone()  # noqa: S608 -- names are constants
+    found = views.db.execute(f"SELECT {_NAMES} FROM audit.entry WHERE idx = ?", (index,)).fetchone()
     if found is None:
         raise NotFound(f"no entry {index}", why=f"{views.sizes()['audit']} entries are applied")
     return _lines(views, [found], Clocks())[0]
@@ -206,8 +203,7 @@ def _trail(
     passes, bounds = clocks.where()
     key = id_bytes(value)
     found = views.db.execute(
-        f"SELECT {_NAMES} FROM audit.entry WHERE {column} = ? AND idx > ? AND {passes}"  # noqa: S608 -- names are constants
-        " ORDER BY idx LIMIT ?",
+        f"SELECT {_NAMES} FROM audit.entry WHERE {column} = ? AND idx > ? AND {passes} ORDER BY idx LIMIT ?",
         (key, after_index, *bounds, -1 if limit is None else limit),
     ).fetchall()
     if not found and after_index < 0:
@@ -216,9 +212,7 @@ def _trail(
     return Trail(tuple(_lines(views, found, clocks)), holes)
 
 
-def _holes(
-    views: Views, column: str, version: str, key: bytes, clocks: Clocks
-) -> tuple[Hole, ...]:
+def _holes(views: Views, column: str, version: str, key: bytes, clocks: Clocks) -> tuple[Hole, ...]:
     """
     Name the versions that are missing below the last one known.
 
@@ -226,7 +220,7 @@ def _holes(
     """
     bound = clocks.known_by
     found = views.db.execute(
-        f"SELECT {version} FROM audit.entry WHERE {column} = ? AND {version} IS NOT NULL"  # noqa: S608 -- names are constants
+        f"SELECT {version} FROM audit.entry WHERE {column} = ? AND {version} IS NOT NULL"
         " AND (? IS NULL OR recorded_at <= ?) ORDER BY 1",
         (key, bound, bound),
     )
@@ -239,14 +233,11 @@ def _holes(
 
 
 def _lines(views: Views, found: Sequence[Sequence[object]], clocks: Clocks) -> list[Line]:
-    entries = [(row(values, clocks), values[len(COLUMNS) :]) for values in found]
+    entries = [(row_of(values, clocks), values[len(COLUMNS) :]) for values in found]
     mentioned = {s for r, _ in entries for s in (*r.answers, r.corrects) if s is not None}
     remarks = _remarks(views, [r.statement for r, _ in entries], clocks)
     replaced = {
-        str(r.body.get("replaced_by"))
-        for of in remarks.values()
-        for r in of
-        if r.body.get("replaced_by") is not None
+        str(r.body.get("replaced_by")) for of in remarks.values() for r in of if r.body.get("replaced_by") is not None
     }
     indexes = index_of(views, mentioned | replaced)
     return [
@@ -299,13 +290,16 @@ def index_of(views: Views, statements: Iterable[str]) -> dict[str, int]:
     found: dict[str, int] = {}
     for part in _in_parts(statements):
         marks = ",".join("?" * len(part))
-        sql = f"SELECT statement, idx FROM audit.entry WHERE statement IN ({marks})"  # noqa: S608 -- question marks only
+        sql = f"SELECT statement, idx FROM audit.entry WHERE statement IN ({marks})"
         found.update((id_text(statement), index) for statement, index in views.db.execute(sql, part))
     return found
 
 
 def _remarks(views: Views, statements: list[str], clocks: Clocks) -> dict[str, list[Row]]:
-    """Return the corrections and disputes of each statement that were known: they speak of the record, whenever made."""
+    """
+    Return the corrections and disputes of each statement that were known: they speak of the record,
+    whenever made.
+    """
     clocks = clocks.known_only()
     passes, bounds = clocks.where()
     names = ", ".join(f"e.{name}" for name, _ in COLUMNS)
@@ -313,9 +307,9 @@ def _remarks(views: Views, statements: list[str], clocks: Clocks) -> dict[str, l
     for part in _in_parts(statements):
         marks = ",".join("?" * len(part))
         sql = (
-            f"SELECT r.target, {names} FROM audit.remark r JOIN audit.entry e USING (idx)"  # noqa: S608 -- names are constants
+            f"SELECT r.target, {names} FROM audit.remark r JOIN audit.entry e USING (idx)"
             f" WHERE r.target IN ({marks}) AND {passes} ORDER BY idx"
         )
         for target, *values in views.db.execute(sql, [*part, *bounds]):
-            found.setdefault(id_text(target), []).append(row(values, clocks))
+            found.setdefault(id_text(target), []).append(row_of(values, clocks))
     return found

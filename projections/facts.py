@@ -1,7 +1,8 @@
 """
 The rows every projection is made of, and the two clocks that every answer takes.
 
-A fact is an accepted or rejected entry, cut once into the columns that several projections keep. Rows are only ever added, and
+A fact is an accepted or rejected entry, cut once into the columns that several projections keep. Rows
+are only ever added, and
 each carries the index of the entry that says so; an answer is a fold over the rows that pass the two clocks.
 """
 
@@ -80,7 +81,8 @@ _dump = json.JSONEncoder(default=_plain, separators=(",", ":"), ensure_ascii=Fal
 
 # ------------------------------------------------------------------------------------------------ columns
 
-#: The columns that begin every table of facts, in this order. `known_at` is the instant from which the fact counts as known: the
+#: The columns that begin every table of facts, in this order. `known_at` is the instant from which the
+#: fact counts as known: the
 #: log's clock, or the earlier instant that a proof of receipt shows.
 COLUMNS: Final = (
     ("idx", "INTEGER NOT NULL"),
@@ -108,9 +110,11 @@ COLUMNS: Final = (
 @dataclass(frozen=True, slots=True)
 class Table:
     """
-    One append-only table of a projection: rows are unique by the first column, `idx`, and the second where it is `ord`.
+    One append-only table of a projection: rows are unique by the first column, `idx`, and the second where
+    it is `ord`.
 
-    `indexes` are column lists; they are made after a rebuild, so that a million rows are sorted once instead of inserted in order.
+    `indexes` are column lists; they are made after a rebuild, so that a million rows are sorted once instead
+    of inserted in order.
     """
 
     name: str
@@ -136,13 +140,17 @@ class Table:
         )
 
     def insert(self) -> str:
-        """SQL that adds one row; a row already there is an error, because an index already passed never comes this far."""
-        return f"INSERT INTO {self.name} VALUES ({','.join('?' * len(self.columns))})"  # noqa: S608 - names are constants
+        """
+        SQL that adds one row; a row already there is an error, because an index already passed never comes
+        this far.
+        """
+        return f"INSERT INTO {self.name} VALUES ({','.join('?' * len(self.columns))})"
 
 
 class Fact:
     """
-    One entry cut for the projections of a process: decoded once, its shared columns and its body's JSON made once, on demand.
+    One entry cut for the projections of a process: decoded once, its shared columns and its body's JSON made
+    once, on demand.
 
     Cost: O(size of the entry), once.
     """
@@ -197,9 +205,7 @@ class Fact:
                 s.zone,
                 self.entry.recorded_at,
                 self.known_at,
-                _dump([[b.instrument, b.article, b.domestic] for b in s.basis])
-                if s.basis
-                else None,
+                _dump([[b.instrument, b.article, b.domestic] for b in s.basis]) if s.basis else None,
                 _dump([id_text(a) for a in s.answers]) if s.answers else None,
                 s.corrects,
                 None if self.body is None else _dump(self.body),
@@ -232,7 +238,10 @@ class When:
 
 @dataclass(frozen=True, slots=True)
 class Who:
-    """An authority as the reader knows it; `id` is None where a report names only a country and a kind of authority."""
+    """
+    An authority as the reader knows it; `id` is None where a report names only a country and a kind of
+    authority.
+    """
 
     id: str | None
     designation: str
@@ -242,7 +251,10 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """Whose act it is, in whose voice: `own`, `on_behalf` (by which mandate) or `reported` (from which published source)."""
+    """
+    Whose act it is, in whose voice: `own`, `on_behalf` (by which mandate) or `reported` (from which
+    published source).
+    """
 
     voice: str
     speaker: Who
@@ -253,7 +265,10 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of a table of facts as the queries fold it; `body` has ids as UUID text, other bytes as hex, instants in µs."""
+    """
+    One row of a table of facts as the queries fold it; `body` has ids as UUID text, other bytes as hex,
+    instants in µs.
+    """
 
     index: int
     statement: str
@@ -273,7 +288,10 @@ class Row:
 
     @property
     def actor(self) -> str | None:
-        """The id of the authority whose act it is: the publisher, or the one it speaks for; None where a report names none."""
+        """
+        The id of the authority whose act it is: the publisher, or the one it speaks for; None where a
+        report names none.
+        """
         return self.publisher if self.speaker is None else self.speaker[0]
 
     @property
@@ -309,10 +327,11 @@ class Clocks:
         return Clocks(None, self.known_by)
 
 
-def row(values: Sequence[Any], clocks: Clocks) -> Row:
+def row_of(values: Sequence[Any], clocks: Clocks) -> Row:
     """Return the row of the columns *values*, in the order of `COLUMNS`."""
     (
-        idx, statement, case, subject, act, kind, publisher, voice, speaker, occurred_from, occurred_until, confirmed, zone,
+        idx, statement, case, subject, act, kind, publisher, voice, speaker, occurred_from, occurred_until,
+        confirmed, zone,
         recorded_at, known_at, basis, answers, corrects, body, *_,
     ) = values  # fmt: skip
     uncertain = clocks.happened_by is not None and occurred_until > clocks.happened_by
@@ -339,8 +358,8 @@ def rows(db: sqlite3.Connection, table: str, clocks: Clocks, condition: str, val
     """Return the rows of *table* that meet *condition* and pass the clocks, in the order of the log."""
     names = ", ".join(name for name, _ in COLUMNS)
     passes, bounds = clocks.where()
-    sql = f"SELECT {names} FROM {table} WHERE ({condition}) AND {passes} ORDER BY idx"  # noqa: S608 - names are constants
-    return [row(found, clocks) for found in db.execute(sql, [*values, *bounds])]
+    sql = f"SELECT {names} FROM {table} WHERE ({condition}) AND {passes} ORDER BY idx"
+    return [row_of(found, clocks) for found in db.execute(sql, [*values, *bounds])]
 
 
 def to_json(answer: object) -> object:

@@ -25,7 +25,7 @@ from projections.facts import (
     Who,
     id_bytes,
     id_text,
-    row,
+    row_of,
     rows,
 )
 from projections.sentences import articles, sentence
@@ -117,9 +117,7 @@ def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
         links = [("disputed", answered) for answered in statement.answers]
     else:
         return
-    rows["link"].extend(
-        (fact.index, number, role, thing) for number, (role, thing) in enumerate(links)
-    )
+    rows["link"].extend((fact.index, number, role, thing) for number, (role, thing) in enumerate(links))
 
 
 # ---------------------------------------------------------------------------------------- answers
@@ -243,7 +241,8 @@ class BoundRecipient:
     """
     What one recipient may use the exhibit for: `purposes`, or anything where `free`.
 
-    `accepted` is how it answered the condition, by the entry `accepted_index`.
+    `accepted` is how it answered the condition, by the entry `accepted_index`. `through` is who gave
+    the exhibit on to it, where the condition does not name it: a condition travels with the evidence.
     """
 
     authority: Who
@@ -251,6 +250,7 @@ class BoundRecipient:
     free: bool
     accepted: str | None
     accepted_index: int | None
+    through: Who | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,9 +435,7 @@ _STEPS: Final[Mapping[str, str]] = {
 }
 
 #: Steps by which somebody comes to hold an exhibit.
-_GIVING: Final = frozenset(
-    {"informed", "disclosed", "handed_over", "result_handed_over", "shared"}
-)
+_GIVING: Final = frozenset({"informed", "disclosed", "handed_over", "result_handed_over", "shared"})
 _TAKING: Final = frozenset({"taken_over", "result_received"})
 _MAKING: Final = frozenset({"acquired", "derived"})
 
@@ -478,18 +476,14 @@ class _Reader:
         """The rows of one stream, in the order of the log."""
         if thing not in self._subjects:
             key = [id_bytes(thing)]
-            self._subjects[thing] = rows(
-                self.views.db, "provenance.fact", self.clocks, "subject = ?", key
-            )
+            self._subjects[thing] = rows(self.views.db, "provenance.fact", self.clocks, "subject = ?", key)
         return self._subjects[thing]
 
     def of_case(self, case: str, acts: Sequence[str]) -> list[Row]:
         """The rows of a case with one of *acts*."""
         marks = ",".join("?" * len(acts))
         where = f"case_id = ? AND act IN ({marks})"
-        return rows(
-            self.views.db, "provenance.fact", self.clocks, where, [id_bytes(case), *acts]
-        )
+        return rows(self.views.db, "provenance.fact", self.clocks, where, [id_bytes(case), *acts])
 
     def statement(self, statement: str | None) -> Row | None:
         """The row of one statement, None where it is not shown."""
@@ -505,11 +499,11 @@ class _Reader:
         passes, bounds = clocks.where()
         names = ", ".join(f"f.{name}" for name, _ in COLUMNS)
         sql = (
-            f"SELECT DISTINCT {names} FROM provenance.link l JOIN provenance.fact f USING (idx)"  # noqa: S608 -- names are constants
+            f"SELECT DISTINCT {names} FROM provenance.link l JOIN provenance.fact f USING (idx)"
             f" WHERE l.thing = ? AND l.role = ? AND {passes} ORDER BY idx"
         )
         found = self.views.db.execute(sql, (id_bytes(thing), role, *bounds))
-        return [row(values, clocks) for values in found]
+        return [row_of(values, clocks) for values in found]
 
     def corrected_by(self, found: Row) -> int | None:
         """The index of the correction of a row, as far as it was known."""
@@ -568,9 +562,7 @@ class _Chain:
             # Today's lineage, of which only what had happened and was known then is told.
             self.distance = self._ancestors(_Reader(views, Clocks()))
         self.made = {
-            exhibit: made
-            for exhibit in self.distance
-            if (made := self._made(self.reader, exhibit)) is not None
+            exhibit: made for exhibit in self.distance if (made := self._made(self.reader, exhibit)) is not None
         }
         if not any(self.reader.subject(exhibit) for exhibit in self.distance):
             raise NotFound(f"nothing is known of exhibit {self.exhibit}")
@@ -631,9 +623,7 @@ class _Chain:
         return tuple(own)
 
     def _case_rows(self, *acts: str) -> list[Row]:
-        found = {
-            row.index: row for case in self.cases for row in self.reader.of_case(case, acts)
-        }
+        found = {row.index: row for case in self.cases for row in self.reader.of_case(case, acts)}
         return [found[index] for index in sorted(found)]
 
     def _corrected(self, row: Row) -> int | None:
@@ -647,11 +637,8 @@ class _Chain:
         """Return the whole answer."""
         chain = self._hops()
         holders = self._holders(chain)
-        conditions = self._conditions(holders)
-        holders = tuple(
-            replace(holding, conditions=_binding(conditions, holding.authority))
-            for holding in holders
-        )
+        conditions = self._conditions(holders, chain)
+        holders = tuple(replace(holding, conditions=_binding(conditions, holding.authority)) for holding in holders)
         withheld = self._withheld()
         first = self.made.get(self.exhibit) or next(
             row for exhibit in self.distance for row in self.reader.subject(exhibit)
@@ -660,10 +647,7 @@ class _Chain:
             self.exhibit,
             first.case,
             self.not_yet,
-            tuple(
-                _origin(self.reader, made, self.distance[exhibit])
-                for exhibit, made in self.made.items()
-            ),
+            tuple(_origin(self.reader, made, self.distance[exhibit]) for exhibit, made in self.made.items()),
             chain,
             holders,
             conditions,
@@ -696,9 +680,7 @@ class _Chain:
             for row in self.reader.of_case(case, ("provenance.withheld",)):
                 if row.subject == case:
                     add(row, None)
-        ordered = sorted(
-            found.values(), key=lambda item: (item[0].when.from_at, item[0].index, item[1] or "")
-        )
+        ordered = sorted(found.values(), key=lambda item: (item[0].when.from_at, item[0].index, item[1] or ""))
         hops = [self._hop(row, exhibit) for row, exhibit in ordered]
         return self._with_gaps(self._with_path(hops))
 
@@ -752,9 +734,7 @@ class _Chain:
         """Who is given the exhibit: as the act names him, or who asked for the result."""
         body = row.body
         if row.act == "result.handed_over":
-            issued = next(
-                (r for r in self.reader.subject(row.subject) if r.act == "request.issued"), None
-            )
+            issued = next((r for r in self.reader.subject(row.subject) if r.act == "request.issued"), None)
             return () if issued is None else (self.views.said(issued).speaker,)
         named = [body.get("to"), body.get("recipient")]
         named += [*body.get("recipients", ()), *body.get("downloaders", ())]
@@ -895,9 +875,7 @@ class _Chain:
             "informed": ("taken_over",),
         }[hop.step]
         same = [
-            other
-            for other in hops
-            if other.step in others and other.exhibit == exhibit and other.corrected_by is None
+            other for other in hops if other.step in others and other.exhibit == exhibit and other.corrected_by is None
         ]
         if hop.step in _GIVING:
             names = {taker.id for taker in hop.takers}
@@ -976,16 +954,14 @@ class _Chain:
         )
 
     def _disclosures(self) -> tuple[Disclosure, ...]:
-        found = []
+        found: list[Disclosure] = []
         for row, mine in self.listing.values():
             if row.act not in {"disclosure.made", "spontaneous_information.sent"}:
                 continue
             if self._corrected(row) is not None:
                 continue
             recalled = [
-                follow.index
-                for follow in self.reader.subject(row.subject)
-                if follow.act == "disclosure.recalled"
+                follow.index for follow in self.reader.subject(row.subject) if follow.act == "disclosure.recalled"
             ]
             found.extend(
                 Disclosure(
@@ -1030,7 +1006,7 @@ class _Chain:
 
     # --------------------------------------------------------------------------------- conditions
 
-    def _conditions(self, holders: Sequence[Holding]) -> tuple[Condition, ...]:
+    def _conditions(self, holders: Sequence[Holding], chain: Sequence[Hop]) -> tuple[Condition, ...]:
         doors: dict[int, tuple[Row, str]] = {}
         for exhibit in self.distance:
             for row in self.reader.subject(exhibit):
@@ -1050,12 +1026,10 @@ class _Chain:
         lifts = self._case_rows("use_condition.lifted")
         for exhibit in self.distance:
             lifts += [
-                row
-                for row in self.reader.subject(exhibit)
-                if row.act == "use_condition.lifted" and row not in lifts
+                row for row in self.reader.subject(exhibit) if row.act == "use_condition.lifted" and row not in lifts
             ]
         return tuple(
-            self._condition(row, door, lifts, holders)
+            self._condition(row, door, lifts, holders, chain)
             for _, (row, door) in sorted(doors.items())
             if self._corrected(row) is None
         )
@@ -1072,29 +1046,26 @@ class _Chain:
 
     def _existed(self, row: Row) -> bool:
         """Whether an exhibit of the lineage in the same case was there when the condition was attached."""
-        return any(
-            made.case == row.subject and made.when.from_at <= row.when.until_at
-            for made in self.made.values()
-        )
+        return any(made.case == row.subject and made.when.from_at <= row.when.until_at for made in self.made.values())
 
     def _condition(
-        self, row: Row, door: str, lifts: Sequence[Row], holders: Sequence[Holding]
+        self,
+        row: Row,
+        door: str,
+        lifts: Sequence[Row],
+        holders: Sequence[Holding],
+        chain: Sequence[Hop],
     ) -> Condition:
         body, views = row.body, self.views
         condition = str(body["condition"])
-        mine = [
-            lift
-            for lift in lifts
-            if lift.body["condition"] == condition and self._corrected(lift) is None
-        ]
+        mine = [lift for lift in lifts if lift.body["condition"] == condition and self._corrected(lift) is None]
         named = list(body["recipients"]) or [
             holding.authority.id
             for holding in holders
             if holding.authority.id is not None and holding.by not in _MAKING
         ]
-        recipients = tuple(
-            self._bound(row, recipient, mine) for recipient in dict.fromkeys(named)
-        )
+        through = _through(row, named, chain)
+        recipients = tuple(self._bound(row, recipient, through, mine) for recipient in through)
         expires = body.get("expires_at")
         at = self.clocks.happened_by
         expired = expires is not None and at is not None and expires <= at
@@ -1125,11 +1096,19 @@ class _Chain:
             ),
         )
 
-    def _bound(self, row: Row, recipient: str, lifts: Sequence[Row]) -> BoundRecipient:
+    def _bound(
+        self, row: Row, recipient: str, through: Mapping[str, Who | None], lifts: Sequence[Row]
+    ) -> BoundRecipient:
         purposes = dict.fromkeys(str(purpose) for purpose in row.body["purposes"])
+        # Who had it from another may do what that other may, and what was allowed to himself.
+        names = {recipient}
+        giver = through[recipient]
+        while giver is not None and giver.id is not None and giver.id not in names:
+            names.add(giver.id)
+            giver = through.get(giver.id)
         free = False
         for lift in lifts:
-            if lift.body["recipients"] and recipient not in lift.body["recipients"]:
+            if lift.body["recipients"] and names.isdisjoint(lift.body["recipients"]):
                 continue
             free = free or not lift.body["purposes"]
             purposes |= dict.fromkeys(lift.body["purposes"])
@@ -1147,6 +1126,7 @@ class _Chain:
             free,
             None if answer is None else str(answer.body["outcome"]),
             None if answer is None else answer.index,
+            through[recipient],
         )
 
     # -------------------------------------------------------------------------------- the timeline
@@ -1154,7 +1134,7 @@ class _Chain:
     def timeline(self) -> tuple[BasisStep, ...]:
         """Return the legal basis step by step."""
         chain = self._hops()
-        conditions = {c.condition for c in self._conditions(self._holders(chain))}
+        conditions = {c.condition for c in self._conditions(self._holders(chain), chain)}
         found: dict[int, Row] = {}
         for exhibit in self.distance:
             for row in self.reader.subject(exhibit):
@@ -1163,9 +1143,6 @@ class _Chain:
             found[row.index] = row
             for follow in self.reader.subject(row.subject):
                 found[follow.index] = follow
-        for case in self.own_cases:
-            for row in self.reader.of_case(case, ("measure.authorised",)):
-                found[row.index] = row
         for hop in chain:
             if hop.step == "authorised" and (row_ := self.reader.statement(hop.statement)):
                 found[row_.index] = row_
@@ -1173,11 +1150,7 @@ class _Chain:
             if row.act.startswith("use_condition.") and row.body["condition"] not in conditions:
                 continue
             found[row.index] = row
-        steps = [
-            row
-            for row in found.values()
-            if row.act in _TIMELINE and self._corrected(row) is None
-        ]
+        steps = [row for row in found.values() if row.act in _TIMELINE and self._corrected(row) is None]
         steps.sort(key=lambda row: (row.when.from_at, row.index))
         return tuple(self._basis_step(row, steps) for row in steps)
 
@@ -1208,13 +1181,29 @@ class _Chain:
         countries = {who.country for who in recipients} - {None}
         if row.act == "use_condition.lifted":
             named = row.body["recipients"]
-            return not named or any(
-                name in ids or self.views.who(name).country in countries for name in named
-            )
+            return not named or any(name in ids or self.views.who(name).country in countries for name in named)
         if row.act == "request.recognised":
             issued = [r for r in self.requests if r.subject == row.subject]
             return any(self.views.said(request).speaker.country in countries for request in issued)
         return False
+
+
+def _through(row: Row, named: Iterable[str], chain: Sequence[Hop]) -> dict[str, Who | None]:
+    """
+    Return whom a condition binds: those named, and whoever had the exhibit from one so bound.
+
+    The chain is in the order in which things happened, so that one pass follows it on.
+    """
+    bound: dict[str, Who | None] = dict.fromkeys(named)
+    for hop in chain:
+        if hop.step not in _GIVING or hop.giver is None or hop.giver.id not in bound:
+            continue
+        if hop.corrected_by is not None or hop.when.until_at < row.when.from_at:
+            continue
+        for taker in hop.takers:
+            if taker.id is not None and taker.id not in bound:
+                bound[taker.id] = hop.giver
+    return bound
 
 
 def _binding(conditions: Iterable[Condition], authority: Who) -> tuple[str, ...]:
@@ -1223,18 +1212,13 @@ def _binding(conditions: Iterable[Condition], authority: Who) -> tuple[str, ...]
         condition.condition
         for condition in conditions
         if condition.in_force
-        and any(
-            recipient.authority.id == authority.id and not recipient.free
-            for recipient in condition.recipients
-        )
+        and any(recipient.authority.id == authority.id and not recipient.free for recipient in condition.recipients)
     )
 
 
 _FAILED: Final = frozenset({"different", "partly_identical"})
 
-_NOT_OF_A_STATE: Final = frozenset(
-    {"union_body", "international_court", "international_organisation", "operator"}
-)
+_NOT_OF_A_STATE: Final = frozenset({"union_body", "international_court", "international_organisation", "operator"})
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -76,8 +76,7 @@ def names(db: sqlite3.Connection) -> dict[str, Name]:
     Cost: O(authorities); the roster of all States is some thousands.
     """
     found = db.execute(
-        "SELECT authority, holder, kind, designation, country, idx FROM roster.authority"
-        " ORDER BY idx, ord"
+        "SELECT authority, holder, kind, designation, country, idx FROM roster.authority ORDER BY idx, ord"
     )
     return {
         id_text(authority): Name(id_text(authority), holder, kind, designation, country, index)

@@ -19,8 +19,9 @@ import os
 import sqlite3
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from ledger.errors import ComityError, Conflict
 from projections import admissibility, audit, provenance, roster, status
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 class Projection(Protocol):
     """What the runner needs of a module: its name, its tables, and the rows that a fact makes."""
 
-    NAME: Final[str]
-    TABLES: Final[tuple[Table, ...]]
+    NAME: str
+    TABLES: tuple[Table, ...]
 
     def collect(self, fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
         """Add the rows that *fact* makes."""
@@ -102,9 +103,7 @@ class Progress:
 class _File:
     """One projection's SQLite file: its tables, and the size it has reached."""
 
-    def __init__(
-        self, projection: Any, path: Path, *, building: bool = False, start: int = 0
-    ) -> None:
+    def __init__(self, projection: Any, path: Path, *, building: bool = False, start: int = 0) -> None:
         self.projection = projection
         self.name: str = projection.NAME
         self.path = path
@@ -182,9 +181,7 @@ class _File:
                 except sqlite3.Error as error:
                     self._name_the_row(name, batch, error)
 
-    def _name_the_row(
-        self, name: str, batch: list[tuple[object, ...]], error: sqlite3.Error
-    ) -> None:
+    def _name_the_row(self, name: str, batch: list[tuple[object, ...]], error: sqlite3.Error) -> None:
         """Find the row that SQLite would not take: a savepoint each, since this ends the run."""
         self.db.execute("ROLLBACK")
         self.db.execute("BEGIN IMMEDIATE")
@@ -201,7 +198,7 @@ class _File:
         for table in sorted(self._tables, key=lambda table: table.name):
             sha.update(_value(table.name))
             for row in self.db.execute(
-                f"SELECT * FROM {table.name} WHERE idx < ? ORDER BY {table.key}",  # noqa: S608 -- names are constants
+                f"SELECT * FROM {table.name} WHERE idx < ? ORDER BY {table.key}",
                 (size,),
             ):
                 sha.update(b"".join(map(_value, row)))
@@ -283,10 +280,7 @@ def _merge(projection: Any, parts: Sequence[Path]) -> None:
         with _transaction(whole.db):
             for table in projection.TABLES:
                 # In the order of the key, so that every row lands behind the last.
-                whole.db.execute(
-                    f"INSERT INTO main.{table.name}"  # noqa: S608 -- names are constants
-                    f" SELECT * FROM part.{table.name} ORDER BY {table.key}"
-                )
+                whole.db.execute(f"INSERT INTO main.{table.name} SELECT * FROM part.{table.name} ORDER BY {table.key}")
             whole.db.execute("UPDATE applied SET size = (SELECT size FROM part.applied)")
         whole.db.execute("DETACH part")
         _remove(part)
@@ -357,7 +351,7 @@ class Runner:
                 self._db.execute("INSERT INTO generation VALUES (0)")
         self._refresh()
 
-    def __enter__(self) -> Runner:
+    def __enter__(self) -> Self:
         """Close the files at the end of the block."""
         return self
 
@@ -402,7 +396,7 @@ class Runner:
             ProjectionFailed: one of them could not be taken.
         """
         self._refresh()
-        for before, after in zip(batch, batch[1:], strict=False):
+        for before, after in pairwise(batch):
             if after.index != before.index + 1:
                 raise GapRefused("every", before.index + 1, after.index)
         self._apply([Fact(recorded) for recorded in batch])
@@ -432,10 +426,7 @@ class Runner:
         size = store.size()
         generation = self._next_generation()
         workers = max(1, min(workers, size))
-        parts = [
-            {p.NAME: self._file_path(p.NAME, generation, part) for p in PROJECTIONS}
-            for part in range(workers)
-        ]
+        parts = [{p.NAME: self._file_path(p.NAME, generation, part) for p in PROJECTIONS} for part in range(workers)]
         made = [path for files in parts for path in files.values()]
         for path in made:
             _remove(path)
@@ -463,9 +454,7 @@ class Runner:
         self._remove_strays(generation)
         return self.catch_up()
 
-    def _build_in_processes(
-        self, parts: list[dict[str, Path]], size: int, report: Callable[[int], None]
-    ) -> None:
+    def _build_in_processes(self, parts: list[dict[str, Path]], size: int, report: Callable[[int], None]) -> None:
         reopen = self._reopen or partial(_open_reader, str(getattr(self._store, "path", "")))
         context = multiprocessing.get_context("spawn")
         crew: list[tuple[Any, Connection]] = []
@@ -473,9 +462,7 @@ class Runner:
             for number, files in enumerate(parts):
                 ours, theirs = context.Pipe()
                 start, stop = (size * n // len(parts) for n in (number, number + 1))
-                process = context.Process(
-                    target=_worker, args=(reopen, files, start, stop, theirs), daemon=True
-                )
+                process = context.Process(target=_worker, args=(reopen, files, start, stop, theirs), daemon=True)
                 process.start()
                 theirs.close()
                 crew.append((process, ours))

@@ -2,9 +2,10 @@
 One plain sentence for each act, for readers who are not engineers.
 
 A template is the predicate of a sentence whose subject is the authority that acted. ``{field}``
-is a field of the body, ``{field:how}`` says how to put it: ``authority``, ``authorities``,
-``count``, ``exhibits``, ``others``, ``instant``, ``order``, ``yes``, ``no``, or the name of a code
-list. A part in square brackets
+is a field of the body, ``{field:how}`` says how to put it: ``authority``, ``other`` (an authority, unless it is
+the one that acted: then the part is left out), ``authorities``,
+``count``, ``exhibits``, ``others``, ``instant``, ``order``, or the name of a code list.
+``yes``, ``no``, ``self`` and ``not_self`` put no words, but say when the part stands. A part in square brackets
 is left out when one of its fields is empty.
 """
 
@@ -28,7 +29,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "root.admitted": "admitted the root of {holder}",
     "root_key.replaced": "replaced the root key of {authority:authority}",
     "log_key.replaced": "replaced a signing key of the log",
-    "authority.enrolled": "enrolled an authority[: {designation}] ({authority_kind:authority_kinds}[, {country:countries}])",
+    "authority.enrolled": "enrolled an authority[: {designation}]"
+    " ({authority_kind:authority_kinds}[, {country:countries}])",
     "competence.declared": "declared the competence of an authority[ for {measures:measures}]"
     "[ from {valid_from:instant}]",
     "key.certified": "certified a further signing key of an authority",
@@ -42,7 +44,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "[ concerning {offences:offences}]",
     "case.linked": "linked the case to another[ ({relation:case_relations})]",
     "case.closed": "closed the case[ ({outcome:case_outcomes})]",
-    "proceedings.opened": "opened proceedings[ before {authority:authority}]"
+    "proceedings.opened": "opened proceedings[ before {authority:other}]"
     "[ ({procedure:procedure_kinds}, {stage:proceedings_stages})][ under number {published_reference}]",
     "proceedings.stage_changed": "moved the proceedings on (from: {from_stage:proceedings_stages}; to: "
     "{to_stage:proceedings_stages})",
@@ -54,7 +56,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "[, asking to {form:request_kinds}][ ({measures:measures})]"
     "[, against persons unknown{unknown_persons:yes}]",
     "request.validated": "validated the request[ ({validated_on:validation_times})]",
-    "request.transmitted": "sent the request to {to:authority}[ by {channel:channels}]",
+    "request.transmitted": "sent the request to {to:authority}[, channel: {channel:channels}]",
     "request.received": "received the request[ ({completeness:completeness})]",
     "request.acknowledged": "acknowledged receipt of the request[, naming {competent:authority} as competent]",
     "request.forwarded": "forwarded the request to {to:authority}",
@@ -69,7 +71,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "request.withdrawn": "withdrew the request[ ({reason:withdrawal_reasons})]",
     "request.executed": "executed the request[ ({result:results})]",
     "request.closed": "closed the request[ ({outcome:request_outcomes})]",
-    "result.handed_over": "handed over the results[ ({exhibits:exhibits})][ by {channel:channels}]"
+    "result.handed_over": "handed over the results[ ({exhibits:exhibits})][, channel: {channel:channels}]"
     "[, to be returned{return_required:yes}]",
     "result.received": "received the results[ ({exhibits:exhibits})][; check: {check:integrity_results}]",
     "consultation.opened": "opened a consultation[ with {with_authorities:authorities}]"
@@ -91,11 +93,11 @@ SENTENCES: Final[Mapping[str, str]] = {
     "exhibit.derived": "derived an exhibit from {parents:others}[ ({transformation:transformations})]"
     "[ ({items} items)]",
     "exhibit.handed_over": "handed the exhibit over to {to:authority}[ ({reason:handover_reasons})]",
-    "exhibit.taken_over": "took the exhibit over from {from_authority:authority}"
-    "[; check: {check:integrity_results}]",
+    "exhibit.taken_over": "took the exhibit over from {from_authority:authority}[; check: {check:integrity_results}]",
     "exhibit.examined": "examined the exhibit[, purpose: {purpose:examination_purposes}]"
     "[, method: {method:methods}][, accredited{accredited:yes}]",
-    "integrity.verified": "checked the exhibit's integrity: {result:integrity_results}[ (compared: {compared:compared})]",
+    "integrity.verified": "checked the exhibit's integrity: {result:integrity_results}"
+    "[ (compared: {compared:compared})]",
     "discrepancy.reported": "reported discrepancies in the exhibit[: {missing} items missing]"
     "[; {duplicated} duplicated][; {misattributed} attributed to the wrong person]"
     "[; one-sided conversations{one_sided:yes}]",
@@ -104,7 +106,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "use_condition.attached": "attached a condition of use[, only for: {purposes:purposes}]"
     "[, binding {recipients:authorities}][, for future material too{future_material:yes}]"
     "[, until {expires_at:instant}]",
-    "use_condition.lifted": "lifted a condition of use[ for {recipients:authorities}][, now allowing: {purposes:purposes}]",
+    "use_condition.lifted": "lifted a condition of use[ for {recipients:authorities}]"
+    "[, now allowing: {purposes:purposes}]",
     "admissibility.ruled": "ruled that the exhibit {outcome:admissibility_outcomes}"
     "[, at the stage: {stage:proceedings_stages}][, on the grounds: {grounds:admissibility_grounds}]"
     "[, by the test: {test:admissibility_tests}][, finally{final:yes}][, {ecli}]",
@@ -113,7 +116,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "ruling.became_final": "recorded that a ruling became final",
     # disclosures
     "disclosure.made": "disclosed {exhibits:exhibits} to {recipient:authority}"
-    "[, purpose: {purpose:purposes}][ ({accuracy:accuracies})]",
+    "[, purpose: {purpose:purposes}][, accuracy: {accuracy:accuracies}]",
     "spontaneous_information.sent": "sent information of its own motion[ to {recipients:authorities}]"
     "[, purpose: {purpose:purposes}][, covering future material{future_material:yes}]",
     "conditions.accepted": "answered a condition of use: {outcome:condition_answers}",
@@ -121,18 +124,21 @@ SENTENCES: Final[Mapping[str, str]] = {
     "[, asking of the recipient: {action:recall_actions}]",
     "recall.implemented": "carried out the recall of a disclosure[ ({action:recall_actions})]",
     # challenges and courts
-    "challenge.lodged": "recorded a challenge[ ({challenge_kind:challenge_kinds})][ before {forum:authority}]"
+    "challenge.lodged": "[recorded a challenge{forum:self}][lodged a challenge{forum:not_self}]"
+    "[ ({challenge_kind:challenge_kinds})][ before {forum:other}]"
     "[, lodged by: {applicant_role:person_roles}][, asking for: {relief:reliefs}]",
     "challenge.admissibility_decided": "decided on the admissibility of the challenge: {outcome:admission_outcomes}"
     "[ ({ground:admission_grounds})]",
     "suspension.decided": "decided on suspension ({suspended:suspensions}): [granted{granted:yes}]"
     "[not granted{granted:no}]",
     "counterpart.informed": "informed {informed:authority}",
-    "hearing.held": "recorded a hearing before {court:authority}",
-    "opinion.delivered": "recorded an Opinion delivered at {court:authority}[, {ecli}]",
-    "reference.made": "referred {questions} questions to {court:authority}[, {ecli}]",
+    "hearing.held": "[held{court:self}][recorded{court:not_self}] a hearing[ before {court:other}]",
+    "opinion.delivered": "[delivered{court:self}][recorded{court:not_self}] an Opinion"
+    "[ delivered at {court:other}][, {ecli}]",
+    "reference.made": "[made{court:self}][recorded{court:not_self}] a reference for a preliminary ruling"
+    "[ by {court:other}][ (questions: {questions})][, {ecli}]",
     "reference.registered": "registered the reference under {number}",
-    "reference.answered": "answered the reference[ in {answers_count} answers][, {ecli}]",
+    "reference.answered": "answered the reference[ (answers: {answers_count})][, {ecli}]",
     "challenge.decided": "decided the challenge: {outcome:challenge_outcomes}[, finally{final:yes}][, {ecli}]",
     "remedy.ordered": "ordered a remedy ({remedy:remedies}), addressed to {addressee:authority}",
     "remedy.implemented": "carried out a remedy ({remedy:remedies})",
@@ -157,7 +163,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "joint_team.agreed": "agreed on a joint investigation team[ of {members:authorities}]"
     "[, from {valid_from:instant}][, until {valid_until:instant}]",
     "joint_team.amended": "amended the agreement on the joint investigation team[, until {valid_until:instant}]",
-    "joint_team.membership_changed": "recorded a change of membership of the joint investigation team: {authority:authority}"
+    "joint_team.membership_changed": "recorded a change of membership of the joint investigation team: "
+    "{authority:authority}"
     " ({change:membership_changes})",
     "joint_team.material_shared": "shared {exhibits:exhibits} in the joint investigation team"
     "[ with {downloaders:authorities}]",
@@ -172,7 +179,7 @@ _PLACE: Final = re.compile(r"\{(\w+)(?::(\w+))?\}")
 _PART: Final = re.compile(r"\[([^][]*)\]")
 
 
-def predicate(views: Views, act: str, body: Mapping[str, Any], zone: str = "UTC") -> str:
+def predicate(views: Views, act: str, body: Mapping[str, Any], zone: str = "UTC", actor: str | None = None) -> str:
     """
     Return the predicate of the sentence for *act* with *body*; the act's own name, spaced, where there is none.
 
@@ -183,34 +190,44 @@ def predicate(views: Views, act: str, body: Mapping[str, Any], zone: str = "UTC"
     def part(match: re.Match[str]) -> str:
         words = match[1]
         for name, how in _PLACE.findall(words):
-            if not _put(views, body.get(name), how, zone) and not _silent(body.get(name), how):
+            value = body.get(name)
+            if how in _SILENT:
+                if not _holds(value, how, actor):
+                    return ""
+            elif not _put(views, None if how == "other" and value == actor else value, how, zone):
                 return ""
         return _PLACE.sub(place, words)
 
     def place(match: re.Match[str]) -> str:
         name, how = match[1], match[2] or ""
-        if how in {"yes", "no"}:
+        if how in _SILENT:
             return ""
         return _put(views, body.get(name), how, zone) or "(not kept)"
 
     return _PLACE.sub(place, _PART.sub(part, template))
 
 
-def _silent(value: object, how: str) -> bool:
-    """Whether the part stands for a yes or a no, and that is the answer."""
-    return (how == "yes" and value is True) or (how == "no" and value is False)
+#: Manners that put no words: they only say when a part stands.
+_SILENT: Final = frozenset({"yes", "no", "self", "not_self"})
+
+
+def _holds(value: object, how: str, actor: str | None) -> bool:
+    """Whether a part stands that depends on a yes or a no, or on whether the actor is meant."""
+    if how in {"yes", "no"}:
+        return value is (how == "yes")
+    return (value is not None and value == actor) is (how == "self")
 
 
 def _put(views: Views, value: Any, how: str, zone: str) -> str:
     """Return the words for one value, empty when there is none."""
-    if value is None or how in {"yes", "no"}:
+    if value is None:
         return ""
     if how in {"exhibits", "others"}:
         one, many = ("an exhibit", "exhibits") if how == "exhibits" else ("another", "others")
         return one if len(value) == 1 else f"{len(value) or 'no'} {many}"
     if value == []:
         return ""
-    if how == "authority":
+    if how in {"authority", "other"}:
         return views.who(value).designation
     if how == "authorities":
         return _list([views.who(item).designation for item in value])
@@ -317,7 +334,7 @@ def sentence(views: Views, row: Row) -> str:
     """Return the whole sentence: when, who, what, and whose word it is."""
     said = views.said(row)
     words = f"{when_text(row.when)} {said.speaker.designation} "
-    words += predicate(views, row.act, row.body, row.when.zone)
+    words += predicate(views, row.act, row.body, row.when.zone, row.actor)
     if said.voice == "reported":
         source = f", source: {said.source}" if said.source else ""
         words += f" (as reported by {said.publisher.designation}{source})"

@@ -218,7 +218,7 @@ def cases(
     """
     passes, bounds = Clocks(happened_by, known_by).where()
     found = views.db.execute(
-        "SELECT case_id, min(idx), max(idx), count(*) FROM status.fact"  # noqa: S608 -- names are constants
+        "SELECT case_id, min(idx), max(idx), count(*) FROM status.fact"
         f" WHERE {passes} GROUP BY case_id HAVING min(idx) > ? AND max(act = 'case.opened')"
         " ORDER BY 2 LIMIT ?",
         (*bounds, after_index, limit),
@@ -332,9 +332,7 @@ def _thing(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]) ->
     procedure = views.procedure
     kind, created = _kind(procedure, stream)
     # What created it comes first, however vague its day; the rest as it happened, ties as recorded.
-    order = sorted(
-        range(len(stream)), key=lambda n: (n != created, stream[n].when.from_at, stream[n].index)
-    )
+    order = sorted(range(len(stream)), key=lambda n: (n != created, stream[n].when.from_at, stream[n].index))
     stage: str | None = None
     moved, reported = stream[order[0]], False
     sides: tuple[tuple[str, int], ...] = ()
@@ -383,24 +381,20 @@ def _thing(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]) ->
     )
 
 
-def _open(
-    views: Views, found: Sequence[Row], corrected: Mapping[str, int]
-) -> tuple[Open, ...]:
+def _open(views: Views, found: Sequence[Row], corrected: Mapping[str, int]) -> tuple[Open, ...]:
     """Return what waits for an answer: by the statement answered, else the oldest of its stream."""
-    waiting = {
-        row.statement: row for row in found if row.act in AWAITS and row.statement not in corrected
-    }
+    said = {row.statement: row for row in found}
+    waiting = {row.statement: row for row in found if row.act in AWAITS and row.statement not in corrected}
     for row in found:
         if row.statement in corrected:
             continue
-        asked = [a for a in row.answers if a in waiting and row.act in AWAITS[waiting[a].act]]
+        answered = _answered(row, said)
+        asked = [a for a in answered if a in waiting and row.act in AWAITS[waiting[a].act]]
         if not asked:
             asked = [
                 statement
                 for statement, question in waiting.items()
-                if row.act in AWAITS[question.act]
-                and question.subject == row.subject
-                and not row.answers
+                if row.act in AWAITS[question.act] and question.subject == row.subject and not row.answers
             ][:1]
         for statement in asked:
             del waiting[statement]
@@ -418,9 +412,19 @@ def _open(
     )
 
 
-def _unmatched(
-    views: Views, stream: Sequence[Row], corrected: Mapping[str, int]
-) -> tuple[UnmatchedHalf, ...]:
+def _answered(row: Row, said: Mapping[str, Row]) -> list[str]:
+    """The statements answered, and those that they answer: a reference is registered, then answered."""
+    found: list[str] = []
+    queue = list(row.answers)
+    while queue:
+        statement = queue.pop(0)
+        if statement not in found:
+            found.append(statement)
+            queue += said[statement].answers if statement in said else ()
+    return found
+
+
+def _unmatched(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]) -> tuple[UnmatchedHalf, ...]:
     """Return the halves of bilateral acts on one stream that lack the other half."""
     found = []
     standing = [row for row in stream if row.statement not in corrected]
@@ -513,8 +517,7 @@ def _challenges(
             if row.act == "suspension.decided":
                 suspends[str(row.body["suspended"])] = bool(row.body["granted"])
             elif row.act == "challenge.decided" or (
-                row.act == "challenge.admissibility_decided"
-                and row.body["outcome"] == "inadmissible"
+                row.act == "challenge.admissibility_decided" and row.body["outcome"] == "inadmissible"
             ):
                 outcome, outcome_index = str(row.body["outcome"]), row.index
         found.append(

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ledger.errors import NotFound
 from projections import roster
@@ -31,7 +31,7 @@ class Views:
         self.db = db
         self._names: dict[str, roster.Name] | None = None
 
-    def __enter__(self) -> Views:
+    def __enter__(self) -> Self:
         """Close at the end of the block."""
         return self
 
@@ -52,9 +52,7 @@ class Views:
         """Return the words of a code in the list *codes*, or the code itself, spaced."""
         return _labels(codes).get(code) or code.replace("_", " ")
 
-    def who(
-        self, authority: str | None, country: str | None = None, authority_kind: str | None = None
-    ) -> Who:
+    def who(self, authority: str | None, country: str | None = None, authority_kind: str | None = None) -> Who:
         """Return the authority with its designation, "another authority" where none is known."""
         if self._names is None:
             self._names = roster.names(self.db)
@@ -84,10 +82,7 @@ class Views:
     def sizes(self) -> dict[str, int]:
         """Return, per projection, how many entries it has applied."""
         names = [name for _, name, _ in self.db.execute("PRAGMA database_list") if name != "main"]
-        return {
-            name: int(self.db.execute(f"SELECT size FROM {name}.applied").fetchone()[0])  # noqa: S608 -- names of our own files
-            for name in names
-        }
+        return {name: int(self.db.execute(f"SELECT size FROM {name}.applied").fetchone()[0]) for name in names}
 
 
 def _article(noun: str) -> str:

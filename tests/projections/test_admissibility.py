@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -42,7 +42,7 @@ def log() -> Log:
     return log
 
 
-def outcomes(view: Views, exhibit: str, **clocks: int) -> dict[str, tuple[str | None, str, str]]:
+def outcomes(view: Views, exhibit: str, **clocks: Any) -> dict[str, tuple[str | None, str, str]]:
     return {
         s.court.designation: (s.outcome, s.standing, s.concerns)
         for s in admissibility.exhibit(view, some_id(exhibit), **clocks)
@@ -77,8 +77,7 @@ def test_an_overturned_ruling_stays_in_the_history(views: Follow, log: Log):
     assert (None, "overturned", "this") == outcomes(view, "stream")["Berlin"]
     (standing,) = admissibility.exhibit(view, some_id("stream"))
     assert [("excluded", 7, "Kammergericht")] == [
-        (r.outcome, r.overturned_index, r.overturned_by and r.overturned_by.designation)
-        for r in standing.history
+        (r.outcome, r.overturned_index, r.overturned_by and r.overturned_by.designation) for r in standing.history
     ]
     assert 7 == standing.index
 

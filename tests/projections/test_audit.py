@@ -105,9 +105,7 @@ def test_a_late_entry_is_known_from_its_proof_of_receipt_and_not_from_a_claim(vi
             received_at=on("2020-01-03"),
             proven=proven,
         )
-        found = views(log).db.execute(
-            "SELECT idx FROM audit.entry WHERE known_at <= ?", (on("2020-01-04"),)
-        )
+        found = views(log).db.execute("SELECT idx FROM audit.entry WHERE known_at <= ?", (on("2020-01-04"),))
         assert known == [index for (index,) in found]
 
 

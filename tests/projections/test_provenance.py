@@ -35,12 +35,8 @@ def log() -> Log:
         ("GStA", "DE", "prosecutor"),
     ]:
         log.enrol(name, country, kind)
-    authorised = log.say(
-        "measure.authorised", log.case, "Lille", "2020-01-30", measure="device_infiltration"
-    )
-    started = log.say(
-        "measure.started", log.case, "Gendarmerie", "2020-04-01", place="FR", authorisation=authorised
-    )
+    authorised = log.say("measure.authorised", log.case, "Lille", "2020-01-30", measure="device_infiltration")
+    started = log.say("measure.started", log.case, "Gendarmerie", "2020-04-01", place="FR", authorisation=authorised)
     log.say("spontaneous_information.sent", "siena", "Lille", "2020-03-27", recipients=[some_id("BKA")])
     log.say(
         "use_condition.attached",
@@ -162,9 +158,7 @@ def test_the_gaps_are_named_at_the_entries_where_they_are(views: Follow, log: Lo
     assert ("first", "same", "missing") == (checks[17], checks[22], checks[23])
 
 
-@pytest.mark.parametrize(
-    ("kind", "code"), [("plain", "hash_differs"), ("salted", "hash_not_comparable")]
-)
+@pytest.mark.parametrize(("kind", "code"), [("plain", "hash_differs"), ("salted", "hash_not_comparable")])
 def test_another_hash_differs_unless_it_is_salted(views: Follow, kind: str, code: str):
     """Two salted commitments of one exhibit may differ; two plain hashes may not."""
     log = Log()
@@ -224,8 +218,10 @@ def test_germany_held_it_for_evaluation_only_and_had_not_asked(views: Follow, lo
 def test_a_lifting_widens_what_its_recipient_may_do(views: Follow, log: Log):
     """Lifted for one purpose, the condition still binds; lifted for all, it does not."""
     (condition,) = provenance.exhibit(views(log), some_id("chat")).conditions
-    (bound,) = condition.recipients
-    assert ("police_evaluation", "criminal_proceedings") == bound.purposes
+    # The prosecutor is not named, but had it from the police: the condition travels with it.
+    bound, onward = condition.recipients
+    assert ("GStA", "BKA") == (onward.authority.designation, onward.through and onward.through.designation)
+    assert ("police_evaluation", "criminal_proceedings") == bound.purposes == onward.purposes
     assert condition.in_force
     assert [21] == [lift.index for lift in condition.lifted]
     log.say(
@@ -331,9 +327,7 @@ def test_results_and_recalls_are_followed(views: Follow):
     assert ["acquired", "result_handed_over", "result_received", "disclosed", "recalled", "recall_implemented"] == [
         hop.step for hop in found.chain
     ]
-    assert {("Lille", None), ("Berlin", False)} == {
-        (h.authority.designation, h.before_request) for h in found.holders
-    }
+    assert {("Lille", None), ("Berlin", False)} == {(h.authority.designation, h.before_request) for h in found.holders}
     assert [7] == [disclosure.recalled_index for disclosure in found.disclosures]
     assert {"authorisation_not_shown", "hash_missing"} == {gap.code for gap in found.gaps}
     assert [3] == [origin.index for origin in provenance.exhibits(view, log.case)]

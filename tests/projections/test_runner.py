@@ -31,22 +31,20 @@ def a_log(seed: int, size: int) -> Log:
     while log.size() < size:
         name = str(log.size())
         day = f"2020-{chance.randint(1, 12):02}-01"
-        fields: dict[str, Any]
-        act, subject, fields = chance.choice(
-            [
-                ("exhibit.acquired", f"x{name}", {"source_country": "FR", "hash": bytes(32)}),
-                ("exhibit.derived", f"y{name}", {"parents": [some_id("x4"), some_id("x5")]}),
-                ("disclosure.made", f"d{name}", {"exhibits": [some_id("x4")], "recipient": germany}),
-                ("request.issued", f"r{name}", {"requested_country": "FR"}),
-                ("case.linked", log.case, {"other": some_id("other")}),
-                (
-                    "admissibility.ruled",
-                    "x4",
-                    {"court": germany, "proceedings": some_id("p"), "stage": "trial"},
-                ),
-                ("ruling.overturned", "x4", {"ruling": chance.choice(said), "court": germany}),
-            ]
-        )
+        choices: list[tuple[str, Any, dict[str, Any]]] = [
+            ("exhibit.acquired", f"x{name}", {"source_country": "FR", "hash": bytes(32)}),
+            ("exhibit.derived", f"y{name}", {"parents": [some_id("x4"), some_id("x5")]}),
+            ("disclosure.made", f"d{name}", {"exhibits": [some_id("x4")], "recipient": germany}),
+            ("request.issued", f"r{name}", {"requested_country": "FR"}),
+            ("case.linked", log.case, {"other": some_id("other")}),
+            (
+                "admissibility.ruled",
+                "x4",
+                {"court": germany, "proceedings": some_id("p"), "stage": "trial"},
+            ),
+            ("ruling.overturned", "x4", {"ruling": chance.choice(said), "court": germany}),
+        ]
+        act, subject, fields = chance.choice(choices)
         rejected = "subject_exists" if chance.random() < 0.1 else None
         said.append(log.say(act, subject, chance.choice([france, germany]), day, rejected=rejected, **fields))
         if chance.random() < 0.1:
@@ -141,9 +139,7 @@ def test_an_entry_passed_is_ignored_and_a_gap_is_refused(tmp_path: Path):
         assert dict.fromkeys(NAMES, 10) == runner.sizes()
 
 
-def test_a_failing_projection_names_the_entry_and_stands_before_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_failing_projection_names_the_entry_and_stands_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Nothing is swallowed, and nothing of the failed batch is kept; mended, it goes on."""
     log = a_log(3, 20)
     collect = status.collect

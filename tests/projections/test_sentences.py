@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 RELEASED = sorted(act.name for act in catalogue().acts() if act.released)
 
-NEEDED = {
+NEEDED: dict[str, dict[str, Any]] = {
     "authority.enrolled": {"holder": "FR", "zone": "Europe/Paris", "country": "FR"},
     "ledger.founded": {"origin": "example.org"},
     "root.admitted": {"holder": "FR"},
@@ -56,12 +56,12 @@ def test_fields_of_templates_exist():
     from ledger import resources
 
     lists = {file.stem for file in (resources.path("schemas") / "codes").glob("*.toml")}
-    manners = {"", "authority", "authorities", "count", "exhibits", "others", "instant", "order"}
+    manners = {"", "authority", "authorities", "count", "exhibits", "others", "instant", "order", "other"}
     for act, template in SENTENCES.items():
         schema = (resources.path("schemas") / "acts" / f"{act}.1.avsc").read_text()
         for name, how in re.findall(r"\{(\w+)(?::(\w+))?\}", template):
             assert f'"{name}"' in schema, (act, name)
-            assert how in lists | manners | {"yes", "no"}, (act, how)
+            assert how in lists | manners | {"yes", "no", "self", "not_self"}, (act, how)
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,7 @@ def test_what_can_come_next_is_what_the_graph_has(views: Follow, log: Log):
     log.say("request.transmitted", "r", "Berlin", "2020-01-03", to=some_id("Lille"))
     found = status.thing(views(log), some_id("r"))
     following = load().next("request", "transmitted", found.sides)
-    assert [(n.act, n.words, n.by, n.to) for n in following] == [
-        (n.act, n.words, n.by, n.leads_to) for n in found.next
-    ]
+    assert [(n.act, n.words, n.by, n.to) for n in following] == [(n.act, n.words, n.by, n.leads_to) for n in found.next]
     assert "request.received" in {n.act for n in found.next}
 
 
