@@ -17,6 +17,7 @@ from ledger.cli.options import (
     view,
 )
 from ledger.cli.shown import said_by, short, when, who
+from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -300,6 +301,13 @@ def request_show(
     asked = view(happened_by, known_by, as_of, zone)
     with views(ledger, quiet=quiet) as (answers, store):
         found = status.thing(answers, whole_id(request, store, "request"), **asked.clocks)
+        if found.thing_kind != "request":
+            raise Trouble(
+                4,
+                f"{found.thing} is no request",
+                why=f"it is a {found.thing_kind.replace('_', ' ')}",
+                now="see `comity request list`, or its trail: `comity audit`",
+            )
         if as_json:
             document(answer(asked, store.size(), found))
             return

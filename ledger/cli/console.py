@@ -80,7 +80,14 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empty: st
     for row in rows:
         # Text, not markup: what others published must never be read as formatting.
         shown.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    out().print(shown)
+    console = out()
+    if console.is_terminal:
+        console.print(shown)
+        return
+    with console.capture() as captured:
+        console.print(shown)
+    # Padding is for the eye; in a file it is noise in every comparison.
+    text("\n".join(row.rstrip() for row in captured.get().splitlines()))
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from ledger.cli.cases import answer, heading
 from ledger.cli.console import document, table, text
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Zone, view
 from ledger.cli.shown import said_by, short, when, who
+from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
     from projections.provenance import Provenance
@@ -42,12 +43,24 @@ def exhibit_show(
 
     asked = view(happened_by, known_by, as_of, zone)
     with views(ledger, quiet=quiet) as (answers, store):
-        found = provenance.exhibit(answers, whole_id(exhibit, store, "exhibit"), **asked.clocks)
+        found = _exhibit(provenance.exhibit(answers, whole_id(exhibit, store, "exhibit"), **asked.clocks))
         if as_json:
             document(answer(asked, store.size(), found))
             return
         heading(asked)
         _show(found)
+
+
+def _exhibit(found: "Provenance") -> "Provenance":
+    """The provenance of something that was acquired or derived; Trouble for any other thing."""
+    if not found.lineage:
+        raise Trouble(
+            4,
+            f"{found.exhibit} is not shown to be an exhibit",
+            why="no entry says that it was acquired or derived, at the time asked about",
+            now="see the exhibits of the case: `comity case show`",
+        )
+    return found
 
 
 def _show(found: "Provenance") -> None:
@@ -156,7 +169,7 @@ def exhibit_trace(
                 empty="No step is shown.",
             )
             return
-        found = provenance.exhibit(answers, whole, **asked.clocks)
+        found = _exhibit(provenance.exhibit(answers, whole, **asked.clocks))
         if as_json:
             document(answer(asked, store.size(), found))
             return

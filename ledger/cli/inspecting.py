@@ -1,12 +1,14 @@
 """``comity fsck``, ``comity proof`` and ``comity tail``: looking at the log itself."""
 
+import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 
-from ledger.cli.console import document, line, note, progress, text
+from ledger.cli.console import document, line, progress, text
 from ledger.cli.options import (
     AsJson,
     AsOf,
@@ -21,11 +23,16 @@ from ledger.cli.options import (
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from ledger.cli.directory import Directory
+    from ledger.log.fsck import Report
     from ledger.statement import Recorded
 
 _POLL_SECONDS = 0.2
 _PAGE = 1000
+_MANY = 10_000
+"""Entries from which on it pays to start processes that check signatures."""
 
 
 def tail(
@@ -113,7 +120,7 @@ def _sentence(entry: "Recorded", names: "Directory", zone: str) -> str:
     rejected = "" if entry.entry.reason is None else f"  rejected: {entry.entry.reason}"
     return (
         f"{entry.index:>8}  {moment(entry.entry.recorded_at, zone)}  {said.act:<28} "
-        f"{names.called(said.publisher):<24} case {short(said.case)}  "
+        f"{names.called(said.publisher):<24}  case {short(said.case)}  "
         f"subject {short(said.subject)}{rejected}"
     )
 
@@ -202,9 +209,86 @@ def fsck(
     """
     Rebuild the whole tree from the entries and compare; verify every signature and checkpoint.
 
-    JSON: {sound, entries, checkpoints, signatures, faults[]}. Exit status 3 when anything differs.
+    JSON: {sound, entries, root, checkpoints, signatures, unchecked, faults: [{index, what}]}; index is
+    null for the log as a whole, and unchecked counts rejected entries, whose bodies are withheld.
+    Exit status 3 when anything differs.
     """
-    raise NotImplementedError
+    from ledger.acts import catalogue
+    from ledger.cli.opened import store
+    from ledger.log.fsck import check
+
+    with store(ledger) as opened:
+        size = opened.size()
+        with progress("checking", size * (2 if signatures else 1), quiet=quiet) as done:
+            report = check(
+                opened,
+                catalogue(),
+                signatures=signatures,
+                workers=max(0, (os.cpu_count() or 1) - 1) if size > _MANY else 0,
+                progress=_two_steps(done),
+            )
+        _published(folder(ledger), report, opened.hashes)
+    if as_json:
+        document(
+            {
+                "sound": report.sound,
+                "entries": report.size,
+                "root": report.root.hex(),
+                "checkpoints": report.checkpoints,
+                "signatures": report.signatures,
+                "unchecked": report.unchecked,
+                "faults": [{"index": fault.index, "what": fault.what} for fault in report.faults],
+            }
+        )
+    elif report.sound:
+        said = f"{report.signatures} signatures" if signatures else "signatures not looked at"
+        text(f"Sound: {report.size} entries, {report.checkpoints} checkpoints, {said}.")
+        text(f"root {report.root.hex()}")
+    else:
+        for fault in report.faults:
+            text(("the log: " if fault.index is None else f"entry {fault.index}: ") + fault.what)
+    if not report.sound:
+        first = next((fault.index for fault in report.faults if fault.index is not None), None)
+        raise Trouble(
+            3,
+            f"the ledger is not sound: {len(report.faults)} faults"
+            + ("" if first is None else f", the first at entry {first}"),
+            why=report.faults[0].what,
+            now="stop publishing, keep this copy as it is, and compare with a mirror and with receipts",
+        )
 
 
-_ = (folder, note, progress, fsck)
+def _two_steps(done: "Callable[[int], None]") -> "Callable[[int], None]":
+    """Progress over two passes that each count from the beginning."""
+    before = [0, 0]
+
+    def count(reached: int) -> None:
+        if reached < before[0]:
+            before[1] += before[0]
+        before[0] = reached
+        done(before[0] + before[1])
+
+    return count
+
+
+def _published(where: Path, report: "Report", hashes: "Callable[[Sequence[int]], list[bytes]]") -> None:
+    """Compare the checkpoint beside the store, which others may have seen, with the tree."""
+    from ledger.errors import FormatError, NotFound
+    from ledger.log.tree import root_at
+    from ledger.verify import parse_checkpoint, parse_note
+
+    try:
+        published = parse_checkpoint(parse_note((where / "checkpoint").read_bytes()).text)
+    except FileNotFoundError:
+        return
+    except FormatError as error:
+        report.fault(f"the published checkpoint cannot be read: {error}")
+        return
+    if published.size > report.size:
+        report.fault(f"a checkpoint over {published.size} entries was published; the log holds {report.size}")
+        return
+    try:
+        if root_at(published.size, hashes) != published.root:
+            report.fault(f"the log does not extend the published checkpoint over {published.size} entries")
+    except NotFound as error:
+        report.fault(str(error))

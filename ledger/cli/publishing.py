@@ -288,6 +288,8 @@ def _publish(
     as_json: bool,
     quiet: bool,
 ) -> None:
+    import structlog
+
     from ledger.cli.saying import (
         answered,
         reason_words,
@@ -351,6 +353,7 @@ def _publish(
         show(shape)
     said = ", ".join(f"{number} {what}" for what, number in tally.items() if number)
     note(f"{count} drafts: {said}.", quiet=quiet or as_json)
+    structlog.get_logger().info("published", ledger=run.opened.origin, drafts=count, **tally)
     if trouble is not None:
         bad = tally["rejected"] + tally["refused"]
         raise Trouble(

@@ -175,7 +175,7 @@ def _sqlite(error: BaseException) -> Trouble:
             now="try again in a moment",
         )
     return Trouble(
-        3 if "malformed" in said or "not a database" in said else 8,
+        3 if any(sign in said for sign in ("malformed", "not a database", "no such table")) else 8,
         "the store cannot be read",
         why=said,
         now="run `comity fsck`; restore from a mirror if it fails",

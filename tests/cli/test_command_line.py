@@ -222,6 +222,20 @@ def test_no_tracebacks(founded: World, monkeypatch: pytest.MonkeyPatch) -> None:
         founded.run("authority", "list")
 
 
+def test_logs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logs are JSON lines on standard error, from the level that COMITY_LOG_LEVEL names on."""
+    monkeypatch.setenv("COMITY_LOG_LEVEL", "info")
+    draft = world.run("publish", "--template", "case.opened").json | {"occurred_from": "2020-06-02"}
+    draft |= {"occurred_until": "2020-06-02", "zone": "Europe/Berlin", "language": "de"}
+    draft["body"] |= {"procedure": "criminal", "stage": "investigation", "sensitivity": "ordinary"}
+    result = world.publish(draft, more=("--quiet",))
+    log = json.loads(result.err)
+
+    assert ("published", "info", 1) == (log["event"], log["level"], log["accepted"])
+    monkeypatch.delenv("COMITY_LOG_LEVEL")
+    assert "" == world.publish(draft, more=("--quiet",)).err
+
+
 def test_ledger_from_the_environment(founded: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """COMITY_LEDGER names the ledger where --ledger does not."""
     monkeypatch.setenv("COMITY_LEDGER", str(founded.folder))

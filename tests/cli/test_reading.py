@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import zipfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
@@ -203,6 +203,12 @@ class TestExhibits:
         assert "excluded" in good(evidence.run("exhibit", "rulings", exhibit)).out
         assert "No court is shown" in before.out
 
+    def test_no_exhibit(self, evidence: World) -> None:
+        """A thing that is no exhibit is not shown as one, and one that is no request not as that."""
+        assert 4 == evidence.run("exhibit", "show", evidence.ids["request"]).status
+        assert 4 == evidence.run("exhibit", "trace", evidence.ids["request"]).status
+        assert 4 == evidence.run("request", "show", evidence.ids["exhibit"]).status
+
 
 class TestAudit:
     @pytest.mark.parametrize("what", ["case", "request", "berlin", "Staatsanwaltschaft Berlin", "3", "@3"])
@@ -396,14 +402,24 @@ class TestFsck:
         result = world.run("fsck", "--no-signatures", "--json")
 
         assert 3 == result.status
-        assert "3" in json.dumps(result.json["faults"])
+        assert [3] == [fault["index"] for fault in result.json["faults"] if fault["index"] is not None]
+        assert "entry 3" in result.trouble["what"]
+        assert "entry 3: " in world.run("fsck", "--no-signatures").out
 
+    def test_restored_from_before(self, world: World) -> None:
+        """A store that is older than the checkpoint published beside it is found; status 3."""
+        older = world.folder.parent / "older.db"
+        with sqlite3.connect(world.folder / "ledger.db") as now, sqlite3.connect(older) as copy:
+            now.backup(copy)
+        now.close()
+        copy.close()
+        good(world.publish(opened(str(uuid4()))))
+        for file in world.folder.glob("ledger.db*"):
+            file.unlink()
+        older.rename(world.folder / "ledger.db")
 
-def shape(value: Any) -> Any:
-    """The names of a JSON answer, without its values."""
-    if isinstance(value, dict):
-        return {name: shape(item) for name, item in value.items()}
-    return [shape(value[0])] if isinstance(value, list) and value else None
+        assert 3 == world.run("fsck").status
+        assert 6 == world.publish(opened(str(uuid4()))).status
 
 
 def test_json_is_one_document(founded: World) -> None:
