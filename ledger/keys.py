@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
@@ -66,7 +66,7 @@ _P = 2**255 - 19
 def _refused_point(point: bytes) -> bool:
     """Tell whether an encoding is of small order, or is a second encoding of some point."""
     y = int.from_bytes(point, "little") & (2**255 - 1)
-    return y >= _P or point in _SMALL_ORDER or (y in {1, _P - 1} and point[31] >= 0x80)  # noqa: PLR2004 -- x = 0 has no sign
+    return y >= _P or point in _SMALL_ORDER or (y in {1, _P - 1} and point[31] >= 0x80)
 
 
 def openssl_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:
@@ -150,7 +150,7 @@ class PrivateKey:
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte Ed25519 signature of *message* (about 35 us)."""
         if SODIUM:
-            return cast("bytes", crypto_sign(message, self._expanded)[:64])
+            return crypto_sign(message, self._expanded)[:64]
         return Ed25519PrivateKey.from_private_bytes(self.seed).sign(message)
 
 
@@ -205,7 +205,9 @@ def _load(path: Path) -> object:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise NotFound(f"there is no key file {path}", what_now="name the file with --key, or make one with `comity key new`") from None
+        raise NotFound(
+            f"there is no key file {path}", what_now="name the file with --key, or make one with `comity key new`"
+        ) from None
     except PermissionError:
         raise NotPermitted(f"the key file {path} may not be read by this user", what_now="run as its owner") from None
     if len(data) > PEM_BYTES_MAX:

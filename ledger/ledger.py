@@ -1,9 +1,9 @@
 """
 The front of an embedded ledger: one folder, one object.
 
-    >>> ledger = Ledger.open(folder)                      # doctest: +SKIP
-    >>> receipt = ledger.publish(draft, signer)           # doctest: +SKIP
-    >>> receipt.index, receipt.proof                      # doctest: +SKIP
+    >>> ledger = Ledger.open(folder)  # doctest: +SKIP
+    >>> receipt = ledger.publish(draft, signer)  # doctest: +SKIP
+    >>> receipt.index, receipt.proof  # doctest: +SKIP
 
 ======================= =================================================================
 file of the folder      what it is
@@ -21,11 +21,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from ledger.acts import Catalogue, catalogue
 from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
@@ -38,6 +36,7 @@ from ledger.statement import (
     Draft,
     Signed,
     Statement,
+    Visibility,
     batch_message,
     check,
     encode_statement,
@@ -66,7 +65,8 @@ from ledger.verify import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     from ledger.domain import Thing
 
@@ -101,7 +101,7 @@ class Root:
         return cls(holder, signer.authority, signer.key.public, proof, enrolls)
 
 
-class Refused(ComityError):
+class Refused(ComityError):  # noqa: N818 -- says what the log did
     """The log refused a statement: nothing was recorded, and its sequence is free again."""
 
     def __init__(self, refusal: Refusal, at: str = "") -> None:
@@ -112,10 +112,12 @@ class Refused(ComityError):
             what_now="correct it and publish it again",
         )
         self.refusal = refusal
-        self.status = {"unauthenticated": 5, "id_reused": 6, "sequence_reused": 6, "out_of_order": 6}.get(refusal.code, 7)  # fmt: skip
+        self.status = {"unauthenticated": 5, "id_reused": 6, "sequence_reused": 6, "out_of_order": 6}.get(
+            refusal.code, 7
+        )
 
 
-class Rejected(ComityError):
+class Rejected(ComityError):  # noqa: N818 -- says what the log did
     """The log recorded a statement as rejected: header, hash and reason stay, the body does not."""
 
     status = 7
@@ -141,7 +143,9 @@ class Judgement:
 class _Sealer:
     """Signs with the log's keys under its origin."""
 
-    def __init__(self, origin: str, log_keys: LogKeys, clock: Callable[[], int], published: Callable[[bytes], None]) -> None:  # fmt: skip
+    def __init__(
+        self, origin: str, log_keys: LogKeys, clock: Callable[[], int], published: Callable[[bytes], None]
+    ) -> None:
         self._origin = origin
         self._clock = clock
         self._first = log_signer(origin, "ed25519", log_keys.ed25519.public, log_keys.ed25519.sign)
@@ -154,9 +158,14 @@ class _Sealer:
 
     def refusal(self, refusal: Refusal, statement: bytes, at: int) -> bytes:
         lines = (
-            "comity.refusal/v1", self._origin, sha256_of(statement).hex(), refusal.code, refusal.field or "-",
-            "-" if refusal.expected is None else str(refusal.expected), str(at),
-        )  # fmt: skip
+            "comity.refusal/v1",
+            self._origin,
+            sha256_of(statement).hex(),
+            refusal.code,
+            refusal.field or "-",
+            "-" if refusal.expected is None else str(refusal.expected),
+            str(at),
+        )
         text = "\n".join(lines) + "\n"
         signature = self._first.sign(text.encode())
         return format_note(Note(text, (NoteSignature(self._origin, self._first.key.key_id, signature),)))
@@ -189,10 +198,15 @@ class Ledger:
             sealer = _Sealer(origin, log_keys, clock, self._publish_checkpoint)
             self._check_not_behind()
             self._sequencer = Sequencer(
-                store, self.catalogue, sealer,
-                origin=origin, clock=clock, limits=limits, prove=self.receipt_proof,
+                store,
+                self.catalogue,
+                sealer,
+                origin=origin,
+                clock=clock,
+                limits=limits,
+                prove=self.receipt_proof,
                 drafts=origin.endswith(SIMULATION),
-            )  # fmt: skip
+            )
 
     # --- founding and opening ---
 
@@ -230,9 +244,17 @@ class Ledger:
         """
         check_origin(origin)
         if clock is not system_clock and not origin.endswith(SIMULATION):
-            raise NotPermitted(f"{origin} is not a simulation", why="a simulated clock would give false instants", what_now=f"choose an origin that ends in {SIMULATION}")  # fmt: skip
+            raise NotPermitted(
+                f"{origin} is not a simulation",
+                why="a simulated clock would give false instants",
+                what_now=f"choose an origin that ends in {SIMULATION}",
+            )
         if (folder / "ledger.db").exists():
-            raise Conflict(f"{folder} holds a ledger already", why="a log is founded once; a second entry 0 would be another log", what_now="open it, or name another folder")  # fmt: skip
+            raise Conflict(
+                f"{folder} holds a ledger already",
+                why="a log is founded once; a second entry 0 would be another log",
+                what_now="open it, or name another folder",
+            )
         folder.mkdir(parents=True, exist_ok=True)
         log_keys = log_keys or LogKeys.generate()
         if not (folder / "log.key").exists():
@@ -242,8 +264,12 @@ class Ledger:
         ledger_id = ledger_id or random_id()
         now = clock()
         founding = Draft(
-            act="ledger.founded", case=ledger_id, subject=ledger_id, occurred_from=now, occurred_until=now,
-            visibility=replace(Draft.__dataclass_fields__["visibility"].default_factory(), ring="public"),  # type: ignore[misc, operator] -- the factory exists
+            act="ledger.founded",
+            case=ledger_id,
+            subject=ledger_id,
+            occurred_from=now,
+            occurred_until=now,
+            visibility=Visibility(ring="public"),
             body={
                 "origin": origin,
                 "log_keys": [
@@ -253,12 +279,18 @@ class Ledger:
                 "operator": operator.authority,
                 "operator_key": operator.key.public,
                 "roots": [
-                    {"holder": root.holder, "authority": root.authority, "public_key": root.public_key, "possession": root.possession, "enrolls": root.enrolls}
+                    {
+                        "holder": root.holder,
+                        "authority": root.authority,
+                        "public_key": root.public_key,
+                        "possession": root.possession,
+                        "enrolls": root.enrolls,
+                    }
                     for root in roots
                 ],
                 "quorum": len(roots) // 2 + 1 if quorum is None else quorum,
             },
-        )  # fmt: skip
+        )
         try:
             ledger.publish(founding, operator)
         except ComityError:
@@ -289,10 +321,17 @@ class Ledger:
         path = folder / "ledger.db"
         read_only = read_only or not (folder / "log.key").exists()
         if not path.exists():
-            raise NotFound(f"there is no ledger in {folder}", what_now="name its folder with --ledger, or found one with `comity init`")  # fmt: skip
+            raise NotFound(
+                f"there is no ledger in {folder}",
+                what_now="name its folder with --ledger, or found one with `comity init`",
+            )
         store = SQLiteStore(path, read_only=read_only)
         if store.size() == 0:
-            raise NotFound(f"the ledger in {folder} was never founded", why="the founding was interrupted", what_now="remove ledger.db and found it again")  # fmt: skip
+            raise NotFound(
+                f"the ledger in {folder} was never founded",
+                why="the founding was interrupted",
+                what_now="remove ledger.db and found it again",
+            )
         from ledger.reading import recorded  # noqa: PLC0415 -- only to read entry 0
 
         founded = recorded(0, store.entry(0), catalogue()).body
@@ -307,7 +346,7 @@ class Ledger:
         """Close the store."""
         self.store.close()
 
-    def __enter__(self) -> Ledger:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -323,10 +362,10 @@ class Ledger:
     # --- the checkpoint beside the store ---
 
     def _publish_checkpoint(self, note: bytes) -> None:
-        """Put the checkpoint beside the store, before anybody is answered: a restored store that is older is noticed."""
+        """Put the checkpoint beside the store, before anybody is answered: an older copy restored is then noticed."""
         temporary = self.folder / "checkpoint.new"
         temporary.write_bytes(note)
-        os.replace(temporary, self.folder / "checkpoint")
+        temporary.replace(self.folder / "checkpoint")
 
     def _check_not_behind(self) -> None:
         path = self.folder / "checkpoint"
@@ -412,7 +451,11 @@ class Ledger:
         """Return the encoded body of a draft that may be signed; FormatError names the offending field."""
         act = self.catalogue.act(draft.act, draft.version)
         if not act.released and not self.origin.endswith(SIMULATION):
-            raise NotPermitted(f"{draft.act} is a draft act", why="its wording may still change, and a record is for ever", what_now="use a released act: `comity publish --template`")  # fmt: skip
+            raise NotPermitted(
+                f"{draft.act} is a draft act",
+                why="its wording may still change, and a record is for ever",
+                what_now="use a released act: `comity publish --template`",
+            )
         body = self.catalogue.encode(draft.act, draft.version, draft.body)
         for fault in self.catalogue.faults(draft.act, draft.version, draft.body):
             raise FormatError(f"{fault.rule}", field=f"body.{fault.path}")
@@ -427,7 +470,9 @@ class Ledger:
             FormatError: as ``publish``.
         """
         body = self.validate(draft)
-        statement = self._statement(draft, signer.authority, signer.key.id, self.sequencer.next_sequence(signer.key.id), body)  # fmt: skip
+        statement = self._statement(
+            draft, signer.authority, signer.key.id, self.sequencer.next_sequence(signer.key.id), body
+        )
         refused = self.sequencer.try_out(statement, self.catalogue.decode(draft.act, draft.version, body))
         if refused is None:
             return Judgement(accepted=True)
@@ -437,9 +482,13 @@ class Ledger:
         with self._guard:
             return self._locks.setdefault(key, threading.Lock())
 
-    def _statement(self, draft: Draft, publisher: bytes, key: bytes, sequence: int, body: bytes, *, at: int | None = None) -> Statement:  # fmt: skip
+    def _statement(
+        self, draft: Draft, publisher: bytes, key: bytes, sequence: int, body: bytes, *, at: int | None = None
+    ) -> Statement:
         identity = new_id(self.clock() if at is None else at, self._randomness())
-        return statement_from(draft, id=identity, ledger=self.origin, publisher=publisher, key=key, sequence=sequence, body=body)  # fmt: skip
+        return statement_from(
+            draft, statement_id=identity, ledger=self.origin, publisher=publisher, key=key, sequence=sequence, body=body
+        )
 
     def _randomness(self) -> bytes:
         return os.urandom(10)
@@ -471,7 +520,9 @@ class Ledger:
                 places = [Batch(len(part), place, path) for place, path in enumerate(paths)]
                 signature = key.sign(batch_message(len(part), root))
             for offset, (statement, place) in enumerate(zip(part, places, strict=True)):
-                rows.append(Outgoing(key.id, start + first + offset, statement[:16], statement, signature, _pack(place)))
+                rows.append(
+                    Outgoing(key.id, start + first + offset, statement[:16], statement, signature, _pack(place))
+                )
         return rows
 
     def _send(self, rows: list[Outgoing], signer: Signer) -> Iterator[Answer]:
@@ -482,7 +533,9 @@ class Ledger:
             if len(rows) == 1:
                 stream: Iterator[Answer] = iter([self.submit(_signed(rows[0]))])
             else:
-                stream = self.submit_many((_signed(row) for row in rows), workers=None if len(rows) >= BATCH_SIZE else 0)  # fmt: skip
+                stream = self.submit_many(
+                    (_signed(row) for row in rows), workers=None if len(rows) >= BATCH_SIZE else 0
+                )
             for row, answer in zip(rows, stream, strict=True):
                 if isinstance(answer, Refusal):
                     refused = refused or (row, answer)
@@ -490,7 +543,11 @@ class Ledger:
                     answers.append((row, answer))
             with self.outbox.writing() as writing:
                 writing.answer(
-                    [(row.key, row.sequence, row.id, receipt.index, receipt.accepted) for row, receipt in answers if isinstance(receipt, Receipt)]  # fmt: skip
+                    [
+                        (row.key, row.sequence, row.id, receipt.index, receipt.accepted)
+                        for row, receipt in answers
+                        if isinstance(receipt, Receipt)
+                    ]
                 )
                 rows = []
                 if refused is not None:
@@ -560,7 +617,9 @@ class Ledger:
     def consistency_proof(self, old: int, new: int) -> list[bytes]:
         """Return the path, 32 bytes each, by which the tree of size *new* extends that of size *old*."""
         if not 0 < old <= new <= self.store.size():
-            raise NotFound(f"there is no consistency proof from {old} to {new}", why=f"the log holds {self.store.size()} entries")  # fmt: skip
+            raise NotFound(
+                f"there is no consistency proof from {old} to {new}", why=f"the log holds {self.store.size()} entries"
+            )
         return consistency_path(old, new, self.store.hashes)
 
     def checkpoint(self) -> bytes:
@@ -603,10 +662,19 @@ _ORDER_CODES: Final = ("out_of_order", "sequence_reused")
 
 def check_origin(origin: str) -> None:
     """Raise FormatError unless *origin* can name a log and its checkpoints."""
-    if not origin or len(origin) > 128 or not origin.isascii() or not origin.isprintable() or " " in origin or "+" in origin:  # noqa: PLR2004, E501
+    if (
+        not origin
+        or len(origin) > 128
+        or not origin.isascii()
+        or not origin.isprintable()
+        or " " in origin
+        or "+" in origin
+    ):
         raise FormatError("must be 1 to 128 printable ASCII characters without spaces and plus signs", field="origin")
     if origin.startswith("comity.refusal"):
-        raise FormatError("must not begin with 'comity.refusal', which begins the refusals that a log signs", field="origin")
+        raise FormatError(
+            "must not begin with 'comity.refusal', which begins the refusals that a log signs", field="origin"
+        )
 
 
 @lru_cache(maxsize=64)
@@ -646,6 +714,21 @@ def load_signer(authority: bytes, path: Path) -> Signer:
 
 
 __all__ = [
-    "BATCH_SIZE", "Any", "Answer", "Draft", "Judgement", "Ledger", "Limits", "Receipt", "Refusal", "Refused",
-    "Rejected", "Root", "Signed", "Signer", "batch_paths", "check_origin", "load_signer", "system_clock",
-]  # fmt: skip
+    "BATCH_SIZE",
+    "Answer",
+    "Draft",
+    "Judgement",
+    "Ledger",
+    "Limits",
+    "Receipt",
+    "Refusal",
+    "Refused",
+    "Rejected",
+    "Root",
+    "Signed",
+    "Signer",
+    "batch_paths",
+    "check_origin",
+    "load_signer",
+    "system_clock",
+]

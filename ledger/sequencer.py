@@ -24,7 +24,6 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -51,10 +50,12 @@ from ledger.statement import (
     sha256_of,
     signed_message,
 )
-from ledger.store.sqlite import ROSTER_ACTS, Row
-from ledger.verify import Roster, leaf_hash
+from ledger.store.sqlite import Row
+from ledger.verify import ROSTER_ACTS, Roster, leaf_hash
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
     from ledger.acts import Catalogue
     from ledger.domain import Thing
     from ledger.store.sqlite import SQLiteStore, Writing
@@ -145,7 +146,18 @@ class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
 class _Waiting:
     """A statement on its way through the gates."""
 
-    __slots__ = ("answer", "body", "failed", "message", "promoted", "public_key", "ready", "signed", "since", "statement")
+    __slots__ = (
+        "answer",
+        "body",
+        "failed",
+        "message",
+        "promoted",
+        "public_key",
+        "ready",
+        "signed",
+        "since",
+        "statement",
+    )
 
     def __init__(self, signed: Signed) -> None:
         self.signed = signed
@@ -159,6 +171,11 @@ class _Waiting:
         self.ready: threading.Event | None = None
         self.promoted = False
         self.since = 0.0
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.answer is not None or self.failed
 
 
 class _View:
@@ -274,7 +291,7 @@ class Sequencer:
                 to_check = self._admit_many(waiting)
                 checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
                 ahead.append((waiting, to_check, pool.check(checks)))
-                if len(ahead) > 2:  # noqa: PLR2004 -- one being decided, one being checked, one being decoded
+                if len(ahead) > 2:
                     yield from self._settle(*ahead.popleft())
             while ahead:
                 yield from self._settle(*ahead.popleft())
@@ -314,17 +331,17 @@ class Sequencer:
                 finally:
                     self._hand_over()
             if last.failed:
-                raise Unavailable("the group of this statement could not be written", what_now="submit it again: repeating is harmless")  # fmt: skip
+                raise Unavailable(
+                    "the group of this statement could not be written",
+                    what_now="submit it again: repeating is harmless",
+                )
             if last.answer is not None:
                 return
             last.ready.wait(self.limits.early_ms_max / 1000)
-            if last.answer is not None or last.failed:
-                lead = False
-                continue
-            # Handed the lead; or held because its predecessor is missing, and the moment is over.
+            # Answered; handed the lead; or held because its predecessor is missing, and the moment is over.
             with self._guard:
                 last.ready.clear()
-                lead = last.promoted or not self._led
+                lead = last.promoted or not (self._led or last.done)
                 last.promoted = False
                 self._led = self._led or lead
 
@@ -356,20 +373,30 @@ class Sequencer:
         """Decode and check one statement, all but its signature; raise ``_Refused`` otherwise."""
         data = item.signed.statement
         if len(data) > STATEMENT_BYTES_MAX:
-            raise _Refused("too_large", f"the statement is {len(data):,} bytes long; at most {STATEMENT_BYTES_MAX:,} are taken")  # fmt: skip
+            raise _Refused(
+                "too_large", f"the statement is {len(data):,} bytes long; at most {STATEMENT_BYTES_MAX:,} are taken"
+            )
         try:
             statement = decode_statement(data)
             if statement.ledger != self._origin:
-                raise _Refused("wrong_ledger", f"the statement is for {statement.ledger[:128]!r}, this log is {self._origin}", where="ledger")  # fmt: skip
+                raise _Refused(
+                    "wrong_ledger",
+                    f"the statement is for {statement.ledger[:128]!r}, this log is {self._origin}",
+                    where="ledger",
+                )
             check(statement, self.catalogue.codes)
             act = self.catalogue.act(statement.act, statement.version)
             if not act.released and not self._drafts:
-                raise _Refused("draft_act", f"{statement.act} is a draft; this ledger takes released acts alone", where="act")  # fmt: skip
+                raise _Refused(
+                    "draft_act", f"{statement.act} is a draft; this ledger takes released acts alone", where="act"
+                )
             item.body = self.catalogue.decode(statement.act, statement.version, statement.body)
             batch = item.signed.batch
             if batch is not None and not 0 < batch.size <= BATCH_SIZE_MAX:
-                raise FormatError(f"is {batch.size}; a batch holds 1 to {BATCH_SIZE_MAX} statements", field="batch.size")  # fmt: skip
-            if len(item.signed.signature) != 64:  # noqa: PLR2004 -- Ed25519
+                raise FormatError(
+                    f"is {batch.size}; a batch holds 1 to {BATCH_SIZE_MAX} statements", field="batch.size"
+                )
+            if len(item.signed.signature) != 64:
                 raise FormatError("is not 64 bytes long", field="signature")
             item.message = signed_message(data, batch)
         except FormatError as error:
@@ -512,11 +539,21 @@ class Sequencer:
                             expected = writing.next_sequence(statement.key)
                     if statement.sequence != expected:
                         if statement.sequence < expected:
-                            raise _Refused("sequence_reused", f"this key has already used sequence {statement.sequence}", where="sequence", expected=expected)  # fmt: skip
+                            raise _Refused(
+                                "sequence_reused",
+                                f"this key has already used sequence {statement.sequence}",
+                                where="sequence",
+                                expected=expected,
+                            )
                         if now - item.since < hold:
                             early.append(item)
                             continue
-                        raise _Refused("out_of_order", f"this key's next sequence is {expected}, the statement has {statement.sequence}", where="sequence", expected=expected)  # fmt: skip
+                        raise _Refused(
+                            "out_of_order",
+                            f"this key's next sequence is {expected}, the statement has {statement.sequence}",
+                            where="sequence",
+                            expected=expected,
+                        )
                     row, receipt = self._decide(item, statement, index, recorded_at, seal)
                 except _Refused as refused:
                     answers.append((item, refused))
@@ -551,7 +588,9 @@ class Sequencer:
         """Check that the key is the publisher's and valid at this index."""
         if statement.act == FOUNDED and index == 0:
             if item.public_key is None:
-                raise _Refused("unauthenticated", "entry 0 must be signed by the operator key that it names", where="key")
+                raise _Refused(
+                    "unauthenticated", "entry 0 must be signed by the operator key that it names", where="key"
+                )
             return
         standing = self.roster.key(statement.key)
         if standing is None:
@@ -559,7 +598,9 @@ class Sequencer:
         if self.roster.verdict(statement.key, index) not in {"valid", "contested"}:
             raise _Refused("unauthenticated", "this key has been revoked, replaced or retired", where="key")
         if standing.authority != statement.publisher:
-            raise _Refused("unauthenticated", "this key belongs to another authority than the publisher named", where="publisher")  # fmt: skip
+            raise _Refused(
+                "unauthenticated", "this key belongs to another authority than the publisher named", where="publisher"
+            )
         if item.public_key is None:
             # The key was certified while the statement was on its way.
             item.public_key = standing.public_key
@@ -574,7 +615,9 @@ class Sequencer:
         same = entry.statement == data if entry.statement_sha256 is None else entry.statement_sha256 == sha256_of(data)
         if not same:
             raise _Refused("id_reused", f"entry {index} has this id and other content", where="id")
-        return Receipt(index, data[:16], entry.accepted, entry.reason, entry.recorded_at, self._prove, seal if fresh else _Seal())  # fmt: skip
+        return Receipt(
+            index, data[:16], entry.accepted, entry.reason, entry.recorded_at, self._prove, seal if fresh else _Seal()
+        )
 
     def _decide(
         self, item: _Waiting, statement: Statement, index: int, recorded_at: int, seal: _Seal
@@ -584,7 +627,11 @@ class Sequencer:
         decision = decide(self._view, index, statement, body)
         if isinstance(decision, Rejected):
             # Header, hash and reason stay; the body does not: a name in a wrong field must not become permanent.
-            kept, digest, reason = header_of(signed.statement, statement.body), sha256_of(signed.statement), decision.reason  # fmt: skip
+            kept, digest, reason = (
+                header_of(signed.statement, statement.body),
+                sha256_of(signed.statement),
+                decision.reason,
+            )
             stream, version, case, case_version = f"rejected/{statement.id.hex()}", 0, None, 0
         else:
             kept, digest, reason = signed.statement, None, None
@@ -598,13 +645,20 @@ class Sequencer:
         accepted = reason is None
         entry = encode_entry(
             Entry(
-                format=FORMAT, statement=kept, statement_sha256=digest,
-                algorithm="ed25519", signature=signed.signature, batch=signed.batch,
-                recorded_at=recorded_at, disposition="accepted" if accepted else "rejected", reason=reason,
+                format=FORMAT,
+                statement=kept,
+                statement_sha256=digest,
+                algorithm="ed25519",
+                signature=signed.signature,
+                batch=signed.batch,
+                recorded_at=recorded_at,
+                disposition="accepted" if accepted else "rejected",
+                reason=reason,
                 rules=self._rules,
-                subject_version=version if accepted else None, case_version=case_version if accepted else None,
+                subject_version=version if accepted else None,
+                case_version=case_version if accepted else None,
             )
-        )  # fmt: skip
+        )
         self._remember(statement, index, rejected=not accepted)
         row = Row(index, stream, version, statement.act, entry, statement.id, case, case_version)
         return row, Receipt(index, statement.id, accepted, reason, recorded_at, self._prove, seal)
@@ -655,7 +709,9 @@ class Sequencer:
         for cache in caches:
             excess = len(cache) - self.limits.cache_size_max
             if excess > 0:
-                for key in [key for key, _ in zip(cache, range(excess + self.limits.cache_size_max // 10), strict=False)]:
+                for key in [
+                    key for key, _ in zip(cache, range(excess + self.limits.cache_size_max // 10), strict=False)
+                ]:
                     del cache[key]
 
     # --- asking without publishing ---
@@ -717,7 +773,10 @@ class Sequencer:
                 # Another process sealed since. This one may seal again only if the store still
                 # holds the tree that it is about to vouch for.
                 if root_at(size, self._store.hashes) != root:
-                    raise Conflict(f"the tree of size {size} in the store is not the one held in memory", what_now="open the ledger again")  # fmt: skip
+                    raise Conflict(
+                        f"the tree of size {size} in the store is not the one held in memory",
+                        what_now="open the ledger again",
+                    )
                 self._epoch = writing.take_lease()
             kept = writing.seal(size, root, note, self._epoch)
         self._sealer.published(kept)

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
 from ledger.errors import Unavailable
 from ledger.keys import ed25519
@@ -96,7 +96,7 @@ class Workers:
             process.wait()
             process.stdout.close()
 
-    def __enter__(self) -> Workers:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,7 +104,7 @@ class Workers:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "ledger.signatures"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603, E501 -- our own interpreter and module
+    return subprocess.Popen([sys.executable, "-m", "ledger.signatures"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
 
 def _converse(process: subprocess.Popen[bytes], checks: Sequence[Check]) -> bytes:

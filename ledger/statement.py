@@ -231,16 +231,35 @@ def _statement(value: dict[str, Any]) -> Statement:
     speaker = value["speaker"]
     visibility = value["visibility"]
     return Statement(
-        value["id"], value["ledger"], value["publisher"], value["key"], value["sequence"], value["voice"],
+        value["id"],
+        value["ledger"],
+        value["publisher"],
+        value["key"],
+        value["sequence"],
+        value["voice"],
         None if speaker is None else Speaker(**speaker),
-        value["case"], value["subject"], value["act"], value["version"], value["kind"],
-        value["occurred_from"], value["occurred_until"], value["occurred_confirmed"], value["zone"],
-        value["legal_effect_at"], value["known_at"], tuple(value["addressees"]),
-        Visibility(visibility["ring"], visibility["embargo_until"]), tuple(value["proceedings"]),
-        value["language"], value["local_reference"], tuple([Basis(**item) for item in value["basis"]]),
-        tuple(value["answers"]), value["corrects"], tuple([Attachment(**item) for item in value["attachments"]]),
+        value["case"],
+        value["subject"],
+        value["act"],
+        value["version"],
+        value["kind"],
+        value["occurred_from"],
+        value["occurred_until"],
+        value["occurred_confirmed"],
+        value["zone"],
+        value["legal_effect_at"],
+        value["known_at"],
+        tuple(value["addressees"]),
+        Visibility(visibility["ring"], visibility["embargo_until"]),
+        tuple(value["proceedings"]),
+        value["language"],
+        value["local_reference"],
+        tuple([Basis(**item) for item in value["basis"]]),
+        tuple(value["answers"]),
+        value["corrects"],
+        tuple([Attachment(**item) for item in value["attachments"]]),
         value["body"],
-    )  # fmt: skip
+    )
 
 
 def decode_statement(data: bytes) -> Statement:
@@ -272,18 +291,18 @@ def _long(data: bytes, at: int) -> tuple[int, int]:
     """Read a zig-zag varint in its shortest form; returns the value and where the next field begins."""
     byte = data[at]
     at += 1
-    if byte < 0x80:  # noqa: PLR2004 -- the continuation bit
+    if byte < 0x80:
         return (byte >> 1) ^ -(byte & 1), at
     value = byte & 0x7F
     shift = 7
     while True:
         byte = data[at]
         at += 1
-        if byte < 0x80:  # noqa: PLR2004 -- the continuation bit
+        if byte < 0x80:
             break
         value |= (byte & 0x7F) << shift
         shift += 7
-    if not byte or shift > 56:  # noqa: PLR2004 -- nine bytes and more are for the careful decoder
+    if not byte or shift > 56:
         raise _NotPlain
     value |= byte << shift
     return (value >> 1) ^ -(value & 1), at
@@ -315,7 +334,7 @@ def _ids(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
 def _optional_long(data: bytes, at: int) -> tuple[int | None, int]:
     if not data[at]:
         return None, at + 1
-    if data[at] != 2:  # noqa: PLR2004 -- the second branch of the union
+    if data[at] != 2:
         raise _NotPlain
     return _long(data, at + 1)
 
@@ -353,7 +372,7 @@ def _plain_statement(data: bytes) -> Statement:
     basis, at = _bases(data, at + 1)
     answers, at = _ids(data, at)
     corrects = None
-    if data[at] == 2:  # noqa: PLR2004 -- the second branch of the union
+    if data[at] == 2:
         corrects = data[at + 1 : at + 17]
         at += 16
     elif data[at]:
@@ -364,10 +383,35 @@ def _plain_statement(data: bytes) -> Statement:
     if length < 0 or at + length != len(data):
         raise _NotPlain
     return Statement(
-        data[:16], ledger, publisher, key, sequence, voice, None, case, subject, act, version, kind,
-        occurred_from, occurred_until, confirmed, zone, legal_effect_at, known_at, addressees,
-        Visibility(ring, embargo_until), proceedings, language, None, basis, answers, corrects, (), data[at:],
-    )  # fmt: skip
+        data[:16],
+        ledger,
+        publisher,
+        key,
+        sequence,
+        voice,
+        None,
+        case,
+        subject,
+        act,
+        version,
+        kind,
+        occurred_from,
+        occurred_until,
+        confirmed,
+        zone,
+        legal_effect_at,
+        known_at,
+        addressees,
+        Visibility(ring, embargo_until),
+        proceedings,
+        language,
+        None,
+        basis,
+        answers,
+        corrects,
+        (),
+        data[at:],
+    )
 
 
 def _bases(data: bytes, at: int) -> tuple[tuple[Basis, ...], int]:
@@ -381,7 +425,7 @@ def _bases(data: bytes, at: int) -> tuple[tuple[Basis, ...], int]:
     for _ in range(count >> 1):
         instrument, at = _text(data, at)
         article = None
-        if data[at] == 2:  # noqa: PLR2004 -- the second branch of the union
+        if data[at] == 2:
             article, at = _text(data, at + 1)
         elif data[at]:
             raise _NotPlain
@@ -459,23 +503,33 @@ def _plain_entry(data: bytes) -> Entry:
     if data[at] or data[at + 1]:  # accepted, without a reason
         raise _NotPlain
     rules = data[at + 2 : at + 34]
-    if data[at + 34] != 2:  # noqa: PLR2004 -- the second branch of the union
+    if data[at + 34] != 2:
         raise _NotPlain
     subject_version, at = _long(data, at + 35)
-    if data[at] != 2:  # noqa: PLR2004 -- the second branch of the union
+    if data[at] != 2:
         raise _NotPlain
     case_version, at = _long(data, at + 1)
     if at != len(data):
         raise _NotPlain
     return Entry(
-        FORMAT, statement, None, "ed25519", signature, batch, recorded_at, "accepted", None, rules,
-        subject_version, case_version,
-    )  # fmt: skip
+        FORMAT,
+        statement,
+        None,
+        "ed25519",
+        signature,
+        batch,
+        recorded_at,
+        "accepted",
+        None,
+        rules,
+        subject_version,
+        case_version,
+    )
 
 
 def _plain_batch(data: bytes, at: int) -> tuple[Batch, int]:
     """Read a batch; returns it and where its last byte is."""
-    if data[at] != 2:  # noqa: PLR2004 -- the second branch of the union
+    if data[at] != 2:
         raise _NotPlain
     size, at = _long(data, at + 1)
     index, at = _long(data, at)
@@ -491,10 +545,10 @@ def _plain_batch(data: bytes, at: int) -> tuple[Batch, int]:
 def _varint(value: int) -> bytes:
     """Encode a long as Avro's zig-zag varint."""
     value = value << 1 if value >= 0 else (-value << 1) - 1
-    if value < 0x80:  # noqa: PLR2004 -- the continuation bit
+    if value < 0x80:
         return _BYTES[value]
     out = bytearray()
-    while value >= 0x80:  # noqa: PLR2004 -- the continuation bit
+    while value >= 0x80:
         out.append(value & 0x7F | 0x80)
         value >>= 7
     out.append(value)
@@ -506,14 +560,31 @@ _BYTES: Final = [bytes([value]) for value in range(0x80)]
 
 def encode_entry(entry: Entry) -> bytes:
     """Encode an entry: the bytes that become the leaf. FormatError when longer than 65,535 bytes."""
-    if entry.accepted and entry.statement_sha256 is None and entry.reason is None and entry.subject_version is not None and entry.case_version is not None:  # fmt: skip
+    if (
+        entry.accepted
+        and entry.statement_sha256 is None
+        and entry.reason is None
+        and entry.subject_version is not None
+        and entry.case_version is not None
+    ):
         batch = entry.batch
-        data = b"".join((
-            _BYTES[2 * FORMAT], _varint(len(entry.statement)), entry.statement, b"\0\0", entry.signature,
-            b"\0" if batch is None else _batch_bytes(batch),
-            _varint(entry.recorded_at), b"\0\0", entry.rules,
-            b"\2", _varint(entry.subject_version), b"\2", _varint(entry.case_version),
-        ))  # fmt: skip
+        data = b"".join(
+            (
+                _BYTES[2 * FORMAT],
+                _varint(len(entry.statement)),
+                entry.statement,
+                b"\0\0",
+                entry.signature,
+                b"\0" if batch is None else _batch_bytes(batch),
+                _varint(entry.recorded_at),
+                b"\0\0",
+                entry.rules,
+                b"\2",
+                _varint(entry.subject_version),
+                b"\2",
+                _varint(entry.case_version),
+            )
+        )
     else:
         value = {name: getattr(entry, name) for name in entry.__slots__}
         value["batch"] = _optional(entry.batch)
@@ -611,7 +682,10 @@ def check(statement: Statement, codes: Callable[[str], Mapping[str, str]]) -> No
         if len(getattr(s, name)) > ITEMS_MAX:
             raise FormatError(f"has more than {ITEMS_MAX} items", field=name)
     if s.known_at is not None and all(item.role != "receipt_proof" for item in s.attachments):
-        raise FormatError("needs an attachment with the role receipt_proof: a claim to have known earlier is not believed without", field="known_at")  # fmt: skip
+        raise FormatError(
+            "needs an attachment with the role receipt_proof: a claim to have known earlier is not believed without",
+            field="known_at",
+        )
     _check_voice(s, codes)
     for number, basis in enumerate(s.basis):
         where = f"basis[{number}]"
@@ -654,19 +728,40 @@ def _check_voice(s: Statement, codes: Callable[[str], Mapping[str, str]]) -> Non
         raise FormatError("needs the authority reported, or its country and kind", field="speaker")
 
 
-def statement_from(draft: Draft, *, id: bytes, ledger: str, publisher: bytes, key: bytes, sequence: int, body: bytes) -> Statement:  # noqa: A002 -- the field's name  # fmt: skip
+def statement_from(
+    draft: Draft, *, statement_id: bytes, ledger: str, publisher: bytes, key: bytes, sequence: int, body: bytes
+) -> Statement:
     """Fill in what the publisher does not choose; *body* is the encoded body of the draft's act."""
     return Statement(
-        id=id, ledger=ledger, publisher=publisher, key=key, sequence=sequence,
-        voice=draft.voice, speaker=draft.speaker, case=draft.case, subject=draft.subject,
-        act=draft.act, version=draft.version, kind=draft.kind,
-        occurred_from=draft.occurred_from, occurred_until=draft.occurred_until,
-        occurred_confirmed=draft.occurred_confirmed, zone=draft.zone,
-        legal_effect_at=draft.legal_effect_at, known_at=draft.known_at,
-        addressees=draft.addressees, visibility=draft.visibility, proceedings=draft.proceedings,
-        language=draft.language, local_reference=draft.local_reference, basis=draft.basis,
-        answers=draft.answers, corrects=draft.corrects, attachments=draft.attachments, body=body,
-    )  # fmt: skip
+        id=statement_id,
+        ledger=ledger,
+        publisher=publisher,
+        key=key,
+        sequence=sequence,
+        voice=draft.voice,
+        speaker=draft.speaker,
+        case=draft.case,
+        subject=draft.subject,
+        act=draft.act,
+        version=draft.version,
+        kind=draft.kind,
+        occurred_from=draft.occurred_from,
+        occurred_until=draft.occurred_until,
+        occurred_confirmed=draft.occurred_confirmed,
+        zone=draft.zone,
+        legal_effect_at=draft.legal_effect_at,
+        known_at=draft.known_at,
+        addressees=draft.addressees,
+        visibility=draft.visibility,
+        proceedings=draft.proceedings,
+        language=draft.language,
+        local_reference=draft.local_reference,
+        basis=draft.basis,
+        answers=draft.answers,
+        corrects=draft.corrects,
+        attachments=draft.attachments,
+        body=body,
+    )
 
 
 def sha256_of(statement: bytes) -> bytes:

@@ -29,13 +29,19 @@ if TYPE_CHECKING:
 
 BUSY_SECONDS: Final = 30
 
-_TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS outgoing ("
-    "key BLOB NOT NULL, sequence INTEGER NOT NULL, id BLOB NOT NULL, statement BLOB NOT NULL, signature BLOB NOT NULL, "
-    "batch BLOB, PRIMARY KEY (key, sequence)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS sequences (key BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS answered (id BLOB PRIMARY KEY, idx INTEGER NOT NULL, accepted INTEGER NOT NULL) WITHOUT ROWID",
-)
+_TABLES: Final = """
+CREATE TABLE IF NOT EXISTS outgoing (
+    key BLOB NOT NULL, sequence INTEGER NOT NULL, id BLOB NOT NULL,
+    statement BLOB NOT NULL, signature BLOB NOT NULL, batch BLOB,
+    PRIMARY KEY (key, sequence)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sequences (
+    key BLOB PRIMARY KEY, next INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answered (
+    id BLOB PRIMARY KEY, idx INTEGER NOT NULL, accepted INTEGER NOT NULL
+) WITHOUT ROWID;
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,22 +103,23 @@ class Outbox:
     def __init__(self, path: Path) -> None:
         """Open the outbox at *path*, or make it."""
         self.path = path
-        with self.writing():
-            pass
+        connection = sqlite3.connect(path, isolation_level=None, timeout=BUSY_SECONDS)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript(_TABLES)
+        connection.close()
 
     @contextmanager
     def writing(self) -> Iterator[Writing]:
         """Hold the outbox; leaving normally commits durably, leaving by an exception changes nothing."""
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=BUSY_SECONDS)
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
             try:
                 connection.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                raise Unavailable("the outbox is held by another process", why=str(error), what_now="try again") from error  # fmt: skip
-            for statement in _TABLES:
-                connection.execute(statement)
+                raise Unavailable(
+                    "the outbox is held by another process", why=str(error), what_now="try again"
+                ) from error
             try:
                 yield Writing(connection)
             except BaseException:

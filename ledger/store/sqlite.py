@@ -31,6 +31,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from eventsourcing.persistence import StoredEvent
@@ -43,6 +44,7 @@ from eventsourcing.sqlite import (
 )
 
 from ledger.errors import Conflict, NotFound, NotVerified, Unavailable
+from ledger.verify import ROSTER_ACTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -56,11 +58,6 @@ NODES_REMEMBERED: Final = 100_000
 
 READ_IDS_MAX: Final = 500
 """How many nodes one query asks for."""
-
-ROSTER_ACTS: Final = (
-    "ledger.founded", "root.admitted", "root_key.replaced", "log_key.replaced", "authority.enrolled",
-    "key.certified", "key.rotated", "key.revoked", "key.retired", "roster.confirmed",
-)  # fmt: skip
 
 
 class EntryRecorder(SQLiteApplicationRecorder):
@@ -86,7 +83,7 @@ class EntryRecorder(SQLiteApplicationRecorder):
     def append(self, cursor: sqlite3.Cursor, first: int, stored_events: Sequence[StoredEvent]) -> None:
         """Insert consecutive events whose first has the notification id *first*, in the caller's transaction."""
         cursor.executemany(
-            f"INSERT INTO {self.events_table_name} (rowid, originator_id, originator_version, topic, state) VALUES (?,?,?,?,?)",  # noqa: S608, E501 -- the table's name is ours
+            f"INSERT INTO {self.events_table_name} (rowid, originator_id, originator_version, topic, state) VALUES (?,?,?,?,?)",  # noqa: E501 -- the table's name is ours
             [
                 (number, event.originator_id, event.originator_version, event.topic, event.state)
                 for number, event in enumerate(stored_events, first)
@@ -118,35 +115,41 @@ class Factory(SQLiteFactory):
 
 def _entries_table(name: str) -> list[str]:
     return [
-        f"CREATE TABLE IF NOT EXISTS {name} ("
-        "rowid INTEGER PRIMARY KEY AUTOINCREMENT, "
-        "originator_id TEXT NOT NULL, "
-        "originator_version INTEGER NOT NULL, "
-        "topic TEXT NOT NULL, "
-        "state BLOB NOT NULL, "
-        "UNIQUE (originator_id, originator_version))"
+        f"""
+        CREATE TABLE IF NOT EXISTS {name} (
+            rowid INTEGER PRIMARY KEY AUTOINCREMENT,
+            originator_id TEXT NOT NULL,
+            originator_version INTEGER NOT NULL,
+            topic TEXT NOT NULL,
+            state BLOB NOT NULL,
+            UNIQUE (originator_id, originator_version)
+        )
+        """,
     ]
 
 
-_LOG_TABLES: Final = (
-    "CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS statements (id BLOB PRIMARY KEY, idx INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS cases (id BLOB, version INTEGER, idx INTEGER NOT NULL, PRIMARY KEY (id, version)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS sequences (key BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS tree (only INTEGER PRIMARY KEY CHECK (only = 1), size INTEGER NOT NULL, recorded_at INTEGER NOT NULL)",
-    "INSERT OR IGNORE INTO tree VALUES (1, 0, 0)",
-    "CREATE TABLE IF NOT EXISTS seals (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS sealer (only INTEGER PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL)",
-    "INSERT OR IGNORE INTO sealer VALUES (1, 0)",
-    "CREATE INDEX IF NOT EXISTS roster ON entries (rowid) WHERE topic IN ("
-    + ",".join(f"'{act}'" for act in ROSTER_ACTS)
-    + ")",
-    *(
-        f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table}: the log is append-only'); END"
-        for table in ("entries", "nodes", "statements", "cases", "seals")
-        for verb in ("UPDATE", "DELETE")
-    ),
+_ROSTER: Final = ",".join(f"'{act}'" for act in sorted(ROSTER_ACTS))
+
+_LOG_TABLES: Final = f"""
+CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS statements (id BLOB PRIMARY KEY, idx INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS cases (
+    id BLOB, version INTEGER, idx INTEGER NOT NULL, PRIMARY KEY (id, version)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS sequences (key BLOB PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tree (
+    only INTEGER PRIMARY KEY CHECK (only = 1), size INTEGER NOT NULL, recorded_at INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO tree VALUES (1, 0, 0);
+CREATE TABLE IF NOT EXISTS seals (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS sealer (only INTEGER PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL);
+INSERT OR IGNORE INTO sealer VALUES (1, 0);
+CREATE INDEX IF NOT EXISTS roster ON entries (rowid) WHERE topic IN ({_ROSTER});
+""" + "".join(
+    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
+    f"BEGIN SELECT RAISE(ABORT, '{table}: the log is append-only'); END;\n"
+    for table in ("entries", "nodes", "statements", "cases", "seals")
+    for verb in ("UPDATE", "DELETE")
 )
 
 
@@ -275,7 +278,9 @@ class Writing:
         """
         run = self._cursor
         if self.epoch != epoch:
-            raise Conflict("another process has become the sealer of this log", what_now="the next append takes the lease again")  # fmt: skip
+            raise Conflict(
+                "another process has become the sealer of this log", what_now="the next append takes the lease again"
+            )
         kept = run.execute("SELECT root, note FROM seals WHERE size = ?", (size,)).fetchone()
         if kept is None:
             run.execute("INSERT INTO seals VALUES (?,?,?)", (size, root, note))
@@ -308,7 +313,10 @@ class SQLiteStore:
         self.path = path
         self._read_only = read_only
         if read_only and not path.exists():
-            raise NotFound(f"there is no ledger at {path}", what_now="name its folder with --ledger, or found one with `comity init`")  # fmt: skip
+            raise NotFound(
+                f"there is no ledger at {path}",
+                what_now="name its folder with --ledger, or found one with `comity init`",
+            )
         self._local = threading.local()
         self._readers: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
@@ -318,9 +326,8 @@ class SQLiteStore:
             self._datastore = SQLiteDatastore(str(path), lock_timeout=BUSY_SECONDS, originator_id_type="text")
             self.recorder = EntryRecorder(self._datastore)
             self.recorder.create_table()
-            with self._exclusive() as cursor:
-                for statement in _LOG_TABLES:
-                    cursor.execute(statement)
+            with self._datastore.get_connection(commit=True) as connection:
+                connection.cursor().sqlite_cursor.executescript(_LOG_TABLES)
 
     @classmethod
     def open_reader(cls, path: Path) -> SQLiteStore:
@@ -349,7 +356,9 @@ class SQLiteStore:
                 # IMMEDIATE takes the write lock before the first read: what is read stays true.
                 cursor.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError as error:
-                raise Unavailable("the ledger is being written by another process", why=str(error), what_now="try again") from error  # fmt: skip
+                raise Unavailable(
+                    "the ledger is being written by another process", why=str(error), what_now="try again"
+                ) from error
             try:
                 yield cursor
             except BaseException:
@@ -376,8 +385,11 @@ class SQLiteStore:
         if connection is None:
             connection = sqlite3.connect(
                 f"{self.path.absolute().as_uri()}?mode=ro",
-                uri=True, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False,
-            )  # fmt: skip
+                uri=True,
+                isolation_level=None,
+                timeout=BUSY_SECONDS,
+                check_same_thread=False,
+            )
             self._local.connection = connection
             with self._guard:
                 self._readers.append(connection)
@@ -400,9 +412,11 @@ class SQLiteStore:
 
     def entries(self, start: int, limit: int) -> list[tuple[int, bytes]]:
         """Return up to *limit* entries from index *start* on, in order, without holes."""
-        return self._reader().execute(
-            "SELECT rowid - 1, state FROM entries WHERE rowid > ? ORDER BY rowid LIMIT ?", (start, limit)
-        ).fetchall()  # fmt: skip
+        return (
+            self._reader()
+            .execute("SELECT rowid - 1, state FROM entries WHERE rowid > ? ORDER BY rowid LIMIT ?", (start, limit))
+            .fetchall()
+        )
 
     def scan(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of the entries from *start* to before *stop*; memory stays flat."""
@@ -410,9 +424,7 @@ class SQLiteStore:
             "SELECT state FROM entries WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
             (start, 2**62 if stop is None else stop),
         )
-        while rows := cursor.fetchmany(1024):
-            for row in rows:
-                yield row[0]
+        return chain.from_iterable(cursor)
 
     def index_of(self, statement_id: bytes) -> int | None:
         """Return the index under which a statement was recorded, accepted or rejected."""
@@ -420,13 +432,20 @@ class SQLiteStore:
 
     def stream(self, subject: bytes) -> list[int]:
         """Return the indexes of a stream, in order."""
-        return self._column("SELECT rowid - 1 FROM entries WHERE originator_id = ? ORDER BY originator_version", subject.hex())  # fmt: skip
+        return self._column(
+            "SELECT rowid - 1 FROM entries WHERE originator_id = ? ORDER BY originator_version", subject.hex()
+        )
 
     def stream_entries(self, subject: bytes) -> list[tuple[int, bytes]]:
         """Return the entries of a stream with their indexes, in order."""
-        return self._reader().execute(
-            "SELECT rowid - 1, state FROM entries WHERE originator_id = ? ORDER BY originator_version", (subject.hex(),)
-        ).fetchall()  # fmt: skip
+        return (
+            self._reader()
+            .execute(
+                "SELECT rowid - 1, state FROM entries WHERE originator_id = ? ORDER BY originator_version",
+                (subject.hex(),),
+            )
+            .fetchall()
+        )
 
     def case(self, case: bytes) -> list[int]:
         """Return the indexes of a case, in order: accepted entries alone."""
@@ -434,8 +453,11 @@ class SQLiteStore:
 
     def roster(self) -> list[tuple[int, bytes]]:
         """Return every entry that founded, enrolled, certified or revoked somebody, in order."""
-        marks = ",".join(f"'{act}'" for act in ROSTER_ACTS)
-        return self._reader().execute(f"SELECT rowid - 1, state FROM entries WHERE topic IN ({marks}) ORDER BY rowid").fetchall()  # fmt: skip
+        return (
+            self._reader()
+            .execute(f"SELECT rowid - 1, state FROM entries WHERE topic IN ({_ROSTER}) ORDER BY rowid")
+            .fetchall()
+        )
 
     def next_sequence(self, key: bytes) -> int:
         """Return the sequence that a signing key must use next."""
@@ -461,11 +483,50 @@ class SQLiteStore:
             self._nodes = {}
         self._nodes.update(nodes)
 
-    def nodes(self) -> Iterator[tuple[int, bytes]]:
-        """Yield every stored node with its number, in order."""
-        cursor = self._reader().execute("SELECT id, hash FROM nodes ORDER BY id")
-        while rows := cursor.fetchmany(4096):
-            yield from rows
+    def node_hashes(self) -> Iterator[bytes]:
+        """Yield the hash of every stored node, in order of their numbers."""
+        return chain.from_iterable(self._reader().execute("SELECT hash FROM nodes ORDER BY id"))
+
+    def rows(self, start: int, limit: int) -> list[tuple[int, str, int, str, bytes]]:
+        """Return up to *limit* rows from *start* on: index, stream, version in it, act, entry."""
+        return (
+            self._reader()
+            .execute(
+                "SELECT rowid - 1, originator_id, originator_version, topic, state FROM entries "
+                "WHERE rowid > ? ORDER BY rowid LIMIT ?",
+                (start, limit),
+            )
+            .fetchall()
+        )
+
+    def indexes_of(self, statement_ids: Sequence[bytes]) -> dict[bytes, int]:
+        """Return the index of each of these statements that is recorded."""
+        found: dict[bytes, int] = {}
+        for part, marks in _parts(statement_ids):
+            found.update(self._reader().execute(f"SELECT id, idx FROM statements WHERE id IN ({marks})", part))
+        return found
+
+    def next_sequences(self) -> dict[bytes, int]:
+        """Return the next sequence of every signing key."""
+        return dict(self._reader().execute("SELECT key, next FROM sequences"))
+
+    def miscounted(self) -> Iterator[str]:
+        """Say which streams and cases are not numbered from 0 without a hole, and which tables have too many rows."""
+        size = self.size()
+        for stream, count, last in self._reader().execute(
+            "SELECT originator_id, COUNT(*), MAX(originator_version) FROM entries GROUP BY originator_id "
+            "HAVING COUNT(*) <> MAX(originator_version) + 1"
+        ):
+            yield f"stream {stream} has {count} entries, the last numbered {last}"
+        for case, count, last in self._reader().execute(
+            "SELECT id, COUNT(*), MAX(version) FROM cases GROUP BY id HAVING COUNT(*) <> MAX(version) + 1"
+        ):
+            yield f"case {case.hex()} has {count} entries, the last numbered {last}"
+        if self._one("SELECT COUNT(*) FROM statements") != size:
+            yield "the index of statement ids has another number of rows than the log has entries"
+        accepted = self._one("SELECT COUNT(*) FROM entries WHERE originator_id NOT LIKE 'rejected/%'")
+        if self._one("SELECT COUNT(*) FROM cases") != accepted:
+            yield "the index of cases has another number of rows than there are accepted entries"
 
     def checkpoint(self, min_size: int | None = None) -> bytes | None:
         """Return the newest signed checkpoint, or the first that covers *min_size* entries."""
