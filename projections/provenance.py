@@ -471,6 +471,7 @@ class _Reader:
         self.views = views
         self.clocks = clocks
         self._subjects: dict[str, list[Row]] = {}
+        self._statements: dict[str, Row | None] = {}
 
     def subject(self, thing: str) -> list[Row]:
         """The rows of one stream, in the order of the log."""
@@ -489,9 +490,11 @@ class _Reader:
         """The row of one statement, None where it is not shown."""
         if statement is None:
             return None
-        key = [id_bytes(statement)]
-        found = rows(self.views.db, "provenance.fact", self.clocks, "statement = ?", key)
-        return found[0] if found else None
+        if statement not in self._statements:
+            key = [id_bytes(statement)]
+            found = rows(self.views.db, "provenance.fact", self.clocks, "statement = ?", key)
+            self._statements[statement] = found[0] if found else None
+        return self._statements[statement]
 
     def linked(self, thing: str, role: str, clocks: Clocks | None = None) -> list[Row]:
         """The rows whose act names *thing* in *role*."""

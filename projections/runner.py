@@ -64,9 +64,11 @@ PROJECTIONS: Final[tuple[Any, ...]] = (
     roster,
 )
 
-#: Entries per transaction: enough to make a commit cheap, little enough to keep memory flat.
+#: A batch, one transaction each: large enough to make a commit cheap. It is bounded in bytes too, so
+#: that memory stays flat where entries are as large as the format allows.
 _BATCH: Final = 2000
-_REBUILD_BATCH: Final = 5000
+_BATCH_BYTES: Final = 4 << 20
+_FIRST_BATCH: Final = 64
 
 
 class ProjectionFailed(ComityError):  # noqa: N818 -- says what is the case, as NotVerified does
@@ -240,6 +242,26 @@ def _decode(catalogue: Catalogue, batch: Iterable[tuple[int, bytes]]) -> list[Fa
     return [Fact(recorded(index, entry, catalogue)) for index, entry in batch]
 
 
+def _batches(store: Store, start: int, stop: int) -> Iterator[list[tuple[int, bytes]]]:
+    """
+    Yield the entries from *start* to before *stop*, contiguous, in batches of bounded memory.
+
+    The number of entries read at once follows the size of those just read.
+
+    Raises:
+        GapRefused: the store does not give the entries that it says it has.
+    """
+    limit = _FIRST_BATCH
+    while start < stop:
+        batch = store.entries(start, min(limit, stop - start))
+        if not batch or batch[0][0] != start or batch[-1][0] != start + len(batch) - 1:
+            raise GapRefused("every", start, batch[0][0] if batch else stop)
+        yield batch
+        start = batch[-1][0] + 1
+        mean = max(1, sum(len(entry) for _, entry in batch) // len(batch))
+        limit = max(1, min(_BATCH, 2 * limit, _BATCH_BYTES // mean))
+
+
 def _open_reader(path: str) -> tuple[Store, Catalogue]:
     """Open in a worker process what the runner reads: the log, read-only, and the acts."""
     from ledger.acts import catalogue  # noqa: PLC0415 -- imported in the worker
@@ -259,14 +281,11 @@ def _build(
     store, catalogue = reopen()
     built = [_File(p, files[p.NAME], building=True, start=start) for p in PROJECTIONS]
     try:
-        while start < stop:
-            facts = _decode(catalogue, store.entries(start, min(_REBUILD_BATCH, stop - start)))
-            if not facts:
-                raise GapRefused("every", start, stop)
+        for batch in _batches(store, start, stop):
+            facts = _decode(catalogue, batch)
             for file in built:
                 file.apply(facts)
             tell(len(facts))
-            start = facts[-1].index + 1
     finally:
         for file in built:
             file.close()
@@ -377,15 +396,12 @@ class Runner:
         """
         store, catalogue = self._source()
         self._refresh()
-        while True:
-            start = min(file.size() for file in self._files.values())
-            size = store.size()
-            if start >= size:
-                return start
-            facts = _decode(catalogue, store.entries(start, _BATCH))
-            self._apply(facts)
+        start, size = min(file.size() for file in self._files.values()), store.size()
+        for batch in _batches(store, start, size):
+            self._apply(_decode(catalogue, batch))
             if tell is not None:
-                tell(Progress(facts[-1].index + 1, size))
+                tell(Progress(batch[-1][0] + 1, size))
+        return max(start, size)
 
     def feed(self, batch: Sequence[Recorded]) -> None:
         """
@@ -590,7 +606,10 @@ def _await(pipes: list[Connection], what: str, report: Callable[[int], None]) ->
             try:
                 said, value = pipe.recv()
             except EOFError as error:
-                raise ComityError("a rebuilding process ended without a word") from error
+                raise ComityError(
+                    "a rebuilding process ended without a word",
+                    what_now='in a script, rebuild below `if __name__ == "__main__":`',
+                ) from error
             if said == "failed":
                 raise value
             if said == what:
