@@ -642,7 +642,7 @@ def _rehearse(draft: Draft, catalogue: Catalogue) -> None:
     """Encode the draft as it would be signed, so that nothing is left to fail afterwards."""
     statement = statement_from(
         draft,
-        id=new_id(0, bytes(10)),
+        statement_id=new_id(0, bytes(10)),
         ledger="a",
         publisher=bytes(16),
         key=bytes(32),

@@ -257,7 +257,7 @@ class _Publishing:
         return _words(
             statement_from(
                 draft,
-                id=bytes(16),
+                statement_id=bytes(16),
                 ledger="",
                 publisher=self.signer.authority,
                 key=bytes(32),

@@ -76,7 +76,7 @@ class Rehearsal:
         body: dict[str, Any] = self.catalogue.decode(draft.act, draft.version, encoded)
         statement = statement_from(
             draft,
-            id=new_id(self._ledger.clock()),
+            statement_id=new_id(self._ledger.clock()),
             ledger=self._ledger.origin,
             publisher=self._signer.authority,
             key=self._signer.key.id,
