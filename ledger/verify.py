@@ -1231,7 +1231,7 @@ class Roster:
             return "not_enrolled_by_root"
         if kind in _ABOVE_STATES and publisher.enrolls not in _ABOVE_STATES[kind]:
             return "not_enrolled_by_root"
-        if len(body["holder"]) == 2 and body["country"] != body["holder"]:
+        if _is_state(body["holder"]) and body["country"] != body["holder"]:
             return "not_enrolled_by_root"
         if known is not None:
             return "subject_exists"
@@ -1368,10 +1368,15 @@ class Roster:
         self._log_keys.append(LogKey(key, index))
 
 
+def _is_state(holder: str) -> bool:
+    """A State is held under the two letters of its country; every other holder under a name."""
+    return re.fullmatch("[A-Z]{2}", holder) is not None
+
+
 def _holder_fits(root: Mapping[str, Any]) -> bool:
-    """A State's root is held under the two letters of its country; every other root is not."""
-    enrolls, country = root["enrolls"], re.fullmatch("[A-Z]{2}", root["holder"]) is not None
-    return enrolls in {"country", "union", "court", "organisation"} and country == (enrolls == "country")
+    enrolls = root["enrolls"]
+    known = enrolls in {"country", "union", "court", "organisation"}
+    return known and _is_state(root["holder"]) == (enrolls == "country")
 
 
 def _log_key_fits(log: Mapping[str, Any]) -> bool:

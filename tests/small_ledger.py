@@ -98,13 +98,13 @@ def founding() -> dict[str, Any]:
 ML_DSA = MLDSA44PrivateKey.from_seed_bytes(bytes(32))
 
 
-def enrolment(name: str, kind: str, country: str = "DE", **other: Any) -> dict[str, Any]:
+def enrolment(name: str, kind: str, state: str = "DE", **other: Any) -> dict[str, Any]:
     """The body by which the authority of this name is enrolled under the key of the same name."""
     body = {
-        "holder": country,
+        "holder": state,
         "authority_kind": kind,
         "designation": None if kind == "counsel" else name.capitalize(),
-        "country": country,
+        "country": state,
         "zone": "Europe/Berlin",
         "languages": ["de"],
         "functions": [],
@@ -169,7 +169,7 @@ class SmallLedger:
         draft = Draft(act=act, case=case, subject=subject, body=body, occurred_from=at, occurred_until=at, **other)
         statement = statement_from(
             draft,
-            id=new_id(at, sha256(b"%d %d" % (self.size(), self.sequences.get(signer.id, 0))).digest()[:10]),
+            statement_id=new_id(at, sha256(b"%d %d" % (self.size(), self.sequences.get(signer.id, 0))).digest()[:10]),
             ledger=ORIGIN,
             publisher=named(by),
             key=signer.id,

@@ -97,7 +97,7 @@ def test_a_signature_with_torsion_in_r_is_rejected(ed25519: verify.Ed25519) -> N
 
 @pytest.mark.parametrize("ed25519", FUNCTIONS)
 def test_a_second_form_of_s_is_rejected(ed25519: verify.Ed25519) -> None:
-    """s + L solves the same equation; it is another signature over the same words."""
+    """Adding L to s solves the same equation; it is another signature over the same words."""
     key = multiple(12345)
     assert not ed25519(key, b"said", signature(12345, 678, b"said", key=key, add_to_s=L))
 
@@ -117,7 +117,7 @@ def test_small_order_keys_and_nonces_are_rejected(ed25519: verify.Ed25519) -> No
 
 @pytest.mark.parametrize("ed25519", FUNCTIONS)
 def test_encodings_that_are_not_canonical_are_rejected(ed25519: verify.Ed25519) -> None:
-    """y >= p, and a negative zero, are second names of a point."""
+    """A y of p or more, and a negative zero, are second names of a point."""
     second_names = [(P + y).to_bytes(32, "little") for y in range(19)]
     second_names += [bytes([*name[:31], name[31] | 0x80]) for name in second_names]
     second_names += [b"\x01" + bytes(30) + b"\x80", (P - 1 | 1 << 255).to_bytes(32, "little")]

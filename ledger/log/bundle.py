@@ -29,12 +29,14 @@ from ledger.errors import Conflict, FormatError
 from ledger.log.tree import inclusion_path
 from ledger.reading import recorded
 from ledger.verify import (
+    ED25519,
     Checkpoint,
     Proof,
     Roster,
     canonical_json,
     entry_name,
     format_proof,
+    format_vkey,
     iso,
     leaf_hash,
     parse_checkpoint,
@@ -165,7 +167,7 @@ def _roster(store: Source, size: int, catalogue: Catalogue) -> tuple[Roster, set
         if index >= size:
             break
         act = recorded(index, entry, catalogue)
-        if act.body is not None:
+        if act.body is not None and act.statement.act in verify.ROSTER_ACTS:
             roster.fold(index, act.statement, act.body)
             subjects.add(act.statement.subject)
     subjects |= {authority.id for authority in roster.authorities()}
@@ -243,6 +245,7 @@ def _cover(head: Checkpoint, pin: bytes, case: bytes | None, shown: Sequence[Rec
         "    POLICY  the file naming the witnesses whose signatures you require",
         "",
         f"root of the tree at {head.size} entries: {head.root.hex()}",
+        *(f"key of the log: {format_vkey(key)}" for key in roster.log_keys if key.algorithm == ED25519),
         "",
         "ENTRIES",
     ]
