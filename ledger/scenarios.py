@@ -23,7 +23,8 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from ledger.acts import catalogue
-from ledger.drafts import instant
+from ledger.drafts import KINDS as KINDS_OF_STATEMENT
+from ledger.drafts import RINGS, VOICES, YEARS, instant
 from ledger.errors import FormatError, NotFound, NotPermitted
 from ledger.keys import LogKeys, PrivateKey, Signer
 from ledger.ledger import SIMULATION, Ledger, Receipt, Root
@@ -200,7 +201,7 @@ def load(path: Path) -> Scenario:
         raise FormatError(f"is longer than {_BYTES_MAX} bytes", field=path.name)
     try:
         table = tomllib.loads(data.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is not TOML: {error}", field=path.name) from error
     return _Reader(path).scenario(table)
 
@@ -248,12 +249,11 @@ class _Reader:
     def _holder(self, slug: str, row: Any) -> Holder:
         key = f"root.{slug}"
         self._keys(row, key, {"name", "enrolls", "zone", "admitted"}, {"name", "enrolls", "zone"})
-        if row["enrolls"] not in self._catalogue.codes("root_kinds"):
-            self._fail(f"{key}.enrolls", "is not a code of root_kinds")
+        enrolls = self._code(row, "enrolls", key, self._catalogue.codes("root_kinds"))
         return Holder(
             slug,
             self._text(row, "name", key),
-            row["enrolls"],
+            enrolls,
             self._zone(row, key),
             self._day(row["admitted"], f"{key}.admitted") if "admitted" in row else None,
         )
@@ -262,22 +262,22 @@ class _Reader:
         key = f"authority.{slug}"
         needed = {"name", "holder", "kind", "zone", "languages", "functions", "level", "key"}
         self._keys(row, key, needed | {"country", "designated", "enrolled", "enrolled_by"}, needed)
-        holder = row["holder"]
+        holder = self._text(row, "holder", key)
         if holder not in self._holders:
             self._fail(f"{key}.holder", f"no root {holder!r}")
-        enrolled_by = row.get("enrolled_by")
+        enrolled_by = self._text(row, "enrolled_by", key) if "enrolled_by" in row else None
         if enrolled_by is not None and enrolled_by not in self._cast:
             self._fail(f"{key}.enrolled_by", f"no authority {enrolled_by!r} before this one")
         cast = Cast(
             slug,
             self._text(row, "name", key),
             holder,
-            row["kind"],
-            row.get("country", holder),
+            self._text(row, "kind", key),
+            self._text(row, "country", key) if "country" in row else holder,
             self._zone(row, key),
             tuple(self._texts(row, "languages", key)),
             tuple(self._texts(row, "functions", key)),
-            row["level"],
+            self._text(row, "level", key),
             self._flag(row, "key", key, default=False),
             self._flag(row, "designated", key, default=True),
             self._day(row["enrolled"], f"{key}.enrolled") if "enrolled" in row else None,
@@ -295,7 +295,7 @@ class _Reader:
         self._keys(row, key, needed, needed)
         if slug in self._items:
             self._fail(key, f"there is a {self._items[slug].kind} of this name already")
-        case = row.get("case", slug if kind == "case" else "")
+        case = self._text(row, "case", key) if placed else slug if kind == "case" else ""
         if placed and (case not in self._items or self._items[case].kind != "case"):
             self._fail(f"{key}.case", f"no case {case!r}")
         return Item(slug, kind, case, self._text(row, "title", key))
@@ -308,24 +308,26 @@ class _Reader:
             "confirmed", "zone", "addressees", "proceedings", "basis", "answers", "visibility", "note",
         }  # fmt: skip
         self._keys(row, key, known, needed)
-        if "label" in row:
-            key = f"{key} ({row['label']})"
+        label = self._text(row, "label", key) if "label" in row else None
+        if label is not None:
+            key = f"{key} ({label})"
         if type(row["step"]) is not int or row["step"] < 1:
             self._fail(f"{key}.step", "should be a number from 1")
         try:
-            act = self._catalogue.act(row["act"])
+            act = self._catalogue.act(self._text(row, "act", key))
         except FormatError as error:
             self._fail(f"{key}.act", error.what)
-        subject = self._items.get(row["subject"])
+        slug = self._text(row, "subject", key)
+        subject = self._items.get(slug)
         if subject is None or subject.kind not in act.streams:
-            self._fail(f"{key}.subject", f"no {' or '.join(act.streams)} {row['subject']!r}")
-        by = row["by"]
+            self._fail(f"{key}.subject", f"no {' or '.join(act.streams)} {slug!r}")
+        by = self._text(row, "by", key)
         if by not in self._cast:
             self._fail(f"{key}.by", f"no authority {by!r}")
         if not self._cast[by].key:
             self._fail(f"{key}.by", f"{by} has no key and publishes nothing; report it with speaker")
         voice, speaker = self._voice(row, key)
-        zone = row.get("zone") or self._cast[speaker if isinstance(speaker, str) else by].zone
+        zone = self._zone(row, key) if "zone" in row else self._cast[speaker if isinstance(speaker, str) else by].zone
         began, ended = self._occurred(row, key, zone)
         recorded = self._recorded(row["recorded"], f"{key}.recorded", before)
         if recorded <= ended:
@@ -333,15 +335,15 @@ class _Reader:
         said = Said(
             f"{self._file}: {key}",
             row["step"],
-            row.get("label"),
+            label,
             act.name,
-            row.get("kind", act.kind),
+            self._code(row, "kind", key, KINDS_OF_STATEMENT) if "kind" in row else act.kind,
             subject,
             by,
             voice,
             speaker,
-            row.get("source"),
-            row.get("mandate"),
+            self._text(row, "source", key) if "source" in row else None,
+            self._text(row, "mandate", key) if "mandate" in row else None,
             began,
             ended,
             self._flag(row, "confirmed", key, default=True),
@@ -351,9 +353,9 @@ class _Reader:
             self._named(row, "proceedings", key, self._of_kind("proceedings")),
             tuple(self._basis(row, key)),
             self._named(row, "answers", key, self._labels),
-            row.get("visibility", "case"),
+            self._code(row, "visibility", key, RINGS) if "visibility" in row else "case",
             self._table(row["body"], f"{key}.body"),
-            row.get("note", ""),
+            self._text(row, "note", key) if "note" in row else "",
         )
         self._body(said)
         if said.label is not None:
@@ -364,21 +366,26 @@ class _Reader:
 
     def _voice(self, row: Mapping[str, Any], key: str) -> tuple[str, str | Mapping[str, str] | None]:
         speaker = row.get("speaker")
-        voice: str = row.get("voice", "own" if speaker is None else "reported")
-        if voice not in {"own", "on_behalf", "reported"}:
-            self._fail(f"{key}.voice", "should be own, on_behalf or reported")
+        voice = self._code(row, "voice", key, VOICES) if "voice" in row else "own" if speaker is None else "reported"
         if (voice == "own") != (speaker is None):
             self._fail(f"{key}.speaker", f"does not go with the voice {voice}")
         if ("source" in row) != (voice == "reported"):
             self._fail(f"{key}.source", "is where a reported act was published, and of reports only")
         if ("mandate" in row) != (voice == "on_behalf"):
             self._fail(f"{key}.mandate", "is the statement by which one speaks on behalf of another")
-        if voice == "on_behalf" and row["mandate"] not in self._labels:
+        if voice == "on_behalf" and self._text(row, "mandate", key) not in self._labels:
             self._fail(f"{key}.mandate", f"no earlier statement {row['mandate']!r}")
         if isinstance(speaker, Mapping):
-            self._keys(speaker, f"{key}.speaker", {"country", "kind"}, {"country", "kind"})
-            return voice, dict(speaker)
-        if speaker is not None and speaker not in self._cast:
+            where = f"{key}.speaker"
+            self._keys(speaker, where, {"country", "kind"}, {"country", "kind"})
+            if voice == "on_behalf":
+                self._fail(where, "is the authority spoken for, by its slug")
+            codes = self._catalogue.codes
+            return voice, {
+                "country": self._code(speaker, "country", where, codes("countries")),
+                "kind": self._code(speaker, "kind", where, codes("authority_kinds")),
+            }
+        if speaker is not None and self._text(row, "speaker", key) not in self._cast:
             self._fail(f"{key}.speaker", f"no authority {speaker!r}")
         return voice, speaker
 
@@ -409,9 +416,10 @@ class _Reader:
             where = f"{key}.basis[{number}]"
             self._keys(item, where, {"instrument", "article", "domestic"}, {"instrument"})
             domestic = self._flag(item, "domestic", where, default=False)
-            if not domestic and item["instrument"] not in self._catalogue.codes("instruments"):
-                self._fail(f"{where}.instrument", "is not a code of instruments")
-            yield Basis(item["instrument"], item.get("article"), domestic)
+            instrument = self._text(item, "instrument", where)
+            if not domestic:
+                self._code(item, "instrument", where, self._catalogue.codes("instruments"))
+            yield Basis(instrument, self._text(item, "article", where) if "article" in item else None, domestic)
 
     def _body(self, said: Said) -> None:
         """Try the body against its schema, with ids made up for the trial."""
@@ -469,6 +477,12 @@ class _Reader:
                 self._fail(f"{key}.{name}", f"nothing of this kind is called {value!r} here")
         return tuple(values)
 
+    def _code(self, row: Mapping[str, Any], name: str, key: str, codes: Iterable[str]) -> str:
+        value = self._text(row, name, key)
+        if value not in codes:
+            self._fail(f"{key}.{name}", f"{value!r} is no code of its list")
+        return value
+
     def _flag(self, row: Mapping[str, Any], name: str, key: str, *, default: bool) -> bool:
         value = row.get(name, default)
         if type(value) is not bool:
@@ -486,6 +500,8 @@ class _Reader:
     def _day(self, value: Any, key: str) -> date:
         if isinstance(value, datetime) or not isinstance(value, date):
             self._fail(key, "should be a day such as 2020-06-02, without quotes")
+        if value.year not in YEARS:
+            self._fail(key, f"should lie in the years {YEARS.start} to {YEARS.stop - 1}")
         return value
 
     def _instant(self, value: Any, key: str, zone: str, *, end: bool) -> int:
@@ -493,7 +509,10 @@ class _Reader:
             self._fail(key, "should be a day such as 2020-06-02, without quotes")
         if isinstance(value, datetime) and value.tzinfo is None:
             self._fail(key, "should have an offset, such as Z")
-        return instant(value.isoformat(), zone=zone, end=end)
+        try:
+            return instant(value.isoformat(), zone=zone, end=end)
+        except FormatError as error:
+            self._fail(key, error.what)
 
 
 def _midnight(day: date) -> int:
@@ -516,7 +535,7 @@ def identity(origin: str, kind: str, slug: str) -> bytes:
 
 
 def _derived(origin: str, kind: str, slug: str) -> bytes:
-    return sha256("\0".join(("comity.scenario.v1", origin, kind, slug)).encode()).digest()
+    return sha256(f"comity.scenario.v1\0{origin}\0{kind}\0{slug}".encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -548,14 +567,17 @@ class _Names:
 
     def _value(self, said: Said, kinds: Mapping[str, str], value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
-            if set(value) == {"commitment"}:
+            if set(value) == {"commitment"} and isinstance(value["commitment"], str):
                 return _derived(self.origin, "commitment", value["commitment"]).hex()
             inner = f"{path}." if path else ""
             return {name: self._value(said, kinds, item, inner + name) for name, item in value.items()}
         if isinstance(value, list):
             return [self._value(said, kinds, item, f"{path}[]") for item in value]
         if isinstance(value, date):
-            micros = instant(value.isoformat(), zone=said.zone, end=path.endswith("_until"))
+            try:
+                micros = instant(value.isoformat(), zone=said.zone, end=path.endswith("_until"))
+            except FormatError as error:
+                raise FormatError(error.what, field=f"{said.where}.body.{path}") from error
             moment = datetime.fromtimestamp(micros // _SECOND, UTC).replace(microsecond=micros % _SECOND)
             return moment.isoformat().replace("+00:00", "Z")
         kind = kinds.get(path) or _LOOSE.get(path)
@@ -696,7 +718,9 @@ def _joined(scenarios: Sequence[Scenario], what: str, tables: Sequence[Mapping[s
     for scenario, table in zip(scenarios, tables, strict=True):
         for slug, row in table.items():
             if found.setdefault(slug, row) != row:
-                raise FormatError("is described otherwise in another scenario", field=f"{scenario.name}.toml: {what}.{slug}")
+                raise FormatError(
+                    "is described otherwise in another scenario", field=f"{scenario.name}.toml: {what}.{slug}"
+                )
     return found
 
 
@@ -773,7 +797,9 @@ class _Player:
                 place += 1
                 yield _Due(said.recorded, place, (scenario, said))
 
-    def _publish(self, ledger: Simulation, founding: Sequence[Holder], what: Holder | Cast | tuple[Scenario, Said]) -> None:
+    def _publish(
+        self, ledger: Simulation, founding: Sequence[Holder], what: Holder | Cast | tuple[Scenario, Said]
+    ) -> None:
         if isinstance(what, Holder):
             draft, signer = self._admission(ledger, founding, what)
             ledger.publish(draft, signer)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-import subprocess  # noqa: S404 -- runs this interpreter on our own commands, with fixed arguments
+import subprocess
 import sys
 import tempfile
 import textwrap
@@ -44,6 +44,7 @@ ZONE: Final = "Europe/Berlin"
 TRAIL: Final = 6
 """How many lines of the audit trail are shown."""
 _NEXT: Final = 3
+_FAULTS: Final = 4
 _SHOWN: Final = ("request", "handover", "joint_team", "challenge")
 _PLURAL: Final = {"request": "Requests", "handover": "Surrender", "joint_team": "Joint team", "challenge": "Challenges"}
 _HALVES: Final = "other_half_missing"
@@ -72,7 +73,7 @@ class _Report:
     sections: dict[str, Any] = field(default_factory=dict)
 
 
-def demo(folder: Path | None, as_json: bool, _console: object = None) -> None:  # noqa: FBT001 -- as the command line gives it
+def demo(folder: Path | None, as_json: bool, _console: object = None) -> None:
     """
     Play both scenarios into *folder* and tell what the ledger knows of them.
 
@@ -85,10 +86,10 @@ def demo(folder: Path | None, as_json: bool, _console: object = None) -> None:  
         Conflict: the folder holds something else.
     """
     # Imported when it runs: the command line loads this module to list its commands.
-    from ledger import resources  # noqa: PLC0415
-    from ledger.acts import catalogue  # noqa: PLC0415
-    from ledger.scenarios import load, play  # noqa: PLC0415
-    from projections.runner import Runner  # noqa: PLC0415
+    from ledger import resources
+    from ledger.acts import catalogue
+    from ledger.scenarios import load, play
+    from projections.runner import Runner
 
     began = time.monotonic()
     place = _place(folder or FOLDER)
@@ -111,7 +112,9 @@ def demo(folder: Path | None, as_json: bool, _console: object = None) -> None:  
         _next(stage)
     seconds = time.monotonic() - began
     if as_json:
-        sys.stdout.write(json.dumps({**report.sections, "seconds": round(seconds, 1)}, ensure_ascii=False, indent=2) + "\n")
+        sys.stdout.write(
+            json.dumps({**report.sections, "seconds": round(seconds, 1)}, ensure_ascii=False, indent=2) + "\n"
+        )
     else:
         _say(stage, f"\nTold in {seconds:.1f} seconds.")
 
@@ -159,7 +162,9 @@ def _table(stage: _Stage, widths: Sequence[int], rows: Iterable[Sequence[str]]) 
     if stage.quiet:
         return
     for number, row in enumerate(rows):
-        cells = [textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)]
+        cells = [
+            textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)
+        ]
         for line in range(max(map(len, cells))):
             parts = (
                 (cell[line] if line < len(cell) else "").ljust(width) for cell, width in zip(cells, widths, strict=True)
@@ -171,14 +176,14 @@ def _table(stage: _Stage, widths: Sequence[int], rows: Iterable[Sequence[str]]) 
 
 def _command(stage: _Stage, text: str) -> None:
     if not stage.quiet:
-        sys.stdout.write(f"  {text}\n")
+        sys.stdout.write(f"  {text.replace('comity ', f'{_program()} ', 1) if text.startswith('comity ') else text}\n")
 
 
 # ---------------------------------------------------------------------------------------- sections
 
 
 def _played(stage: _Stage, report: _Report) -> None:
-    from ledger.verify import parse_checkpoint, parse_note  # noqa: PLC0415 -- see demo
+    from ledger.verify import parse_checkpoint, parse_note
 
     told = stage.ledger.told.published
     head = parse_checkpoint(parse_note(stage.ledger.checkpoint()).text)
@@ -214,8 +219,8 @@ def _played(stage: _Stage, report: _Report) -> None:
 
 
 def _cases(stage: _Stage, report: _Report) -> None:
-    from projections import status  # noqa: PLC0415 -- see demo
-    from projections.facts import to_json  # noqa: PLC0415
+    from projections import status
+    from projections.facts import to_json
 
     _head(
         stage,
@@ -236,7 +241,11 @@ def _cases(stage: _Stage, report: _Report) -> None:
 
 
 def _case(stage: _Stage, found: CaseStatus) -> None:
-    _say(stage, f"{stage.title(found.case)}: {(found.stage or 'unknown').replace('_', ' ')}, {found.entries} entries", hang=2)
+    _say(
+        stage,
+        f"{stage.title(found.case)}: {(found.stage or 'unknown').replace('_', ' ')}, {found.entries} entries",
+        hang=2,
+    )
     for kind in _SHOWN:
         things = [thing for thing in found.things if thing.thing_kind == kind]
         if things:
@@ -249,14 +258,21 @@ def _case(stage: _Stage, found: CaseStatus) -> None:
         if missing:
             parts.append(f"{missing} {'half waits' if missing == 1 else 'halves wait'} for the other side")
         if beside:
-            parts.append(f"{beside} {'step was' if beside == 1 else 'steps were'} recorded although an earlier one is missing")
+            parts.append(
+                f"{beside} {'step was' if beside == 1 else 'steps were'} recorded although an earlier one is missing"
+            )
         _say(stage, f"Noted: {'; '.join(parts)}.", indent=2, hang=2)
     _say(stage)
 
 
 def _thing(stage: _Stage, thing: ThingStatus) -> None:
     how = " (by report only)" if thing.reported else ""
-    _say(stage, f"{stage.title(thing.thing)}. {thing.stage_words.rstrip('.')}{how}: entry {thing.index}.", indent=4, hang=2)
+    _say(
+        stage,
+        f"{stage.title(thing.thing)}. {thing.stage_words.rstrip('.')}{how}: entry {thing.index}.",
+        indent=4,
+        hang=2,
+    )
     acts = [step.words for step in thing.next if not step.act.startswith("statement.")]
     if acts:
         more = f", and {len(acts) - _NEXT} more" if len(acts) > _NEXT else ""
@@ -264,8 +280,8 @@ def _thing(stage: _Stage, thing: ThingStatus) -> None:
 
 
 def _trail(stage: _Stage, report: _Report) -> None:
-    from projections import audit  # noqa: PLC0415 -- see demo
-    from projections.facts import to_json  # noqa: PLC0415
+    from projections import audit
+    from projections.facts import to_json
 
     _head(
         stage,
@@ -279,15 +295,19 @@ def _trail(stage: _Stage, report: _Report) -> None:
     for line in lines[:TRAIL]:
         articles = f" [{'; '.join(line.articles)}]" if line.articles else ""
         _say(stage, f"{line.index:>4}  {line.sentence}{articles}", hang=6)
-    _say(stage, f"      ... {len(lines) - TRAIL} more: see", indent=0)
-    _command(stage, f"    comity audit {_short(case)} --ledger {stage.folder}")
-    report.sections["trail"] = {"case": str(UUID(bytes=case)), "entries": len(lines), "lines": [to_json(x) for x in lines[:TRAIL]]}
+    _say(stage, f"... {len(lines) - TRAIL} more: see", indent=6)
+    _command(stage, f"comity audit {_short(case)} --ledger {stage.folder}")
+    report.sections["trail"] = {
+        "case": str(UUID(bytes=case)),
+        "entries": len(lines),
+        "lines": [to_json(x) for x in lines[:TRAIL]],
+    }
 
 
 def _provenance(stage: _Stage, report: _Report) -> None:
-    from ledger.drafts import instant  # noqa: PLC0415 -- see demo
-    from projections import provenance  # noqa: PLC0415
-    from projections.facts import to_json  # noqa: PLC0415
+    from ledger.drafts import instant
+    from projections import provenance
+    from projections.facts import to_json
 
     _head(
         stage,
@@ -317,7 +337,11 @@ def _provenance(stage: _Stage, report: _Report) -> None:
                 if step.before_authorisation and step.step == "disclosed"
                 else ""
             )
-            _say(stage, f"{step.index:>4}  {when(step.when)}: {_BASIS[step.step]}, {who(step.said.speaker)}{late}", hang=6)
+            _say(
+                stage,
+                f"{step.index:>4}  {when(step.when)}: {_BASIS[step.step]}, {who(step.said.speaker)}{late}",
+                hang=6,
+            )
     report.sections["provenance"] = {
         "exhibit": str(UUID(bytes=chat)),
         "as_of": THEN,
@@ -334,12 +358,16 @@ def _held(found: Provenance) -> str:
 
 def _germans(found: Provenance) -> list[int]:
     """Indexes of the formal requests of Germany that are shown."""
-    return sorted({index for holding in found.holders if holding.authority.country == "DE" for index in holding.requests})
+    return sorted(
+        {index for holding in found.holders if holding.authority.country == "DE" for index in holding.requests}
+    )
 
 
 def _asked(found: Provenance) -> str:
     shown = _germans(found)
-    return f"{len(shown)} orders: entries {', '.join(map(str, shown))}" if shown else "none: no order of Germany is shown"
+    return (
+        f"{len(shown)} orders: entries {', '.join(map(str, shown))}" if shown else "none: no order of Germany is shown"
+    )
 
 
 def _bound(found: Provenance) -> str:
@@ -352,13 +380,20 @@ def _bound(found: Provenance) -> str:
 
 
 def _unknown(found: Provenance) -> str:
-    return "; ".join(
-        f"{' and '.join(fact.replace('_', ' ') for fact in one.facts)}: {one.ground.replace('_', ' ')}" for one in found.withheld
-    ) or "nothing"
+    return (
+        "; ".join(
+            f"{' and '.join(fact.replace('_', ' ') for fact in one.facts)}: {one.ground.replace('_', ' ')}"
+            for one in found.withheld
+        )
+        or "nothing"
+    )
 
 
 def _doubted(found: Provenance) -> str:
-    return "; ".join(f"entry {hop.index}, {who(hop.said.speaker)}" for hop in found.chain if hop.step == "discrepancy") or "nobody yet"
+    return (
+        "; ".join(f"entry {hop.index}, {who(hop.said.speaker)}" for hop in found.chain if hop.step == "discrepancy")
+        or "nobody yet"
+    )
 
 
 def _counted(found: Provenance) -> str:
@@ -376,7 +411,9 @@ _ASPECTS: Final = (
     ("The chain", _counted),
 )
 
-_LINKS: Final = frozenset({"authorised", "measured", "acquired", "withheld", "handed_over", "taken_over", "derived", "disclosed"})
+_LINKS: Final = frozenset(
+    {"authorised", "measured", "acquired", "withheld", "handed_over", "taken_over", "derived", "disclosed"}
+)
 _GAPS: Final = {
     "hash_missing": "no hash",
     "other_half_missing": "other half missing",
@@ -413,7 +450,8 @@ def _link(hop: Any) -> str:
 def _difference(then: Provenance, now: Provenance) -> str:
     """What changed in between, in one sentence; each clause only if the answers bear it out."""
     before = (
-        "On 2 June 2020 Germany already held the chat, for evaluation by the police only, and the ledger knew of no order"
+        "On 2 June 2020 Germany already held the chat, for evaluation by the police only, and the ledger knew of no "
+        "order"
         if not _germans(then) and any(one.authority.country == "DE" for one in then.holders)
         else "On 2 June 2020 less was known"
     )
@@ -427,15 +465,15 @@ def _difference(then: Provenance, now: Provenance) -> str:
 
 
 def _rulings(stage: _Stage, report: _Report) -> None:
-    from projections import admissibility  # noqa: PLC0415 -- see demo
-    from projections.facts import to_json  # noqa: PLC0415
+    from projections import admissibility
+    from projections.facts import to_json
 
     _head(
         stage,
         5,
         "One exhibit, admitted in Hamburg and excluded in Berlin",
-        "Admissibility belongs to a court, its proceedings and their stage, never to the exhibit: both rulings stand at "
-        "once, and an overturned one stays in the history.",
+        "Admissibility belongs to a court, its proceedings and their stage, never to the exhibit: both rulings stand "
+        "at once, and an overturned one stays in the history.",
     )
     exhibit = stage.ledger.named("stream-1")
     found = admissibility.exhibit(stage.views, exhibit, lineage=False)
@@ -443,43 +481,51 @@ def _rulings(stage: _Stage, report: _Report) -> None:
     _say(stage)
     rows = [("court", "proceedings", "stage", "outcome", "decided", "entry")]
     rows += [_ruling(stage, one) for one in found]
-    _table(stage, (26, 26, 8, 11, 15, 5), rows)
+    _table(stage, (26, 25, 8, 11, 15, 5), rows)
     report.sections["rulings"] = to_json(list(found))
 
 
-def _ruling(stage: _Stage, one: Standing) -> tuple[str, ...]:
+def _ruling(stage: _Stage, one: Standing) -> tuple[str, str, str, str, str, str]:
     last = one.history[-1]
-    outcome = (one.outcome or f"{last.outcome}, overturned").upper() if one.outcome else f"{last.outcome}, overturned"
+    outcome = one.outcome.upper() if one.outcome else f"{last.outcome}, overturned"
     return (who(one.court), stage.title(one.proceedings), one.stage, outcome, when(last.when), str(one.index))
 
 
 def _damage(stage: _Stage, report: _Report) -> None:
+    from ledger.acts import catalogue
+    from ledger.log.fsck import check
+    from ledger.store.sqlite import SQLiteStore
+
     _head(
         stage,
         6,
         "One byte changed, and found",
-        "Somebody with access to the disk turns a ruling around in a copy of the store; the signature, the tree and the "
+        "Somebody with access to the disk changes a ruling in a copy of the store; the signature, the tree and the "
         "checkpoint all contradict it, and the check names the entry.",
     )
     index = stage.ledger.labelled("hamburg-ruling").index
     with tempfile.TemporaryDirectory() as scratch:
-        copy = Path(scratch) / "copy"
-        copy.mkdir()
-        offset = _flip(stage.folder / "ledger.db", copy / "ledger.db", stage.ledger.store.entry(index))
-        if (stage.folder / "checkpoint").exists():
-            shutil.copy(stage.folder / "checkpoint", copy / "checkpoint")
-        _say(stage, f"Entry {index}, the ruling from Hamburg: byte {offset} of the file, 'a' of 'admitted', is now 'e'.")
-        _command(stage, "comity fsck --ledger COPY")
-        done = _comity("fsck", "--ledger", str(copy), "--json", "--quiet")
-    answer: Any = json.loads(done.stdout) if done.stdout.strip() else {}
-    faults = answer.get("faults", []) if isinstance(answer, dict) else []
-    for fault in faults[:3]:
-        _say(stage, _fault(fault), indent=2, hang=2)
-    if len(faults) > 3:
-        _say(stage, f"... and {len(faults) - 3} more", indent=2)
-    found = any(_names_entry(fault, index) for fault in faults)
-    _say(stage, f"Exit status {done.returncode}: the change was {'found' if found else 'NOT found'}, at entry {index}.", indent=2)
-    report.sections["damage"] = {"index": index, "status": done.returncode, "found": found, "faults": faults}
+        copy = Path(scratch) / "ledger.db"
+        offset = _flip(stage.folder / "ledger.db", copy, stage.ledger.store.entry(index))
+        with closing(SQLiteStore(copy, read_only=True)) as damaged:
+            found = check(damaged, catalogue())
+    _say(
+        stage, f"Entry {index}, the ruling from Hamburg: byte {offset} of the file, the 'a' of 'admitted', is now 'e'."
+    )
+    _say(stage, "What `comity fsck` finds in the copy:")
+    for fault in found.faults[:_FAULTS]:
+        where = "the log" if fault.index is None else f"entry {fault.index}"
+        _say(stage, f"{where}: {fault.what}", indent=2, hang=2)
+    if len(found.faults) > _FAULTS:
+        _say(stage, f"... and {len(found.faults) - _FAULTS} more", indent=2)
+    named = any(fault.index == index for fault in found.faults)
+    _say(stage, f"The change was {'found' if named else 'NOT found'}; the original is untouched.")
+    report.sections["damage"] = {
+        "index": index,
+        "sound": found.sound,
+        "found": named,
+        "faults": [{"index": fault.index, "what": fault.what} for fault in found.faults],
+    }
 
 
 def _flip(original: Path, copy: Path, entry: bytes) -> int:
@@ -493,25 +539,11 @@ def _flip(original: Path, copy: Path, entry: bytes) -> int:
         db.execute("VACUUM INTO ?", (str(copy),))
     data = bytearray(copy.read_bytes())
     at = data.find(entry)
-    assert at >= 0 and data.find(entry, at + 1) < 0, "an entry lies in the file once, in one piece"
+    assert at >= 0, "an entry lies in the file in one piece"
     offset = at + entry.rindex(b"admitted")
     data[offset] = ord("e")
     copy.write_bytes(data)
     return offset
-
-
-def _fault(fault: Any) -> str:
-    if isinstance(fault, dict):
-        where = fault.get("index", fault.get("entry"))
-        what = fault.get("what", fault.get("sentence", ""))
-        return f"entry {where}: {what}" if where is not None else str(what or fault)
-    return str(fault)
-
-
-def _names_entry(fault: Any, index: int) -> bool:
-    if isinstance(fault, dict):
-        return index in (fault.get("index"), fault.get("entry"))
-    return f"entry {index}" in str(fault)
 
 
 def _bundle(stage: _Stage, report: _Report) -> None:
@@ -519,8 +551,8 @@ def _bundle(stage: _Stage, report: _Report) -> None:
         stage,
         7,
         "A bundle, verified without us",
-        "A court need not trust this program or its operator: the file holds the entries, their proofs and the verifier, "
-        "which runs on the standard library of Python alone.",
+        "A court need not trust this program or its operator: the file holds the entries, their proofs and the "
+        "verifier, which runs on the standard library of Python alone.",
     )
     case = stage.ledger.named("encrochat-de")
     file = stage.folder / "encrochat-de.zip"
@@ -590,6 +622,15 @@ def _next(stage: _Stage) -> None:
         f"comity verify {stage.folder / 'encrochat-de.zip'}",
     ):
         _command(stage, command)
+
+
+def _program() -> str:
+    """How this command is called here: a fresh checkout has it in .venv/bin, not on the path."""
+    called = Path(sys.argv[0])
+    if called.name != "comity" or shutil.which("comity"):
+        return "comity"
+    absolute = called.absolute()
+    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
 
 
 def _short(identity: bytes) -> str:
