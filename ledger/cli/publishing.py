@@ -30,6 +30,9 @@ _FAULTS_MAX = 50
 _SUBJECTS_MAX = 1000
 """Streams whose recorded statements are remembered while looking for repetitions."""
 
+_COMPARED_MAX = 200_000
+"""Drafts of one file among which repetitions are looked for: some 40 MiB."""
+
 _RECIPIENT_FIELDS = frozenset({"to", "recipient", "recipients", "requested", "forum", "informed"})
 """Fields of bodies that name who is meant to receive something."""
 
@@ -114,11 +117,11 @@ def publish(
     with _opened(source) as drafts, open_ledger(ledger) as opened:
         roster = directory(opened.store, catalogue())
         signer = signer_of(roster, key, speaks_as)
-        count = _validate(drafts, opened, roster, quiet=quiet)
+        publishing = _Publishing(opened, signer, roster, again=again)
+        count = _validate(drafts, publishing, quiet=quiet)
         if count == 0:
             note("There is no draft in it.", quiet=quiet)
             return
-        publishing = _Publishing(opened, signer, roster, again=again)
         if dry_run:
             _dry_run(drafts, publishing, ledger, as_json=as_json)
             return
@@ -170,22 +173,27 @@ def _spooled(stream: BinaryIO) -> "Iterator[BinaryIO]":
         yield cast("BinaryIO", spooled)
 
 
-def _validate(drafts: BinaryIO, opened: "Ledger", roster: "Directory", *, quiet: bool) -> int:
+def _validate(drafts: BinaryIO, run: "_Publishing", *, quiet: bool) -> int:
     """Read every draft once; Trouble naming each faulty field, or how many there are."""
     from ledger.drafts import DraftInvalid, from_json, located
     from ledger.errors import ComityError, FormatError
 
     faults: list[Fault] = []
     faulty = count = 0
-    names = roster.names
+    names = run.roster.names
+    said: dict[bytes, int] = {}
     with progress("checking the drafts", None, quiet=quiet) as done:
         try:
             for found in located(drafts):
                 count += 1
                 done(count)
                 try:
-                    draft = from_json(found.value, opened.catalogue, line=found.line, names=names)
-                    opened.validate(draft)
+                    draft = from_json(found.value, run.opened.catalogue, line=found.line, names=names)
+                    run.opened.validate(draft)
+                    if not run.again and len(said) < _COMPARED_MAX:
+                        first = said.setdefault(run.words(draft), found.line)
+                        if first != found.line:
+                            raise FormatError(f"says the same as line {first}, word for word; --again publishes both")
                 except DraftInvalid as invalid:
                     faulty += 1
                     faults += [Fault(found.line, one.path, one.rule) for one in invalid.faults]
@@ -237,7 +245,7 @@ class _Publishing:
             if len(self._recorded) >= _SUBJECTS_MAX:
                 self._recorded.clear()
             stream = self._recorded[draft.subject] = self._said(draft.subject)
-        return stream.get(self._words(draft))
+        return stream.get(self.words(draft))
 
     def _said(self, subject: bytes) -> dict[bytes, int]:
         """What this authority said in a stream: the index of each statement by its words."""
@@ -250,7 +258,8 @@ class _Publishing:
                 found.setdefault(_words(entry.statement), index)
         return found
 
-    def _words(self, draft: "Draft") -> bytes:
+    def words(self, draft: "Draft") -> bytes:
+        """A digest of everything that the publisher chose."""
         from ledger.statement import statement_from
 
         body = self.opened.catalogue.encode(draft.act, draft.version, draft.body)
@@ -308,14 +317,24 @@ def _publish(
     tally = {"accepted": 0, "rejected": 0, "refused": 0, "repeated": 0}
     status, trouble, held = 0, None, deque[dict[str, Any]]()
 
+    def flush(before: int | None = None) -> None:
+        """Show what was recorded before, up to a line."""
+        while held and (before is None or held[0]["line"] < before):
+            _keep(receipts, run, held[0])
+            tally["repeated"] += 1
+            show(held.popleft())
+
     def fresh() -> "Iterator[Draft]":
         for number, draft in run.drafts(source):
             index = run.repeated(draft)
             if index is None:
                 sent.append(number)
                 yield draft
-            else:
-                held.append(_repeated(run, number, index))
+                continue
+            held.append(_repeated(run, number, index))
+            if not sent:
+                # Nobody in front of it waits for an answer: memory stays flat over a whole file.
+                flush()
 
     def show(shape: dict[str, Any]) -> None:
         if as_json:
@@ -333,10 +352,7 @@ def _publish(
     with progress("publishing", count, quiet=quiet or as_json) as done:
         for answer in run.opened.publish_many(fresh(), run.signer, batch=batch):
             number = sent.popleft()
-            while held and held[0]["line"] < number:
-                _keep(receipts, run, held[0])
-                tally["repeated"] += 1
-                show(held.popleft())
+            flush(number)
             shape = {"line": number} | answered(answer)
             tally[shape["disposition"]] += 1
             if isinstance(answer, Receipt):
@@ -347,10 +363,7 @@ def _publish(
                 status = status_of(answer)
                 trouble = refused(shape, status)
             done(sum(tally.values()))
-    for shape in held:
-        _keep(receipts, run, shape)
-        tally["repeated"] += 1
-        show(shape)
+    flush()
     said = ", ".join(f"{number} {what}" for what, number in tally.items() if number)
     note(f"{count} drafts: {said}.", quiet=quiet or as_json)
     structlog.get_logger().info("published", ledger=run.opened.origin, drafts=count, **tally)

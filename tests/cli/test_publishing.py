@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
+import sqlite3
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -100,6 +99,24 @@ class TestNeverDoubled:
         assert [1, 2, 3] == [line["line"] for line in result.lines]
         assert [False, True, False] == [line["repeated"] for line in result.lines]
 
+    def test_twice_in_one_file(self, world: World) -> None:
+        """A draft that repeats another of the file is a fault that names both lines, unless said --again."""
+        draft = opened(fresh())
+        result = world.publish(draft, opened(fresh()), draft)
+
+        assert 7 == result.status
+        assert [3] == [fault["line"] for fault in result.trouble["faults"]]
+        assert "line 1" in result.trouble["faults"][0]["rule"]
+
+    def test_all_repeated(self, world: World) -> None:
+        """A file of which everything is recorded is answered in order, too."""
+        drafts = [opened(fresh()) for _ in range(7)]
+        first = good(world.publish(*drafts, more=("--batch",)))
+        again = good(world.publish(*drafts))
+
+        assert [line["index"] for line in first.lines] == [line["index"] for line in again.lines]
+        assert list(range(1, 8)) == [line["line"] for line in again.lines]
+
     def test_again(self, world: World) -> None:
         """--again says it again; a case opened twice is then recorded as rejected."""
         case = fresh()
@@ -119,11 +136,18 @@ class TestNeverDoubled:
             "--ledger", str(world.folder), "--json",
         ]  # fmt: skip
         before = world.size()
-        for delay in (0.5, 0.8):
+        # First with everything signed and nothing sent, or little; then with some of it recorded.
+        for database, sign in (
+            ("outbox.db", "SELECT COUNT(*) FROM outgoing"),
+            ("ledger.db", f"SELECT size > {before} FROM tree"),
+        ):
             running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            deadline = time.monotonic() + delay
-            while running.poll() is None and time.monotonic() < deadline:
-                os.sched_yield()
+            while running.poll() is None:
+                with sqlite3.connect(world.folder / database, timeout=30) as looking:
+                    (seen,) = looking.execute(sign).fetchone()
+                looking.close()
+                if seen:
+                    break
             running.send_signal(signal.SIGKILL)
             running.wait()
         result = good(world.run("publish", file, "--key", world.key("berlin"), "--json", "--quiet"))
@@ -171,8 +195,6 @@ class TestRefused:
 
     def test_busy(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         """A ledger held by another process is unavailable, not broken."""
-        import sqlite3
-
         monkeypatch.setattr("ledger.store.sqlite.BUSY_SECONDS", 0.05)
         holding = sqlite3.connect(world.folder / "ledger.db", isolation_level=None)
         holding.execute("BEGIN IMMEDIATE")
