@@ -8,7 +8,7 @@ import typer
 from ledger.cli.cases import answer, heading
 from ledger.cli.console import document, table, text
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Zone, view
-from ledger.cli.shown import moment, said_by, when
+from ledger.cli.shown import moment, when
 
 if TYPE_CHECKING:
     from projections.audit import Line
@@ -68,13 +68,12 @@ def audit(
             return
         heading(asked)
         table(
-            ("entry", "happened", "recorded", "by", "what", "under"),
+            ("entry", "happened", "recorded", "what", "under"),
             [
                 (
                     one.index,
                     when(one.when),
                     moment(one.when.recorded_at, asked.zone),
-                    said_by(one.said),
                     one.sentence + _remarks(one),
                     "; ".join(one.articles),
                 )

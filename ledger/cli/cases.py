@@ -321,12 +321,11 @@ def _show_thing(found: "ThingStatus") -> None:
         f"{_words(found.stage)} since {when(found.since)} (entry {found.index})"
     )
     table(
-        ("entry", "when", "by", "what", "leads to"),
+        ("entry", "when", "what", "leads to"),
         [
             (
                 step.index,
                 when(step.when),
-                said_by(step.said),
                 step.sentence
                 + (f" [corrected by entry {step.corrected_by}]" if step.corrected_by else "")
                 + (" [not a step of the procedure from there]" if step.out_of_procedure else ""),
@@ -339,7 +338,7 @@ def _show_thing(found: "ThingStatus") -> None:
     _show_open(found)
     text("What can lawfully come next")
     table(
-        ("act", "by", "leads to"),
-        [(step.act, ", ".join(map(_words, step.by)), _words(step.leads_to)) for step in found.next],
+        ("act", "meaning", "by", "leads to"),
+        [(step.act, step.words, ", ".join(map(_words, step.by)), _words(step.leads_to)) for step in found.next],
         empty="  nothing: the procedure ends here",
     )

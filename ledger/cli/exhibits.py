@@ -72,10 +72,10 @@ def _show(found: "Provenance") -> None:
                 who(one.authority),
                 "this" if one.exhibit == found.exhibit else short(one.exhibit),
                 when(one.since),
-                f"{one.by} (entry {one.index})",
+                f"{_words(one.by)} (entry {one.index})",
                 "; ".join(one.legal_basis),
                 "yes" if one.before_request else "",
-                f"{len(one.conditions)} conditions" if one.conditions else "",
+                "restricted" if one.conditions else "",
             )
             for one in found.holders
         ],
@@ -153,13 +153,12 @@ def exhibit_trace(
                 return
             heading(asked)
             table(
-                ("entry", "when", "step", "by", "what", "on the basis of", "authorised"),
+                ("entry", "when", "step", "what", "on the basis of", "authorised"),
                 [
                     (
                         step.index,
                         when(step.when),
                         _words(step.step),
-                        said_by(step.said),
                         step.sentence,
                         "; ".join(step.legal_basis),
                         _authorised(step.authorised_index, before=step.before_authorisation),
@@ -176,7 +175,7 @@ def exhibit_trace(
         heading(asked)
         text(f"Exhibit {found.exhibit} in case {found.case}")
         table(
-            ("entry", "when", "step", "which", "what", "by", "hash"),
+            ("entry", "when", "step", "which", "what", "hash"),
             [
                 (
                     hop.index,
@@ -186,7 +185,6 @@ def exhibit_trace(
                     hop.sentence
                     + (f" [corrected by entry {hop.corrected_by}]" if hop.corrected_by else "")
                     + (" [disputed by entry " + ", ".join(map(str, hop.disputed_by)) + "]" if hop.disputed_by else ""),
-                    said_by(hop.said),
                     _words(hop.hash_check),
                 )
                 for hop in found.chain
