@@ -9,6 +9,7 @@ themselves, on a damaged copy and in an empty folder.
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -296,7 +297,7 @@ def _trail(stage: _Stage, report: _Report) -> None:
         articles = f" [{'; '.join(line.articles)}]" if line.articles else ""
         _say(stage, f"{line.index:>4}  {line.sentence}{articles}", hang=6)
     _say(stage, f"... {len(lines) - TRAIL} more: see", indent=6)
-    _command(stage, f"comity audit {_short(case)} --ledger {stage.folder}")
+    _command(stage, f"comity audit {_short(case)} --ledger {_typed(stage.folder)}")
     report.sections["trail"] = {
         "case": str(UUID(bytes=case)),
         "entries": len(lines),
@@ -557,7 +558,7 @@ def _bundle(stage: _Stage, report: _Report) -> None:
     case = stage.ledger.named("encrochat-de")
     file = stage.folder / "encrochat-de.zip"
     written = _comity("bundle", _short(case), "--ledger", str(stage.folder), "--output", str(file), "--json", "--quiet")
-    _command(stage, f"comity bundle {_short(case)} --ledger {stage.folder} --output {file}")
+    _command(stage, f"comity bundle {_short(case)} --ledger {_typed(stage.folder)} --output {_typed(file)}")
     lines: list[str] = []
     status: int | None = None
     pin = stage.ledger.pin().hex()
@@ -610,7 +611,7 @@ def _next(stage: _Stage) -> None:
     )
     chat, stream = _short(stage.ledger.named("chat-1")), _short(stage.ledger.named("stream-1"))
     case, surrender = _short(stage.ledger.named("encrochat-de")), _short(stage.ledger.named("aranyosi"))
-    place = f"--ledger {stage.folder}"
+    place = f"--ledger {_typed(stage.folder)}"
     for command in (
         f"comity case list {place}",
         f"comity case show {surrender} {place} --as-of 2016-04-05",
@@ -619,9 +620,14 @@ def _next(stage: _Stage) -> None:
         f"comity exhibit rulings {stream} {place} --json",
         f"comity audit {case} {place} --known-by 2020-12-31",
         f"comity fsck {place}",
-        f"comity verify {stage.folder / 'encrochat-de.zip'}",
+        f"comity verify {_typed(stage.folder / 'encrochat-de.zip')}",
     ):
         _command(stage, command)
+
+
+def _typed(path: Path) -> str:
+    """A path as it is to be typed in a shell."""
+    return shlex.quote(str(path))
 
 
 def _program() -> str:
@@ -630,7 +636,7 @@ def _program() -> str:
     if called.name != "comity" or shutil.which("comity"):
         return "comity"
     absolute = called.absolute()
-    return str(absolute.relative_to(Path.cwd())) if absolute.is_relative_to(Path.cwd()) else str(absolute)
+    return _typed(absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute)
 
 
 def _short(identity: bytes) -> str:
