@@ -343,7 +343,9 @@ class Ledger:
         return cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
 
     def close(self) -> None:
-        """Close the store."""
+        """End the sequencer and close the store."""
+        if self._sequencer is not None:
+            self._sequencer.close()
         self.store.close()
 
     def __enter__(self) -> Self:

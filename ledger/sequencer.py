@@ -6,7 +6,7 @@ A statement passes four gates::
     admit    size, strict decoding, schema, this ledger, a key, the signature     no lock
     order    a key valid at this index, the id, the next sequence of that key      tree lock
     decide   may this be true of the record? accepted, or rejected with a reason   tree lock
-    seal     a signed checkpoint over the new size                                 after the commit
+    seal     a signed checkpoint over the new size, shown after the commit         tree lock
 
 What fails before ``decide`` gets a ``Refusal``, signed by the log; it is not logged and consumes
 nothing.
@@ -30,11 +30,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ledger import keys
 from ledger.domain import Rejected, Seen, decide, evolve, named_by
-from ledger.errors import Conflict, FormatError, NotVerified, Unavailable
+from ledger.errors import FormatError, NotVerified, Unavailable
 from ledger.law.manifest import rules
-from ledger.log.tree import Frontier, root_at
+from ledger.log.tree import Frontier
 from ledger.reading import recorded
-from ledger.signatures import Pending, Workers
+from ledger.signatures import Helper, Pending, Workers
 from ledger.statement import (
     FORMAT,
     STATEMENT_BYTES_MAX,
@@ -254,6 +254,7 @@ class Sequencer:
         self._sequences: dict[bytes, int] = {}
         self._batches: dict[tuple[bytes, bytes, bytes], bool] = {}
         self._view = _View(self)
+        self._helper = Helper()
         self._reload()
         self.seal()
 
@@ -297,9 +298,7 @@ class Sequencer:
                 yield from self._settle(*ahead.popleft())
 
     def _settle(self, group: list[_Waiting], to_check: list[_Waiting], pending: Pending) -> Iterator[Answer]:
-        for item, holds in zip(to_check, pending.result(), strict=True):
-            if not holds:
-                self._refuse(item, _Refused("unauthenticated", "the signature does not hold", where="signature"))
+        self._judge_signatures(to_check, pending.result())
         undecided = [item for item in group if item.answer is None]
         for item in undecided:
             item.since = float("-inf")  # whoever sends in bulk sends in order: none is held
@@ -422,6 +421,11 @@ class Sequencer:
                 self._refuse(item, refused)
         return to_check
 
+    def _judge_signatures(self, items: list[_Waiting], verdicts: bytes) -> None:
+        for item, holds in zip(items, verdicts, strict=True):
+            if not holds:
+                self._refuse(item, _Refused("unauthenticated", "the signature does not hold", where="signature"))
+
     def _refuse(self, item: _Waiting, refused: _Refused) -> None:
         """Answer with a refusal, signed by the log."""
         refusal = refused.refusal
@@ -463,17 +467,10 @@ class Sequencer:
         with self._guard:
             group, self._early = self._early, []
             group += [self._queue.popleft() for _ in range(min(len(self._queue), self.limits.group_size_max))]
-        admitted = []
-        for item in group:
-            if item.statement is None:
-                try:
-                    self._admit(item)
-                    if item.public_key is not None and not self._holds(item):
-                        raise _Refused("unauthenticated", "the signature does not hold", where="signature")
-                except _Refused as refused:
-                    self._refuse(item, refused)
-                    continue
-            admitted.append(item)
+        to_check = self._admit_many([item for item in group if item.statement is None])
+        checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
+        self._judge_signatures(to_check, self._helper.check(checks))
+        admitted = [item for item in group if not item.done]
         if not admitted:
             return
         seal = _Seal()
@@ -482,13 +479,16 @@ class Sequencer:
                 if writing.size != self._size:
                     self._reload()
                 answers = self._order(writing, admitted, seal)
-            # Committed. A crash before this line leaves the log as it was: nobody was answered, and
-            # whoever repeats his statement is judged as if for the first time.
-            # A crash after it leaves entries without a checkpoint: ``__init__`` seals them, and
+                if writing.size != self._size:
+                    seal.note = self._seal(writing)
+            # Committed: entries and checkpoint together. A crash before this line leaves the log as
+            # it was: nobody was answered, the checkpoint was shown to nobody, and whoever repeats
+            # his statement is judged as if for the first time. A crash after it loses only answers:
             # whoever repeats his statement gets the receipt that he did not get.
-            if writing.size != self._size:
-                self._size = writing.size
-                seal.note = self._seal()
+            self._size = writing.size
+            if seal.note is not None:
+                self._sealer.published(seal.note)
+                self._trim()
         except BaseException:
             # Whether it was stored is for the store to say: everything is folded anew, and everybody
             # is told to repeat his statement, which is harmless in either case.
@@ -714,6 +714,10 @@ class Sequencer:
                 ]:
                     del cache[key]
 
+    def close(self) -> None:
+        """End the helper process; the sequencer must not be used afterwards."""
+        self._helper.close()
+
     # --- asking without publishing ---
 
     def next_sequence(self, key: bytes) -> int:
@@ -759,29 +763,23 @@ class Sequencer:
         self._frontier = Frontier.load(self._size, self._store.hashes)
 
     def seal(self) -> None:
-        """Sign a checkpoint over the present size, unless there is one: what a crash left unsealed."""
+        """Sign a checkpoint over the present size, unless there is one, and publish the newest."""
         with self._leading():
-            self._refresh()
-            if self._size and self._store.checkpoint(self._size) is None:
-                self._seal()
+            with self._store.writing() as writing:
+                self._refresh()
+                if not self._size:
+                    return
+                note = self._store.checkpoint(self._size) or self._seal(writing)
+            self._sealer.published(note)
 
-    def _seal(self) -> bytes:
+    def _seal(self, writing: Writing) -> bytes:
+        """Sign and keep a checkpoint over the tree as it stands in this transaction; return the one kept."""
         size, root = self._frontier.size, self._frontier.root()
-        note = self._sealer.checkpoint(size, root)
-        with self._store.writing() as writing:
-            if writing.epoch != self._epoch:
-                # Another process sealed since. This one may seal again only if the store still
-                # holds the tree that it is about to vouch for.
-                if root_at(size, self._store.hashes) != root:
-                    raise Conflict(
-                        f"the tree of size {size} in the store is not the one held in memory",
-                        what_now="open the ledger again",
-                    )
-                self._epoch = writing.take_lease()
-            kept = writing.seal(size, root, note, self._epoch)
-        self._sealer.published(kept)
-        self._trim()
-        return kept
+        if writing.epoch != self._epoch:
+            # Another process has sealed since. This one holds the tree lock, and has folded what
+            # the other appended: it takes the lease, which fences whoever still believes to hold it.
+            self._epoch = writing.take_lease()
+        return writing.seal(size, root, self._sealer.checkpoint(size, root), self._epoch)
 
 
 def _groups(statements: Iterable[Signed], size: int) -> Iterator[list[Signed]]:
