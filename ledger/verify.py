@@ -483,7 +483,7 @@ def parse_note(data: bytes) -> Note:
         whole = data.decode()
     except UnicodeDecodeError:
         raise FormatError("not UTF-8", field="note") from None
-    if any(c < " " and c != "\n" for c in whole):
+    if re.search("[\0-\t\v-\x1f]", whole):
         raise FormatError("control characters", field="note")
     text, blank, tail = whole.rpartition("\n\n")
     if not blank or not text or not tail.endswith("\n"):
@@ -789,103 +789,58 @@ def _check_new(name: bytes, witnesses: Mapping[bytes, Any], groups: Mapping[byte
 # a tuple of strings is an enum; (None, x) is null or x; [x] is an array; pairs are a record.
 # A test holds them against the schema files.
 
-_ENDORSEMENTS = [(("root", 16), ("signature", 64))]
+# fmt: off
 STATEMENT = (
-    ("id", 16),
-    ("ledger", str),
-    ("publisher", 16),
-    ("key", 32),
-    ("sequence", int),
+    ("id", 16), ("ledger", str), ("publisher", 16), ("key", 32), ("sequence", int),
     ("voice", ("own", "on_behalf", "reported")),
-    (
-        "speaker",
-        (
-            None,
-            (
-                ("authority", (None, 16)),
-                ("country", (None, str)),
-                ("authority_kind", (None, str)),
-                ("mandate", (None, 16)),
-                ("source", (None, str)),
-            ),
-        ),
-    ),
-    ("case", 16),
-    ("subject", 16),
-    ("act", str),
-    ("version", int),
-    ("kind", ("act", "decision", "claim", "assessment")),
-    ("occurred_from", int),
-    ("occurred_until", int),
-    ("occurred_confirmed", bool),
-    ("zone", str),
-    ("legal_effect_at", (None, int)),
-    ("known_at", (None, int)),
-    ("addressees", [16]),
+    ("speaker", (None, (
+        ("authority", (None, 16)), ("country", (None, str)), ("authority_kind", (None, str)), ("mandate", (None, 16)),
+        ("source", (None, str)),
+    ))),
+    ("case", 16), ("subject", 16), ("act", str), ("version", int), ("kind", ("act", "decision", "claim", "assessment")),
+    ("occurred_from", int), ("occurred_until", int), ("occurred_confirmed", bool), ("zone", str),
+    ("legal_effect_at", (None, int)), ("known_at", (None, int)), ("addressees", [16]),
     ("visibility", (("ring", ("addressees", "case", "oversight", "public")), ("embargo_until", (None, int)))),
-    ("proceedings", [16]),
-    ("language", str),
-    ("local_reference", (None, 32)),
+    ("proceedings", [16]), ("language", str), ("local_reference", (None, 32)),
     ("basis", [(("instrument", str), ("article", (None, str)), ("domestic", bool))]),
-    ("answers", [16]),
-    ("corrects", (None, 16)),
-    (
-        "attachments",
-        [(("role", str), ("commitment", 32), ("key_commitment", (None, 32)), ("size", int), ("media_type", str))],
-    ),
+    ("answers", [16]), ("corrects", (None, 16)),
+    ("attachments", [(
+        ("role", str), ("commitment", 32), ("key_commitment", (None, 32)), ("size", int), ("media_type", str),
+    )]),
     ("body", bytes),
 )
 ENTRY = (
-    ("format", int),
-    ("statement", bytes),
-    ("statement_sha256", (None, 32)),
-    ("algorithm", ("ed25519",)),
-    ("signature", 64),
+    ("format", int), ("statement", bytes), ("statement_sha256", (None, 32)),
+    ("algorithm", ("ed25519",)), ("signature", 64),
     ("batch", (None, (("size", int), ("index", int), ("path", [32])))),
-    ("recorded_at", int),
-    ("disposition", ("accepted", "rejected")),
-    ("reason", (None, str)),
-    ("rules", 32),
-    ("subject_version", (None, int)),
-    ("case_version", (None, int)),
+    ("recorded_at", int), ("disposition", ("accepted", "rejected")), ("reason", (None, str)), ("rules", 32),
+    ("subject_version", (None, int)), ("case_version", (None, int)),
 )
-_ROOT = (("holder", str), ("authority", 16), ("public_key", 32), ("possession", 64), ("enrolls", str))
+_PROVEN = (("public_key", 32), ("possession", 64))
+_ROOT = (("holder", str), ("authority", 16), *_PROVEN, ("enrolls", str))
+_ENDORSED = ("endorsements", [(("root", 16), ("signature", 64))])
 ROSTER_ACTS: dict[str, Any] = {
     "ledger.founded": (
-        ("origin", str),
-        ("log_keys", [(("algorithm", str), ("public_key", bytes))]),
-        ("operator", 16),
-        ("operator_key", 32),
-        ("roots", [_ROOT]),
-        ("quorum", int),
+        ("origin", str), ("log_keys", [(("algorithm", str), ("public_key", bytes))]),
+        ("operator", 16), ("operator_key", 32), ("roots", [_ROOT]), ("quorum", int),
     ),
-    "root.admitted": (*_ROOT, ("endorsements", _ENDORSEMENTS)),
-    "root_key.replaced": (("authority", 16), ("public_key", 32), ("possession", 64), ("endorsements", _ENDORSEMENTS)),
+    "root.admitted": (*_ROOT, _ENDORSED),
+    "root_key.replaced": (("authority", 16), *_PROVEN, _ENDORSED),
     "log_key.replaced": (
-        ("old_key", 32),
-        ("algorithm", str),
-        ("public_key", bytes),
-        ("possession", bytes),
-        ("endorsements", _ENDORSEMENTS),
+        ("old_key", 32), ("algorithm", str), ("public_key", bytes), ("possession", bytes), _ENDORSED,
     ),
     "authority.enrolled": (
-        ("holder", str),
-        ("authority_kind", str),
-        ("designation", (None, str)),
-        ("country", str),
-        ("zone", str),
-        ("languages", [str]),
-        ("functions", [str]),
-        ("level", str),
-        ("public_key", (None, 32)),
-        ("possession", (None, 64)),
+        ("holder", str), ("authority_kind", str), ("designation", (None, str)), ("country", str), ("zone", str),
+        ("languages", [str]), ("functions", [str]), ("level", str),
+        ("public_key", (None, 32)), ("possession", (None, 64)),
     ),
-    "key.certified": (("public_key", 32), ("possession", 64)),
-    "key.rotated": (("old_key", 32), ("public_key", 32), ("possession", 64)),
+    "key.certified": _PROVEN,
+    "key.rotated": (("old_key", 32), *_PROVEN),
     "key.revoked": (("key", 32), ("invalid_from", int), ("suspect_from", int), ("reason", str)),
     "key.retired": (("key", 32),),
     "roster.confirmed": (("size", int), ("roster_digest", 32)),
 }
+# fmt: on
 
 
 class _Decoder:

@@ -98,7 +98,7 @@ def founding() -> dict[str, Any]:
 ML_DSA = MLDSA44PrivateKey.from_seed_bytes(bytes(32))
 
 
-def enrolment(name: str, kind: str, state: str = "DE", **other: Any) -> dict[str, Any]:
+def enrolment(name: str, kind: str, state: str = "DE", /, **other: Any) -> dict[str, Any]:
     """The body by which the authority of this name is enrolled under the key of the same name."""
     body = {
         "holder": state,

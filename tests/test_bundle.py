@@ -9,11 +9,14 @@ import re
 import subprocess
 import sys
 import zipfile
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ledger import verify
 from ledger.acts import catalogue
@@ -61,9 +64,13 @@ def bundle(ledger: SmallLedger, **changed: Any) -> bytes:
     shown = [index for index, one in enumerate(ledger.statements) if one.case == CASE]
     attached = {sha256(CIPHERTEXT).digest(): CIPHERTEXT} if any(one.attachments for one in ledger.statements) else {}
     options: dict[str, Any] = {
-        "indexes": shown, "checkpoint": ledger.checkpoint(), "catalogue": catalogue(), "case": CASE, "law": [RULES],
+        "indexes": shown,
+        "checkpoint": ledger.checkpoint(),
+        "catalogue": catalogue(),
+        "case": CASE,
+        "law": [RULES],
         "attachments": attached,
-    }  # fmt: skip
+    }
     out = io.BytesIO()
     write_bundle(out, ledger, **options | changed)
     return out.getvalue()
@@ -140,8 +147,17 @@ def test_the_cover_says_in_plain_words_what_this_is() -> None:
     """Case, size, what is proved and what not, how to verify, and each entry with who and when."""
     cover = members(BUNDLE)["cover.txt"].decode()
 
-    for words in (CASE.hex(), "12 entries", "NOT PROVED", f"{PIN.hex()}", "python3 verify.py", "person.registered",
-                  "A prosecutor (DE)", "2023-11-14T22:13:24Z", "REJECTED by the ledger (outside_code_list)"):  # fmt: skip
+    for words in (
+        CASE.hex(),
+        "12 entries",
+        "NOT PROVED",
+        f"{PIN.hex()}",
+        "python3 verify.py",
+        "person.registered",
+        "A prosecutor (DE)",
+        "2023-11-14T22:13:24Z",
+        "REJECTED by the ledger (outside_code_list)",
+    ):
         assert words in cover
     assert max(len(line) for line in cover.splitlines()) <= 110
 
@@ -229,26 +245,66 @@ def replaced(name: str, old: bytes, new: bytes) -> dict[str, bytes | None]:
     ("what", "data", "expected"),
     [
         ("an entry", lambda: rebuilt(replaced(first("entries"), b"person", b"pErson")), ("4 inclusion", 5)),
-        ("entry and proof of another", lambda: rebuilt({first("proofs"): members(BUNDLE)[first("proofs").replace("5.", "6.")]}), ("4 inclusion", 5)),
-        ("the index of a proof", lambda: rebuilt(replaced(first("proofs"), b"index 5", b"index 4")), ("4 inclusion", 5)),
+        (
+            "entry and proof of another",
+            lambda: rebuilt({first("proofs"): members(BUNDLE)[first("proofs").replace("5.", "6.")]}),
+            ("4 inclusion", 5),
+        ),
+        (
+            "the index of a proof",
+            lambda: rebuilt(replaced(first("proofs"), b"index 5", b"index 4")),
+            ("4 inclusion", 5),
+        ),
         ("the checkpoint", lambda: rebuilt(replaced("checkpoint", b"\n12\n", b"\n13\n"), size=13), ("4 inclusion", 0)),
         ("the size told", lambda: rebuilt({}, size=13), ("4 inclusion", None)),
         ("the origin told", lambda: rebuilt({}, origin="other.example"), ("4 inclusion", None)),
         ("the root told", lambda: rebuilt({}, root="00" * 32), ("4 inclusion", None)),
-        ("an attachment", lambda: rebuilt({f"attachments/{sha256(CIPHERTEXT).hexdigest()}": b"x"}), ("10 attachments", None)),
-        ("an attachment of nobody", lambda: rebuilt({f"attachments/{sha256(b'x').hexdigest()}": b"x"}), ("10 attachments", None)),
+        (
+            "an attachment",
+            lambda: rebuilt({f"attachments/{sha256(CIPHERTEXT).hexdigest()}": b"x"}),
+            ("10 attachments", None),
+        ),
+        (
+            "an attachment of nobody",
+            lambda: rebuilt({f"attachments/{sha256(b'x').hexdigest()}": b"x"}),
+            ("10 attachments", None),
+        ),
         ("the law", lambda: rebuilt({f"law/{sha256(RULES).hexdigest()}": b"x"}), ("10 attachments", None)),
-        ("an enrolment left out", lambda: rebuilt({"entries/000000000001.entry": None, "proofs/000000000001.tlog-proof": None}), ("8 signature", 4)),
-        ("another enrolment left out", lambda: rebuilt({"entries/000000000003.entry": None, "proofs/000000000003.tlog-proof": None}), ("5 roster", 9)),
+        (
+            "an enrolment left out",
+            lambda: rebuilt({"entries/000000000001.entry": None, "proofs/000000000001.tlog-proof": None}),
+            ("8 signature", 4),
+        ),
+        (
+            "another enrolment left out",
+            lambda: rebuilt({"entries/000000000003.entry": None, "proofs/000000000003.tlog-proof": None}),
+            ("5 roster", 9),
+        ),
         ("an entry shown left out", lambda: rebuilt({}, shown=[4, 5, 6, 7, 8, 9, 10, 11, 12]), ("9 streams", 9)),
         ("an entry of the roster shown", lambda: rebuilt({}, shown=[1, 4, 5, 6, 7, 8, 10, 11]), ("9 streams", 1)),
         ("an entry of the case not shown", lambda: rebuilt({}, shown=[4, 5, 6, 7, 8, 10]), ("9 streams", 11)),
         ("another case", lambda: rebuilt({}, case="00" * 16), ("9 streams", 4)),
     ],
-)  # fmt: skip
+)
 def test_each_step_names_what_it_found(what: str, data: Any, expected: tuple[str, int | None]) -> None:
     """A forger who mends checksums and manifest is caught at the step that binds the part he changed."""
     assert failed(data()) == expected
+
+
+MANIFEST = json.loads(members(BUNDLE)["manifest.json"])
+
+
+@given(
+    st.sampled_from(sorted(MANIFEST)),
+    st.one_of(st.none(), st.integers(), st.text(), st.lists(st.integers()), st.dictionaries(st.text(), st.text())),
+)
+@settings(max_examples=60)
+def test_any_manifest_ends_in_a_report_or_a_named_fault(key: str, value: Any) -> None:
+    """Whatever a manifest claims, nothing else than the two errors comes out."""
+    out = io.BytesIO()
+    write_zip(out, members(BUNDLE) | {"manifest.json": canonical_json(MANIFEST | {key: value})})
+    with suppress(FormatError, NotVerified):
+        assert check(out.getvalue())["result"] == "verified"
 
 
 def test_a_checkpoint_needs_every_key_of_the_log() -> None:
@@ -303,8 +359,10 @@ def test_a_policy_is_met_by_the_witnesses_it_wants() -> None:
 
     assert report["policy"] == "met"
     assert [(line["name"], line["at"]) for line in report["cosigned_by"]] == [
-        ("a.example", "2023-11-14T22:15:00Z"), ("b.example", "2023-11-14T22:15:00Z"), ("pq.example", None),
-    ]  # fmt: skip
+        ("a.example", "2023-11-14T22:15:00Z"),
+        ("b.example", "2023-11-14T22:15:00Z"),
+        ("pq.example", None),
+    ]
 
 
 def test_a_policy_is_not_met_by_fewer_or_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -543,9 +601,14 @@ def test_the_steps_by_hand_end_as_the_verifier_does(tmp_path: Path) -> None:
     (tmp_path / "bundle.zip").write_bytes(BUNDLE)
     blocks = re.findall(r"^```bash\n(.*?)^```$", SHEET.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail"], input="\n".join(blocks), cwd=tmp_path, capture_output=True, text=True,
-        check=False, env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "ENTRY": "4"},
-    )  # fmt: skip
+        ["bash", "-euo", "pipefail"],
+        input="\n".join(blocks),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": os.defpath, "LC_ALL": "C.UTF-8", "ENTRY": "4"},
+    )
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"pin: {PIN.hex()}" in done.stdout

@@ -63,13 +63,25 @@ def ledger() -> SmallLedger:
         ("a quorum out of reach", {"quorum": 3}, "insufficient_endorsement"),
         ("no log key", {"log_keys": []}, "outside_code_list"),
         ("no Ed25519 log key", {"log_keys": founding()["log_keys"][1:]}, "outside_code_list"),
-        ("a log key of small order", {"log_keys": [{"algorithm": "ed25519", "public_key": bytes(32)}]}, "outside_code_list"),
-        ("a log key of another algorithm", {"log_keys": [{"algorithm": "rsa", "public_key": bytes(32)}]}, "outside_code_list"),
-        ("a log key that is a root's", {"log_keys": [{"algorithm": "ed25519", "public_key": keyed("DE").public}]}, "bad_possession_proof"),
+        (
+            "a log key of small order",
+            {"log_keys": [{"algorithm": "ed25519", "public_key": bytes(32)}]},
+            "outside_code_list",
+        ),
+        (
+            "a log key of another algorithm",
+            {"log_keys": [{"algorithm": "rsa", "public_key": bytes(32)}]},
+            "outside_code_list",
+        ),
+        (
+            "a log key that is a root's",
+            {"log_keys": [{"algorithm": "ed25519", "public_key": keyed("DE").public}]},
+            "bad_possession_proof",
+        ),
         ("the same root twice", {"roots": founding()["roots"][:1] * 2}, "subject_exists"),
         ("no root", {"roots": []}, "insufficient_endorsement"),
     ],
-)  # fmt: skip
+)
 def test_a_ledger_is_founded_whole_or_not_at_all(what: str, change: dict[str, Any], reason: str | None) -> None:
     """The operator signs; roots prove their keys; a quorum is in reach; the log has an Ed25519 key."""
     body = founding() | change
@@ -195,15 +207,25 @@ def test_a_union_enrols_its_bodies_and_no_states() -> None:
         ("key.rotated", "a court", {"old_key": keyed("a court").id, **possession("second", COURT)}, None),
         ("key.rotated", "DE", {"old_key": keyed("a court").id, **possession("second", COURT)}, None),
         ("key.rotated", "FR", {"old_key": keyed("a court").id, **possession("second", COURT)}, "not_enrolled_by_root"),
-        ("key.rotated", "a prosecutor", {"old_key": keyed("a court").id, **possession("second", COURT)}, "not_enrolled_by_root"),
+        (
+            "key.rotated",
+            "a prosecutor",
+            {"old_key": keyed("a court").id, **possession("second", COURT)},
+            "not_enrolled_by_root",
+        ),
         ("key.rotated", "a court", {"old_key": bytes(32), **possession("second", COURT)}, "unknown_reference"),
         ("key.rotated", "a court", {"old_key": keyed("DE").id, **possession("second", COURT)}, "wrong_reference_kind"),
-        ("key.rotated", "a court", {"old_key": keyed("a court").id, **possession("a court", COURT)}, "bad_possession_proof"),
+        (
+            "key.rotated",
+            "a court",
+            {"old_key": keyed("a court").id, **possession("a court", COURT)},
+            "bad_possession_proof",
+        ),
         ("key.retired", "a court", {"key": keyed("a court").id}, None),
         ("key.retired", "DE", {"key": keyed("a court").id}, None),
         ("key.retired", "FR", {"key": keyed("a court").id}, "not_enrolled_by_root"),
     ],
-)  # fmt: skip
+)
 def test_keys_of_an_authority_are_its_roots_and_its_own_business(
     ledger: SmallLedger, act: str, by: str, body: dict[str, Any], reason: str | None
 ) -> None:
@@ -293,14 +315,22 @@ def replacement(root: str, key: str, *endorsers: str) -> dict[str, Any]:
         ("operator", replacement("DE", "new", "FR", "DE"), None),
         ("operator", replacement("DE", "new", "FR", "FR"), "insufficient_endorsement"),
         ("operator", replacement("DE", "new", "FR", "a court"), "insufficient_endorsement"),
-        ("operator", {**replacement("DE", "new"), "endorsements": endorsements(DE, keyed("x").public, "DE", "FR")}, "insufficient_endorsement"),
-        ("operator", {**replacement("DE", "new"), "endorsements": endorsements(FR, keyed("new").public, "DE", "FR")}, "insufficient_endorsement"),
+        (
+            "operator",
+            {**replacement("DE", "new"), "endorsements": endorsements(DE, keyed("x").public, "DE", "FR")},
+            "insufficient_endorsement",
+        ),
+        (
+            "operator",
+            {**replacement("DE", "new"), "endorsements": endorsements(FR, keyed("new").public, "DE", "FR")},
+            "insufficient_endorsement",
+        ),
         ("DE", replacement("DE", "FR"), "bad_possession_proof"),
         ("DE", {**replacement("DE", "new"), "possession": bytes(64)}, "bad_possession_proof"),
         ("a court", replacement("a court", "new"), "unknown_reference"),
         ("DE", replacement("nobody", "new"), "unknown_reference"),
     ],
-)  # fmt: skip
+)
 def test_a_root_key_is_replaced_by_the_old_one_or_by_the_quorum(
     ledger: SmallLedger, by: str, body: dict[str, Any], reason: str | None
 ) -> None:
@@ -316,9 +346,18 @@ def test_a_replaced_root_key_signs_no_more_and_may_be_revoked_by_its_successor(l
     ledger.say("authority.enrolled", enrolment("police", "police"), by="DE", key="new", subject=POLICE)
     ledger.say("key.revoked", revocation("DE", 3, 2), by="DE", key="new", subject=DE)
     assert [ledger.roster_.verdict(keyed("DE").id, index) for index in range(5)] == [
-        "unknown", "valid", "contested", "invalid", "invalid",
-    ]  # fmt: skip
-    assert judged(ledger, "key.rotated", {"old_key": keyed("new").id, **possession("z", DE)}, by="DE", key="new", subject=DE) == "wrong_subject_kind"  # fmt: skip
+        "unknown",
+        "valid",
+        "contested",
+        "invalid",
+        "invalid",
+    ]
+    assert (
+        judged(
+            ledger, "key.rotated", {"old_key": keyed("new").id, **possession("z", DE)}, by="DE", key="new", subject=DE
+        )
+        == "wrong_subject_kind"
+    )
 
 
 def admission(root: str, *endorsers: str, **other: Any) -> dict[str, Any]:
