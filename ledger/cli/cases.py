@@ -338,7 +338,7 @@ def _show_thing(found: "ThingStatus") -> None:
     _show_open(found)
     text("What can lawfully come next")
     table(
-        ("act", "meaning", "by", "leads to"),
-        [(step.act, step.words, ", ".join(map(_words, step.by)), _words(step.leads_to)) for step in found.next],
+        ("act", "by", "leads to"),
+        [(step.act, ", ".join(map(_words, step.by)), _words(step.leads_to)) for step in found.next],
         empty="  nothing: the procedure ends here",
     )
