@@ -336,12 +336,14 @@ class SQLiteStore:
 
     def close(self) -> None:
         """Close every connection; the store must not be used afterwards."""
-        if self._datastore is not None:
-            self._datastore.close()
+        # Readers first: the last connection to go moves the write-ahead log into the file, and a
+        # connection that may only read cannot. A copy of the file alone is then the whole log.
         with self._guard:
             for connection in self._readers:
                 connection.close()
             self._readers.clear()
+        if self._datastore is not None:
+            self._datastore.close()
 
     # --- writing ---
 
