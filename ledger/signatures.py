@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Final, Self
 
@@ -89,9 +90,14 @@ class Helper:
             return check(checks)
         if self._process is None:
             self._process = _start()
-        _send(self._process, sent)
-        mine = check(checks[half:])
-        return _receive(self._process, half) + mine
+        try:
+            _send(self._process, sent)
+            mine = check(checks[half:])
+            return _receive(self._process, half) + mine
+        except Unavailable:
+            # It was ended from outside: all is checked here, and the next group gets another.
+            self.close()
+            return check(checks)
 
     def close(self) -> None:
         """End the worker, if there is one."""
@@ -148,7 +154,8 @@ def _start() -> subprocess.Popen[bytes]:
 def _end(process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.close()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
     process.wait()
     process.stdout.close()
 
