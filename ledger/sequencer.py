@@ -251,6 +251,8 @@ class Sequencer:
         self._things: dict[bytes, Thing | None] = {}
         self._seen: dict[bytes, Seen] = {}
         self._cases: dict[bytes, int] = {}
+        # Accepted in this transaction, with their bodies: the store does not show them yet.
+        self._fresh: dict[bytes, tuple[Statement, Mapping[str, Any]]] = {}
         self._sequences: dict[bytes, int] = {}
         self._batches: dict[tuple[bytes, bytes, bytes], bool] = {}
         self._view = _View(self)
@@ -304,6 +306,12 @@ class Sequencer:
             item.since = float("-inf")  # whoever sends in bulk sends in order: none is held
         if undecided:
             self._wait(undecided)
+            # A long group may have shared two transactions, of which the first failed.
+            if any(item.answer is None for item in undecided):
+                raise Unavailable(
+                    "some statements of this group could not be written",
+                    what_now="submit them again: repeating is harmless",
+                )
         for item in group:
             assert item.answer is not None
             yield item.answer
@@ -467,14 +475,14 @@ class Sequencer:
         with self._guard:
             group, self._early = self._early, []
             group += [self._queue.popleft() for _ in range(min(len(self._queue), self.limits.group_size_max))]
-        to_check = self._admit_many([item for item in group if item.statement is None])
-        checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
-        self._judge_signatures(to_check, self._helper.check(checks))
-        admitted = [item for item in group if not item.done]
-        if not admitted:
-            return
         seal = _Seal()
         try:
+            to_check = self._admit_many([item for item in group if item.statement is None])
+            checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
+            self._judge_signatures(to_check, self._helper.check(checks))
+            admitted = [item for item in group if not item.done]
+            if not admitted:
+                return
             with self._store.writing() as writing:
                 if writing.size != self._size:
                     self._reload()
@@ -493,10 +501,11 @@ class Sequencer:
             # Whether it was stored is for the store to say: everything is folded anew, and everybody
             # is told to repeat his statement, which is harmless in either case.
             self._size = -1
-            for item in admitted:
-                item.failed = True
-                if item.ready is not None:
-                    item.ready.set()
+            for item in group:
+                if item.answer is None:
+                    item.failed = True
+                    if item.ready is not None:
+                        item.ready.set()
             raise
         for item, answer in answers:
             if isinstance(answer, _Refused):
@@ -508,6 +517,7 @@ class Sequencer:
 
     def _order(self, writing: Writing, group: list[_Waiting], seal: _Seal) -> list[tuple[_Waiting, Receipt | _Refused]]:
         """Judge a group in order of arrival and append what is decided; return the answers."""
+        self._fresh.clear()
         known = self._prefetch(writing, group)
         answers: list[tuple[_Waiting, Receipt | _Refused]] = []
         rows: list[Row] = []
@@ -639,6 +649,7 @@ class Sequencer:
             case, case_version = statement.case, self._cases[statement.case]
             stream, version = statement.subject.hex(), 0 if thing is None else thing.acts
             self._things[statement.subject] = evolve(thing, index, statement, body)
+            self._fresh[statement.id] = statement, body
             if statement.act in ROSTER_ACTS:
                 self.roster.fold(index, statement, body)
             self._cases[statement.case] = case_version + 1
@@ -692,6 +703,9 @@ class Sequencer:
 
     def named_in(self, statement_id: bytes) -> frozenset[bytes]:
         """Return the authorities that an accepted statement names."""
+        fresh = self._fresh.get(statement_id)
+        if fresh is not None:
+            return frozenset(named_by(*fresh))
         index = self._store.index_of(statement_id)
         if index is None:
             return frozenset()
@@ -719,6 +733,12 @@ class Sequencer:
         self._helper.close()
 
     # --- asking without publishing ---
+
+    def current(self, subject: bytes) -> Thing | None:
+        """Return what a stream folds into, with what other processes have appended; from any thread."""
+        with self._leading():
+            self._refresh()
+            return self.thing(subject)
 
     def next_sequence(self, key: bytes) -> int:
         """Return the sequence that a signing key must use next."""
@@ -753,6 +773,7 @@ class Sequencer:
         caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
         for cache in caches:
             cache.clear()
+        self._fresh.clear()
         self._epoch = -1
         self.roster = Roster()
         for index, data in self._store.roster():
