@@ -18,9 +18,11 @@ file of the folder      what it is
 
 from __future__ import annotations
 
+import fcntl
 import os
 import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
@@ -249,15 +251,23 @@ class Ledger:
                 why="a simulated clock would give false instants",
                 what_now=f"choose an origin that ends in {SIMULATION}",
             )
-        if (folder / "ledger.db").exists():
+        if (folder / "ledger.db").exists() or (folder / "checkpoint").exists():
             raise Conflict(
                 f"{folder} holds a ledger already",
                 why="a log is founded once; a second entry 0 would be another log",
                 what_now="open it, or name another folder",
             )
         folder.mkdir(parents=True, exist_ok=True)
-        log_keys = log_keys or LogKeys.generate()
-        if not (folder / "log.key").exists():
+        if (folder / "log.key").exists():
+            # Of a founding that was interrupted or not accepted: a key file is never replaced.
+            kept = LogKeys.load(folder)
+            if log_keys is not None and log_keys.ed25519 != kept.ed25519:
+                raise Conflict(
+                    f"{folder} holds other log keys", what_now="name another folder, or found with these keys"
+                )
+            log_keys = kept
+        else:
+            log_keys = log_keys or LogKeys.generate()
             log_keys.save(folder)
         store = SQLiteStore(folder / "ledger.db")
         ledger = cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
@@ -292,8 +302,17 @@ class Ledger:
             },
         )
         try:
+            # Judged before it is published: a log whose entry 0 is a rejection could never be one.
+            judged = ledger.judge(founding, operator)
+            if not judged.accepted:
+                raise NotPermitted(
+                    f"the ledger was not founded ({judged.reason})",
+                    why=judged.detail,
+                    what_now="correct the roots, and found it again",
+                )
             ledger.publish(founding, operator)
-        except ComityError:
+        except (ComityError, FormatError):
+            # Nobody has seen this log: the next founding begins from nothing, under the same keys.
             ledger.close()
             (folder / "ledger.db").unlink()
             raise
@@ -365,9 +384,14 @@ class Ledger:
 
     def _publish_checkpoint(self, note: bytes) -> None:
         """Put the checkpoint beside the store, before anybody is answered: an older copy restored is then noticed."""
-        temporary = self.folder / "checkpoint.new"
-        temporary.write_bytes(note)
-        temporary.replace(self.folder / "checkpoint")
+        path = self.folder / "checkpoint"
+        # Another process may be a step ahead, or write at this very moment: it never goes back.
+        with _locked(self.folder / "checkpoint.lock"):
+            if path.exists() and _size_of(path.read_bytes()) > _size_of(note):
+                return
+            temporary = self.folder / "checkpoint.new"
+            temporary.write_bytes(note)
+            temporary.replace(path)
 
     def _check_not_behind(self) -> None:
         path = self.folder / "checkpoint"
@@ -425,8 +449,8 @@ class Ledger:
         Raises:
             FormatError: a draft is invalid; those before it have been published.
         """
-        with self._lock(signer.key.id):
-            self.resume(signer)
+        with self._holding(signer.key.id):
+            self._resume(signer)
             group: list[Draft] = []
             for draft in drafts:
                 group.append(draft)
@@ -438,8 +462,11 @@ class Ledger:
 
     def resume(self, signer: Signer) -> list[Answer]:
         """Send what an interrupted call had signed and not seen answered; return the answers."""
-        key = signer.key.id
-        pending = self.outbox.pending(key)
+        with self._holding(signer.key.id):
+            return self._resume(signer)
+
+    def _resume(self, signer: Signer) -> list[Answer]:
+        pending = self.outbox.pending(signer.key.id)
         return list(self._send(pending, signer)) if pending else []
 
     @property
@@ -480,9 +507,13 @@ class Ledger:
             return Judgement(accepted=True)
         return Judgement(accepted=False, reason=refused[0], detail=refused[1])
 
-    def _lock(self, key: bytes) -> threading.Lock:
+    @contextmanager
+    def _holding(self, key: bytes) -> Iterator[None]:
+        """Be the only one, in any process, who publishes from this folder with this key: sequences have an order."""
         with self._guard:
-            return self._locks.setdefault(key, threading.Lock())
+            lock = self._locks.setdefault(key, threading.Lock())
+        with lock, _locked(self.folder / f"outbox.{key.hex()[:16]}.lock"):
+            yield
 
     def _statement(
         self, draft: Draft, publisher: bytes, key: bytes, sequence: int, body: bytes, *, at: int | None = None
@@ -656,10 +687,18 @@ class Ledger:
 
     def thing(self, subject: bytes) -> Thing | None:
         """Return what the stream of *subject* folds into, now."""
-        return self.sequencer.thing(subject)
+        return self.sequencer.current(subject)
 
 
 _ORDER_CODES: Final = ("out_of_order", "sequence_reused")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the lock of a file against other processes; the system lets go of it when the holder dies."""
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def check_origin(origin: str) -> None:
