@@ -224,8 +224,10 @@ def test_both_decoders_read_a_ledger_alike() -> None:
 
 @given(st.sampled_from(LEDGER.entries_), st.integers(0, 2000), st.binary(max_size=3), st.integers(0, 3))
 @settings(max_examples=400)
-def test_both_decoders_accept_the_same_bytes(data: bytes, at: int, inserted: bytes, removed: int) -> None:
-    """Damaged anywhere, a statement or entry is a value to both decoders, or to neither."""
+def test_what_the_service_decodes_the_verifier_decodes_alike(
+    data: bytes, at: int, inserted: bytes, removed: int
+) -> None:
+    """Damaged anywhere, bytes that the service takes are the same value to a verifier; it may set limits besides."""
     statement = verify.decode_entry(data).statement
     for decode, strict, whole in (
         (decode_entry, verify.decode_entry, data),
@@ -234,7 +236,7 @@ def test_both_decoders_accept_the_same_bytes(data: bytes, at: int, inserted: byt
     ):
         cut = at % len(whole)
         damaged = whole[:cut] + inserted + whole[cut + removed :]
-        assert outcome(strict, damaged) == outcome(decode, damaged)
+        assert outcome(decode, damaged) in (None, outcome(strict, damaged))
 
 
 @given(st.binary(max_size=300))
