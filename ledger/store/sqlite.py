@@ -107,7 +107,7 @@ class EntryProcessRecorder(SQLiteProcessRecorder):
 
 
 class Factory(SQLiteFactory):
-    """Plugs the recorders into the library (``PERSISTENCE_MODULE=ledger.store.sqlite``)."""
+    """Plugs the recorders into the library (``PERSISTENCE_MODULE=ledger.store.sqlite:Factory``)."""
 
     application_recorder_class = EntryRecorder
     process_recorder_class = EntryProcessRecorder
