@@ -31,8 +31,6 @@ SAVED_TOGETHER = 5_000
 class Exhibit(Aggregate):
     """The same stream in the library: an exhibit that is examined and verified."""
 
-    TOPIC = "bench.folding:Exhibit"
-
     @event("Acquired")
     def __init__(self, kind: str, holder: str) -> None:
         self.kind, self.holder = kind, holder
