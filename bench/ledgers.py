@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.measure import say
-from bench.workload import BATCH_SIZE, World, statements
+from bench.workload import World, statements
 from ledger.ledger import Ledger
 from ledger.log.tree import Frontier, stored_count
 from ledger.statement import decode_entry
@@ -86,9 +86,7 @@ def synthetic(size: int) -> Path:
                     statement_id = index.to_bytes(16, "big")
                     entry = head + statement_id + tail
                     subject = (index // 20).to_bytes(16, "big")
-                    rows.append(
-                        Row(index, subject.hex(), index % 20, act, entry, statement_id, subject, index % 20)
-                    )
+                    rows.append(Row(index, subject.hex(), index % 20, act, entry, statement_id, subject, index % 20))
                     leaves.append(leaf_hash(entry))
                     for node in frontier.append(leaves[-1]):
                         nodes.append((number, node))

@@ -17,8 +17,10 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Work = Callable[[], float]
 """Does something, and returns its rate (things per second)."""
@@ -117,7 +119,7 @@ class Watch:
     seconds = 0.0
     _begin = 0.0
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> Self:
         self._begin = time.perf_counter()
         return self
 

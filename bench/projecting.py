@@ -23,9 +23,8 @@ MIB = 1024.0
 def rebuild_once(folder: Path, target: Path) -> float:
     """What a fresh process measures: the seconds of one rebuild in two processes."""
     store = SQLiteStore(folder / "ledger.db", read_only=True)
-    with Runner(store, catalogue(), target) as runner:
-        with Watch() as watch:
-            size = runner.rebuild(workers=2)
+    with Runner(store, catalogue(), target) as runner, Watch() as watch:
+        size = runner.rebuild(workers=2)
     assert size == store.size()
     store.close()
     return watch.seconds
@@ -52,7 +51,8 @@ def _peaks(process: subprocess.Popen[str]) -> dict[int, float]:
 
 def _rebuilt(folder: Path) -> tuple[float, list[float], dict[str, list[tuple[str, list[Any]]]]]:
     """Entries per second, the peaks of the processes, and a way to the rows that were made."""
-    code = "import sys,json,pathlib;from bench.projecting import rebuild_once\n" + (
+    code = (
+        "import sys, json, pathlib; from bench.projecting import rebuild_once\n"
         "if __name__ == '__main__': print(json.dumps(rebuild_once(*map(pathlib.Path, sys.argv[1:]))))"
     )
     with tempfile.TemporaryDirectory(prefix="bench-") as place:
@@ -80,20 +80,19 @@ def _rebuilt(folder: Path) -> tuple[float, list[float], dict[str, list[tuple[str
 
 def _inserted(size: int, rows: dict[str, list[tuple[str, list[Any]]]]) -> float:
     """Entries per second whose rows, made already, go into unindexed tables without durability."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as place:
-        with Watch() as watch:
-            for projection in PROJECTIONS:
-                db = sqlite3.connect(Path(place) / f"{projection.NAME}.db", isolation_level=None)
-                db.execute("PRAGMA journal_mode = OFF")
-                db.execute("PRAGMA synchronous = OFF")
-                db.execute("BEGIN")
-                for table in projection.TABLES:
-                    db.execute(table.create())
-                inserts = {table.name: table.insert() for table in projection.TABLES}
-                for name, batch in rows[projection.NAME]:
-                    db.executemany(inserts[name], batch)
-                db.execute("COMMIT")
-                db.close()
+    with tempfile.TemporaryDirectory(prefix="bench-") as place, Watch() as watch:
+        for projection in PROJECTIONS:
+            db = sqlite3.connect(Path(place) / f"{projection.NAME}.db", isolation_level=None)
+            db.execute("PRAGMA journal_mode = OFF")
+            db.execute("PRAGMA synchronous = OFF")
+            db.execute("BEGIN")
+            for table in projection.TABLES:
+                db.execute(table.create())
+            inserts = {table.name: table.insert() for table in projection.TABLES}
+            for name, batch in rows[projection.NAME]:
+                db.executemany(inserts[name], batch)
+            db.execute("COMMIT")
+            db.close()
     return size / watch.seconds
 
 

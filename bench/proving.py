@@ -46,8 +46,9 @@ def prove_once(folder: Path, seed: int) -> dict[str, float]:
 
 
 def _in_a_process(folder: Path, seed: int) -> dict[str, float]:
-    code = "import json,sys,pathlib;from bench.proving import prove_once;" + (
-        "print(json.dumps(prove_once(pathlib.Path(sys.argv[1]),int(sys.argv[2]))))"
+    code = (
+        "import json, sys, pathlib; from bench.proving import prove_once; "
+        "print(json.dumps(prove_once(pathlib.Path(sys.argv[1]), int(sys.argv[2]))))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(folder), str(seed)], check=True, capture_output=True, text=True
@@ -145,7 +146,7 @@ def audit(sizes: Sizes) -> list[Figure]:
         return report.signatures / watch.seconds
 
     trees = in_turns(sizes.rounds, limit=lambda: limits.hash_in_memory(entries), ours=tree)
-    del entries
+    entries.clear()
     wholes = in_turns(sizes.rounds, limit=lambda: limits.verify_on_two_threads(checks), ours=whole)
     store.close()
     signed.close()

@@ -6,6 +6,7 @@ import os
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -18,7 +19,7 @@ from bench import limits
 from bench.ledgers import fresh, world
 from bench.measure import Figure, Sizes, Watch, in_turns, median, ratio
 from bench.workload import BATCH_SIZE, desks, statements
-from ledger.ledger import Ledger, Limits
+from ledger.ledger import Ledger, Limits, Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,11 +68,12 @@ def batch_signed(sizes: Sizes) -> list[Figure]:
     items = statements(world(), sizes.batched, batch=BATCH_SIZE)
     with fresh() as folder, Ledger.open(folder) as ledger:
         list(ledger.submit_many(items, workers=0))
-        rows = [(index + 1, *rest) for index, *rest in ledger.store.rows(150, len(items))]
+        stored = ledger.store.rows(150, len(items))
+        rows = [(index + 1, stream, version, act, entry) for index, stream, version, act, entry in stored]
     group = Limits().group_size_max
     rates = in_turns(
         sizes.rounds,
-        limit=lambda: limits.insert(rows, group),  # type: ignore[arg-type] -- rows are as the store gives them
+        limit=lambda: limits.insert(rows, group),
         two_cores=lambda: _submitted(items, 1),
         one_core=lambda: _submitted(items, 0),
     )
@@ -150,10 +152,11 @@ def _published(queues: Sequence[Sequence[Signed]]) -> float:
         def work(items: Sequence[Signed]) -> None:
             for item in items:
                 receipt = ledger.submit(item)
-                assert getattr(receipt, "accepted", False), receipt
-                assert receipt.proof  # type: ignore[union-attr] -- accepted, so a receipt
+                assert isinstance(receipt, Receipt), receipt
+                assert receipt.accepted, receipt
+                assert receipt.proof
 
-        seconds = _all_at_once([lambda items=items: work(items) for items in queues])  # type: ignore[misc] -- bound now
+        seconds = _all_at_once([partial(work, items) for items in queues])
     return sum(map(len, queues)) / seconds
 
 
@@ -201,10 +204,11 @@ def _slowest(queues: Sequence[Sequence[Signed]], rate: float, times: list[float]
                 if pause > 0:
                     time.sleep(pause)
                 receipt = ledger.submit(item)
-                assert receipt.proof  # type: ignore[union-attr] -- every statement is accepted
+                assert isinstance(receipt, Receipt), receipt
+                assert receipt.proof
                 waits.append(time.perf_counter() - due)
 
-        _all_at_once([lambda place=place, items=items: work(place, items) for place, items in enumerate(queues)])  # type: ignore[misc] -- bound now
+        _all_at_once([partial(work, place, items) for place, items in enumerate(queues)])
     times += waits
     return max(waits) * 1000
 

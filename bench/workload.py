@@ -48,7 +48,10 @@ if TYPE_CHECKING:
 ORIGIN = "ledger.example/bench"
 BEGIN = 1_767_225_600_000_000  # 1 January 2026
 MINUTE = 60_000_000
-STATES = "AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE".split()
+STATES = (
+    "AT", "BE", "BG", "HR", "CY", "CZ", "DK", "EE", "FI", "FR", "DE", "GR", "HU", "IE",
+    "IT", "LV", "LT", "LU", "MT", "NL", "PL", "PT", "RO", "SK", "SI", "ES", "SE",
+)  # fmt: skip
 KINDS = ("prosecutor", "court", "central_authority", "provider")
 OPEN_REQUESTS = 200
 LONG_STREAM_SHARE = 0.05
@@ -181,7 +184,7 @@ class _Voice:
     ) -> Said:
         random = self.random
         self.at += random.randrange(1, 600) * MINUTE
-        attachments = ()
+        attachments: tuple[Attachment, ...] = ()
         if paper is not None:
             attachments = (
                 Attachment(
@@ -221,7 +224,8 @@ def _request(random: Random, world: World, at: int) -> Iterator[Said]:
               sensitivity="ordinary")  # fmt: skip
     yield say(us, "person.registered", case, person=person, role="suspect")
     authorised = say(court, "measure.authorised", case, paper="decision", measure=measure, territory=[there],
-                     worldwide=False, persons=[person], all_users=False, valid_from=say.at, valid_until=None)  # fmt: skip
+                     worldwide=False, persons=[person], all_users=False, valid_from=say.at,
+                     valid_until=None)  # fmt: skip
     yield authorised
     yield say(us, "request.issued", request, tell=them, paper="form", instrument=instrument, form=form,
               measures=[measure], requested=them.id, requested_country=there, persons=[person],
@@ -247,7 +251,9 @@ def _request(random: Random, world: World, at: int) -> Iterator[Said]:
               source_country=there, authorisation=authorised.id, measure=started.id, method="production",
               hash=random.randbytes(32), hash_kind="plain", manifest_root=random.randbytes(32), items=1200,
               acquired_from=say.at, acquired_until=say.at, copy="original", series=None)  # fmt: skip
-    yield say(them, "result.handed_over", request, tell=us, exhibits=[exhibit], channel="e_codex", return_required=False)
+    yield say(
+        them, "result.handed_over", request, tell=us, exhibits=[exhibit], channel="e_codex", return_required=False
+    )
     yield say(them, "exhibit.handed_over", exhibit, tell=us, to=us.id, reason="execution_result",
               hash=random.randbytes(32))  # fmt: skip
     yield say(us, "exhibit.taken_over", exhibit, tell=them, from_authority=them.id, check="identical",
@@ -270,8 +276,8 @@ def _surrender(
     court = world.authorities[them.country, "court"]
     handover = say.some_id()
     yield say(them, "person.arrested", handover, tell=us, person=person, request=request, arrest_basis="eaw")
-    yield say(them, "rights_status.recorded", handover, rights=[{"right": "informed_of_warrant", "status": "done"},
-                                                                {"right": "counsel_executing", "status": "done"}])  # fmt: skip
+    rights = [{"right": "informed_of_warrant", "status": "done"}, {"right": "counsel_executing", "status": "done"}]
+    yield say(them, "rights_status.recorded", handover, rights=rights)
     yield say(court, "detention.decided", handover, paper="decision", outcome="detained", review_due_at=None)
     yield say(court, "consent.recorded", handover, consents=False, speciality_renounced=False)
     yield say(court, "surrender.decided", handover, paper="decision", outcome="yes", grounds=[], conditions=[])
@@ -360,9 +366,9 @@ def statements(world: World, count: int, *, batch: int = 1, seed: int = 1) -> li
     for numbers in own.values():
         for start in range(0, len(numbers), batch):
             part = numbers[start : start + batch]
-            key = made[part[0]][0].by.signer.key
+            signing = made[part[0]][0].by.signer.key
             root, paths = batch_paths([made[number][1] for number in part])
-            signature = key.sign(batch_message(len(part), root))
+            signature = signing.sign(batch_message(len(part), root))
             for place, (number, path) in enumerate(zip(part, paths, strict=True)):
                 signed[number] = Signed(made[number][1], signature, Batch(len(part), place, path))
     return [item for item in signed if item is not None]
