@@ -7,7 +7,7 @@ from a counter, so that the same calls make the same bytes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +127,7 @@ class SmallLedger:
     cases: dict[bytes, list[int]] = field(default_factory=dict)
     sequences: dict[bytes, int] = field(default_factory=dict)
     checking: bool = True
+    bend: dict[str, Any] = field(default_factory=dict)  # fields of entries that a dishonest log falsifies
 
     # What a store answers.
 
@@ -211,22 +212,21 @@ class SmallLedger:
         index, accepted = self.size(), reason is None
         if accepted and self.checking:
             assert self.roster_.judge(index, statement, body, ed25519) is None
-        entry = encode_entry(
-            Entry(
-                format=1,
-                statement=data if accepted else header_of(data, statement.body),
-                statement_sha256=None if accepted else sha256_of(data),
-                algorithm="ed25519",
-                signature=signature,
-                batch=batch,
-                recorded_at=BEGIN + index * SECOND,
-                disposition="accepted" if accepted else "rejected",
-                reason=reason,
-                rules=sha256(RULES).digest(),
-                subject_version=len(self.stream(statement.subject)) if accepted else None,
-                case_version=len(self.cases.get(statement.case, [])) if accepted else None,
-            )
+        honest = Entry(
+            format=1,
+            statement=data if accepted else header_of(data, statement.body),
+            statement_sha256=None if accepted else sha256_of(data),
+            algorithm="ed25519",
+            signature=signature,
+            batch=batch,
+            recorded_at=BEGIN + index * SECOND,
+            disposition="accepted" if accepted else "rejected",
+            reason=reason,
+            rules=sha256(RULES).digest(),
+            subject_version=len(self.stream(statement.subject)) if accepted else None,
+            case_version=len(self.cases.get(statement.case, [])) if accepted else None,
         )
+        entry = encode_entry(replace(honest, **self.bend))
         if accepted:
             self.roster_.fold(index, statement, body)
             self.streams.setdefault(statement.subject, []).append(index)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import zipfile
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ledger.errors import Conflict, FormatError, NotVerified
 from ledger.keys import ed25519
 from ledger.log.bundle import write_bundle, write_zip
 from ledger.log.checkpoint import cosign, sign_checkpoint, witness_signer
-from ledger.statement import Attachment
+from ledger.statement import Attachment, encode_statement, signed_message
 from ledger.verify import Checkpoint, PolicyNotMet, Roster, canonical_json, parse_policy, verify_bundle
 from tests.small_ledger import (
     BEGIN,
@@ -422,6 +423,57 @@ def test_an_enrolment_against_the_rules_is_found() -> None:
     ledger = dishonest(with_case())
     ledger.say("authority.enrolled", enrolment("police", "police"), by="FR", subject=named("police"))
     assert failed(bundle(ledger)) == ("5 roster", 11)
+
+
+@pytest.mark.parametrize(
+    "bend",
+    [
+        {"recorded_at": BEGIN},
+        {"case_version": 4},
+        {"subject_version": 0},
+        {"subject_version": None},
+        {"statement_sha256": bytes(32)},
+        {"reason": "wrong_case"},
+    ],
+)
+def test_an_entry_that_runs_backwards_or_contradicts_itself_is_found(bend: dict[str, Any]) -> None:
+    """Clocks and versions run forward; an entry is accepted or rejected, not both."""
+    ledger = dishonest(with_case())
+    ledger.bend = bend
+    ledger.say("person.role_changed", PERSON, by="a prosecutor", **ABOUT)
+    assert failed(bundle(ledger)) == ("9 streams", 11)
+
+
+def test_a_hole_in_the_stream_of_an_authority_is_found() -> None:
+    """An act about an authority that the bundle leaves out, a revocation for one, leaves a gap before the next."""
+    ledger = dishonest(with_case())
+    ledger.bend = {"subject_version": 2}
+    ledger.say("key.certified", possession("second", COURT), by="DE", subject=COURT)
+    assert failed(bundle(ledger)) == ("5 roster", 11)
+
+
+def test_a_statement_for_another_ledger_or_a_second_time_is_found() -> None:
+    """Signed as it is, it was not said here; and it is said once."""
+    ledger = dishonest(with_case())
+    statement, _, signer = ledger.statement("person.role_changed", PERSON, by="a prosecutor", **ABOUT)
+    other = replace(statement, ledger="other.example")
+    data = encode_statement(other)
+    ledger.append(other, data, signer.sign(signed_message(data)), None, PERSON, None)
+    assert failed(bundle(ledger)) == ("8 signature", 11)
+
+    twice = dishonest(with_case())
+    statement, data, signer = twice.statement("person.role_changed", PERSON, by="a prosecutor", **ABOUT)
+    for _ in range(2):
+        twice.append(statement, data, signer.sign(signed_message(data)), None, PERSON, None)
+    assert failed(bundle(twice)) == ("9 streams", 12)
+
+
+def test_an_attachment_of_another_size_is_found() -> None:
+    """The commitment holds, the size told with it does not."""
+    ledger = with_case()
+    false = Attachment("other", sha256(CIPHERTEXT).digest(), None, 1, "application/pdf")
+    ledger.say("person.role_changed", PERSON, by="a prosecutor", attachments=(false,), **ABOUT)
+    assert failed(bundle(ledger)) == ("10 attachments", 11)
 
 
 def test_a_key_used_after_its_end_is_found() -> None:
