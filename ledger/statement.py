@@ -331,12 +331,23 @@ def _ids(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
     return tuple([data[start : start + 16] for start in range(at, end, 16)]), end + 1
 
 
-def _optional_long(data: bytes, at: int) -> tuple[int | None, int]:
+_YEAR_1: Final = -62_135_596_800_000_000
+_YEAR_10000: Final = 253_402_300_800_000_000
+
+
+def _instant(data: bytes, at: int) -> tuple[int, int]:
+    value, at = _long(data, at)
+    if not _YEAR_1 <= value < _YEAR_10000:
+        raise _NotPlain
+    return value, at
+
+
+def _optional_instant(data: bytes, at: int) -> tuple[int | None, int]:
     if not data[at]:
         return None, at + 1
     if data[at] != 2:
         raise _NotPlain
-    return _long(data, at + 1)
+    return _instant(data, at + 1)
 
 
 def _plain_statement(data: bytes) -> Statement:
@@ -356,15 +367,15 @@ def _plain_statement(data: bytes) -> Statement:
     act, at = _text(data, at + 34)
     version, at = _long(data, at)
     kind = _KINDS[data[at]]
-    occurred_from, at = _long(data, at + 1)
-    occurred_until, at = _long(data, at)
+    occurred_from, at = _instant(data, at + 1)
+    occurred_until, at = _instant(data, at)
     confirmed = _BOOLEANS[data[at]]
     zone, at = _text(data, at + 1)
-    legal_effect_at, at = _optional_long(data, at)
-    known_at, at = _optional_long(data, at)
+    legal_effect_at, at = _optional_instant(data, at)
+    known_at, at = _optional_instant(data, at)
     addressees, at = _ids(data, at)
     ring = _RINGS[data[at]]
-    embargo_until, at = _optional_long(data, at + 1)
+    embargo_until, at = _optional_instant(data, at + 1)
     proceedings, at = _ids(data, at)
     language, at = _text(data, at)
     if data[at]:
@@ -499,7 +510,7 @@ def _plain_entry(data: bytes) -> Entry:
     batch, at = None, end + 66
     if data[at]:
         batch, at = _plain_batch(data, at)
-    recorded_at, at = _long(data, at + 1)
+    recorded_at, at = _instant(data, at + 1)
     if data[at] or data[at + 1]:  # accepted, without a reason
         raise _NotPlain
     rules = data[at + 2 : at + 34]
