@@ -196,6 +196,7 @@ class Ledger:
         self._guard = threading.Lock()
         self._outbox: Outbox | None = None
         self._sequencer: Sequencer | None = None
+        self._published: tuple[int, int] | None = None
         if log_keys is not None:
             sealer = _Sealer(origin, log_keys, clock, self._publish_checkpoint)
             self._check_not_behind()
@@ -387,11 +388,12 @@ class Ledger:
         path = self.folder / "checkpoint"
         # Another process may be a step ahead, or write at this very moment: it never goes back.
         with _locked(self.folder / "checkpoint.lock"):
-            if path.exists() and _size_of(path.read_bytes()) > _size_of(note):
+            if _identity(path) != self._published and path.exists() and _size_of(path.read_bytes()) > _size_of(note):
                 return
             temporary = self.folder / "checkpoint.new"
             temporary.write_bytes(note)
             temporary.replace(path)
+            self._published = _identity(path)
 
     def _check_not_behind(self) -> None:
         path = self.folder / "checkpoint"
@@ -699,6 +701,15 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tell a file from any that was put in its place: its number and when it was written."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def check_origin(origin: str) -> None:
