@@ -1025,12 +1025,14 @@ class Roster:
     - a root is admitted by ``quorum`` of the founding roots; its key is replaced by the old key or
       by that quorum; a log key by the old one (whose signature then follows the new one's in
       ``possession``) or by that quorum;
+    - every act belongs to the ledger's own case, so that none can be withheld without a hole;
     - a revocation reaches back (``suspect_from <= invalid_from <= index``), and is never undone;
     - a root may confirm the roster at a size by its digest; a wrong digest is rejected.
     """
 
     def __init__(self) -> None:
         self.origin = ""
+        self.ledger = b""  # its id: the subject of entry 0, and the case of every act of the roster
         self.operator = b""
         self.quorum = 0
         self.confirmed: tuple[int, str] | None = None  # size and holder of the last confirmation
@@ -1100,6 +1102,8 @@ class Roster:
             return "not_own_authority"
         if act == "ledger.founded":
             return self._judge_founding(index, statement, body, ed25519)
+        if statement.case != self.ledger:
+            return "wrong_case"
         publisher, subject = self._authorities.get(statement.publisher), self._authorities.get(statement.subject)
         if publisher is None:
             return "not_enrolled_by_root"
@@ -1157,6 +1161,8 @@ class Roster:
         operator, roots = body["operator"], body["roots"]
         keys = [body["operator_key"], *(root["public_key"] for root in roots)]
         keys += [log["public_key"] for log in body["log_keys"]]
+        if statement.case != statement.subject:
+            return "wrong_case"
         if statement.publisher != operator or statement.key != sha256(body["operator_key"]).digest():
             return "not_own_authority"
         if body["origin"] != statement.ledger or not 0 < len(body["origin"].encode()) <= NAME_MAX:
@@ -1254,6 +1260,7 @@ class Roster:
         match statement.act:
             case "ledger.founded":
                 self.origin, self.operator, self.quorum = body["origin"], body["operator"], body["quorum"]
+                self.ledger = statement.subject
                 self._enrol(Authority(self.operator, index, "operator", ""))
                 self._add_key(self.operator, body["operator_key"], index)
                 for root in body["roots"]:
@@ -1610,6 +1617,9 @@ class _Bundle:
         shown = set(self.manifest["shown"])
         streams = {b"".join((b"a", self.entries[0].statement.subject))}
         streams |= {b"a" + authority.id for authority in self.roster.authorities()}
+        # Every act about an authority belongs to the ledger's own case, whose versions have no hole
+        # either: so an authority whose whole stream is withheld is missed as well.
+        streams.add(b"c" + self.roster.ledger)
         recorded_at, ids, last, withheld = 0, set(), dict[bytes, int](), list[tuple[int, int]]()
         for item in self.entries:
             index, entry, statement = item.index, item.entry, item.statement

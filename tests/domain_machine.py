@@ -72,6 +72,8 @@ AUTHORITIES: Mapping[str, Known] = {
 class EveryoneKnown:
     """A roster that knows these authorities and lets every roster act pass; its own tests judge those."""
 
+    ledger = ident("the ledger")
+
     def authority(self, authority: bytes) -> Known | None:
         return _BY_ID.get(authority)
 

@@ -452,6 +452,14 @@ def test_a_hole_in_the_stream_of_an_authority_is_found() -> None:
     assert failed(bundle(ledger)) == ("5 roster", 11)
 
 
+def test_an_authority_left_out_altogether_is_found() -> None:
+    """An enrolment with its whole stream withheld leaves a hole in the ledger's own case."""
+    ledger = dishonest(with_case())
+    ledger.bend = {"case_version": len(ledger.cases[LEDGER]) + 1}
+    ledger.say("key.certified", possession("second", COURT), by="DE", subject=COURT)
+    assert failed(bundle(ledger)) == ("5 roster", 11)
+
+
 def test_a_statement_for_another_ledger_or_a_second_time_is_found() -> None:
     """Signed as it is, it was not said here; and it is said once."""
     ledger = dishonest(with_case())

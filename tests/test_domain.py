@@ -255,9 +255,15 @@ def test_a_report_may_know_the_country_alone():
 
 def test_a_roster_act_is_never_reported():
     """Who may sign is said by those who say it, not by others"""
-    given(A_CASE).when(reports("Paris", "Berlin", "key.retired", "Berlin", {"key": bytes(32)})).then(
-        rejected("not_own_authority")
-    )
+    report = reports("Paris", "Berlin", "key.retired", "Berlin", {"key": bytes(32)})._replace(case="the ledger")
+    given(A_CASE).when(report).then(rejected("not_own_authority"))
+
+
+def test_acts_about_authorities_belong_to_the_ledgers_own_case():
+    """What is said of an authority in another case could be withheld without a hole: it is rejected"""
+    world = founded()
+    elsewhere = enrolment("root of DE", "Berlin", "DE")._replace(case="the case")
+    assert getattr(world.decide(elsewhere), "reason", "") == "wrong_case"
 
 
 # ------------------------------------------------------------- references, answers, corrections
@@ -529,7 +535,7 @@ def founded() -> World:
 def enrolment(who: str, name: str, holder: str, kind: str = "court", **body: Any) -> Saying:
     described = {"holder": holder, "country": holder, "authority_kind": kind, "designation": None, "zone": "UTC"}
     whole = {**described, **possession(name, name), **body}
-    return says(who, "authority.enrolled", name, whole, case=name)
+    return says(who, "authority.enrolled", name, whole, case="the ledger")
 
 
 def test_a_root_enrols_its_own():
@@ -617,6 +623,6 @@ def test_competence_is_declared_by_ones_own_state():
     for name, holder, kind in (("Bonn", "DE", "ministry"), ("Paris", "FR", "ministry"), ("Berlin", "DE", "court")):
         assert world.publish(enrolment(f"root of {holder}", name, holder, kind)) is accepted
     for name in ("Berlin", "root of DE"):
-        declared = says("Bonn", "competence.declared", name, case=name)
+        declared = says("Bonn", "competence.declared", name, case="the ledger")
         assert getattr(world.decide(declared._replace(who="Paris")), "reason", "") == "not_own_authority"
         assert world.publish(declared) is accepted

@@ -187,7 +187,7 @@ _COURTS_OWN: Final = frozenset(
         "ruling.overturned",
     }
 )
-_CASELESS: Final = frozenset({"ledger", "authority"})
+_OF_THE_LEDGER: Final = frozenset({"ledger", "authority"})
 
 
 class _Rule(NamedTuple):
@@ -269,18 +269,21 @@ def _misplaced(view: View, rule: _Rule, thing: Thing | None, statement: Statemen
         return Rejected("subject_exists", f"{act}: this id is already that of a {thing.kind}")
     elif thing.kind not in rule.streams:
         return Rejected("wrong_subject_kind", f"{act} is not said of a {thing.kind}")
+    kinds = rule.streams if thing is None else {thing.kind}
+    if act == "ledger.founded":
+        return None  # it makes its own case; the roster judges it
+    if not kinds.isdisjoint(_OF_THE_LEDGER):
+        fits = statement.case == view.roster.ledger
+        return None if fits else Rejected("wrong_case", "acts about authorities belong to the ledger's own case")
     if thing is not None:
-        if thing.case != statement.case and thing.kind not in _CASELESS:
-            return Rejected("wrong_case", f"the {thing.kind} belongs to another case")
-    elif rule.streams.isdisjoint(_CASELESS):
-        if "case" in rule.streams:
-            if statement.case != statement.subject:
-                return Rejected("wrong_case", "a case is its own case")
-        else:
-            case = view.thing(statement.case)
-            if case is None or case.kind != "case":
-                return Rejected("wrong_case", "no such case has been opened")
-    return None
+        fits = thing.case == statement.case
+        return None if fits else Rejected("wrong_case", f"the {thing.kind} belongs to another case")
+    if "case" in kinds:
+        fits = statement.case == statement.subject
+        return None if fits else Rejected("wrong_case", "a case is its own case")
+    case = view.thing(statement.case)
+    fits = case is not None and case.kind == "case"
+    return None if fits else Rejected("wrong_case", "no such case has been opened")
 
 
 def _unfounded(view: View, statement: Statement) -> Rejected | None:
