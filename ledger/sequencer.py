@@ -407,7 +407,10 @@ class Sequencer:
                 raise _Refused(
                     "draft_act", f"{statement.act} is a draft; this ledger takes released acts alone", where="act"
                 )
-            item.body = self.catalogue.decode(statement.act, statement.version, statement.body)
+            try:
+                item.body = self.catalogue.decode(statement.act, statement.version, statement.body)
+            except FormatError as error:
+                raise FormatError(error.what, field=f"body.{error.field}" if error.field else "body") from error
             batch = item.signed.batch
             if batch is not None and not 0 < batch.size <= BATCH_SIZE_MAX:
                 raise FormatError(
