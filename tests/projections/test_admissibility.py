@@ -107,6 +107,7 @@ def test_a_later_ruling_counts_and_a_final_one_is_final(views: Follow, log: Log)
 
 
 def test_no_ruling_is_no_answer_and_no_exhibit_is_an_error(views: Follow, log: Log):
+    """An exhibit without rulings has none to show; an unknown exhibit is not found."""
     view = views(log)
     assert () == admissibility.exhibit(view, some_id("chat"))
     assert () == admissibility.exhibit(view, some_id("stream"))

@@ -174,6 +174,7 @@ def test_another_hash_differs_unless_it_is_salted(views: Follow, kind: str, code
 
 
 def test_a_holder_nobody_gave_it_to_is_a_gap(views: Follow):
+    """Somebody who holds an exhibit that nobody is shown to have handed him is a gap in the chain."""
     log = Log()
     log.say("exhibit.acquired", "x", "A", source_country="FR", hash=bytes(32))
     log.say("exhibit.handed_over", "x", "C", "2020-02-01", to=some_id("B"), hash=bytes(32))

@@ -118,6 +118,7 @@ def test_a_half_waits_for_the_other_and_a_report_never_completes_it(views: Follo
 
 
 def test_a_receipt_without_a_sending_is_a_half_too(views: Follow, log: Log):
+    """A receipt whose sending nobody recorded waits for its other half."""
     log.say("exhibit.acquired", "x", "Lille", source_country="FR")
     log.say("exhibit.taken_over", "x", "Paris", from_authority=some_id("Lille"))
     (half,) = status.thing(views(log), some_id("x")).unmatched
@@ -169,6 +170,7 @@ def test_a_case_lists_its_things_and_cases_are_listed(views: Follow, log: Log):
 
 
 def test_what_only_a_report_says_is_marked_until_somebody_concerned_says_it(views: Follow, log: Log):
+    """A stage reached by report alone is marked so, until an authority concerned says the same."""
     speaker = Speaker(country="FR", authority_kind="court", source="a judgment")
     log.say("request.transmitted", "r", "Berlin", "2020-01-03", to=some_id("Lille"))
     log.say("request.received", "r", "Berlin", "2020-01-04", voice_of=speaker)
