@@ -7,16 +7,20 @@ from hashlib import sha256
 from pathlib import Path
 
 
-@cache
-def manifest() -> bytes:
+def manifest_of(folder: Path) -> bytes:
     """
-    Return the law manifest: one line ``<sha256 in hex>  <name>`` for each TOML file, by name.
+    Return the manifest of a law folder: one line ``<sha256 in hex>  <name>`` for each TOML file, by name.
 
     ``sha256sum -c`` reads it.
     """
-    folder = Path(__file__).parent
     names = sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.toml"))
     return "".join(f"{sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names).encode()
+
+
+@cache
+def manifest() -> bytes:
+    """Return the manifest of this release; see :func:`manifest_of`."""
+    return manifest_of(Path(__file__).parent)
 
 
 @cache

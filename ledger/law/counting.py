@@ -1,0 +1,511 @@
+"""
+When a limit ends, and why: counting rules as data, calendars of States, and one pure function.
+
+The counting rules are files under ``ledger/law/counting``; the first is Regulation (EEC, Euratom) No
+1182/71. :func:`due` follows the rule step by step and says which article each step rests on, so that
+anybody can recompute and contest a result. It asks no clock and no zone of the machine.
+
+A period is counted on local days of the State whose authority must act. Periods in hours run in
+elapsed hours, also across a change to or from summer time.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cache
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from ledger.errors import FormatError, NotFound
+from ledger.law.data import BASES, Limit, Period
+
+__all__ = ["Calendar", "Counting", "Due", "NoCalendar", "Step", "calendar", "counting_of", "countings", "due"]
+
+_HERE: Final = Path(__file__).parent
+_HOUR: Final = timedelta(hours=1)
+_UNITS: Final = ("hours", "days", "working_days", "weeks", "months", "years")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class NoCalendar(NotFound):
+    """The calendar does not cover a year, or there is none for the place: an error, never a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """
+    A counting rule.
+
+    Attributes:
+        id: as ``eu-1182-71``.
+        title: the provision, short.
+        text: the rule in plain words.
+        eli: address of the official text, where there is one.
+        verified: whether it was compared with the official wording.
+        basis: a key of :data:`ledger.law.data.BASES`.
+        country: the State whose national rule it is; None for others.
+        event_excluded: whether the day (or hour) of the event is left out.
+        rolls: units whose periods move on when they end on a Saturday, Sunday or public holiday.
+        rolls_on_saturday: whether a Saturday moves the end.
+        working_days_at_least: how many working days a period of two days or more must have; 0: no rule.
+        articles: the provision of each step.
+    """
+
+    id: str
+    title: str
+    text: str
+    eli: str | None
+    verified: bool
+    basis: str
+    country: str | None
+    event_excluded: bool
+    rolls: frozenset[str]
+    rolls_on_saturday: bool
+    working_days_at_least: int
+    articles: Mapping[str, str]
+
+
+class Step(NamedTuple):
+    """One step of a computation: the provision it follows, and what it gave, in plain words."""
+
+    article: str
+    text: str
+
+
+class Due(NamedTuple):
+    """
+    The end of a limit.
+
+    Attributes:
+        at: the instant of expiry, with the offset in force there: 24:00 of ``last_on`` for whole days.
+        last_on: the last local day on which the limit is still met.
+        rule: id of the limit.
+        article: its article.
+        counting: id of the counting rule.
+        calendar: name and version of the calendar, as ``DE-BY (holidays 0.109)``.
+        zone: IANA zone.
+        verified: whether both the limit and the counting rule are verified.
+        steps: the computation, in order.
+    """
+
+    at: datetime
+    last_on: date
+    rule: str
+    article: str
+    counting: str
+    calendar: str
+    zone: str
+    verified: bool
+    steps: tuple[Step, ...]
+
+
+class Calendar:
+    """
+    Public holidays and zone of a State, a part of it, or an institution.
+
+    Args:
+        place: ``DE``, ``DE-BY``, or the id of an institution.
+        zone: IANA zone; that of the State where None.
+
+    Attributes:
+        place: as given.
+        zone: the zone that its days are days of.
+        version: names the source of its holidays, so that a result can be recomputed.
+    """
+
+    __slots__ = ("_days", "_read", "_years", "first_year", "last_year", "place", "version", "zone")
+
+    def __init__(self, place: str, zone: str | None = None) -> None:
+        known = _places()
+        country, _, part = place.partition("-")
+        own = known["institution"].get(place)
+        days: Mapping[int, tuple[date, ...]] = {}
+        if own is not None:
+            zone = zone or own["zone"]
+            days = {int(year): tuple(rows) for year, rows in own["days"].items()}
+            self.version = f"{place} ({own['source']})"
+            self._read = lambda year: days.get(year)
+            self.first_year, self.last_year = min(days), max(days)
+        else:
+            zones = known["zones"]
+            if zone is None and country not in zones:
+                raise NoCalendar(f"no zone is known for {place!r}; name one")
+            zone = zone or str(zones.get(place, zones.get(country)))
+            self._read = lambda year: _holidays(country, part or None, year)
+            self.version = f"{place} (holidays {_release()})"
+            self.first_year, self.last_year = known["first_year"], known["last_year"]
+            _supported(country, part)
+        try:
+            self.zone = ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise NoCalendar(f"no zone {zone!r}") from error
+        self.place = place
+        self._days: set[int] = set()
+        self._years: set[int] = set()
+
+    def is_holiday(self, day: int) -> bool:
+        """
+        Whether a day, as a proleptic ordinal, is a public holiday.
+
+        Raises:
+            NoCalendar: the calendar does not cover its year.
+        """
+        year = date.fromordinal(day).year
+        if year not in self._years:
+            if not self.first_year <= year <= self.last_year:
+                raise NoCalendar(f"{self.version} does not cover {year}, only {self.first_year} to {self.last_year}")
+            found = self._read(year)
+            if found is None:
+                raise NoCalendar(f"{self.version} does not cover {year}")
+            self._days.update(one.toordinal() for one in found)
+            self._years.add(year)
+        return day in self._days
+
+    def works(self, day: int) -> bool:
+        """Whether a day, as a proleptic ordinal, is a working day: no Saturday, Sunday or public holiday."""
+        # Ordinal 1 was a Monday. The calendar is asked first, so that a missing year is an error on weekends too.
+        return not self.is_holiday(day) and day % 7 not in {6, 0}
+
+
+@cache
+def calendar(place: str, zone: str | None = None) -> Calendar:
+    """
+    The calendar of a place, kept for the life of the process.
+
+    Raises:
+        NoCalendar: no holidays, or no zone, are known for it.
+    """
+    return Calendar(place, zone)
+
+
+@cache
+def _places() -> dict[str, Any]:
+    data = tomllib.loads((_HERE / "calendars.toml").read_text())
+    known = {"first_year", "last_year", "zones", "institution"}
+    for key in data:
+        if key not in known:
+            raise FormatError("unknown key", field=f"calendars.toml: {key}")
+    return {"institution": {}, **data}
+
+
+@cache
+def _release() -> str:
+    return installed("holidays")
+
+
+@cache
+def _supported(country: str, part: str) -> None:
+    import holidays  # noqa: PLC0415 -- only who counts needs it; it takes a tenth of a second
+
+    known = holidays.list_supported_countries()
+    if country not in known:
+        raise NoCalendar(f"no public holidays are known for {country!r}")
+    if part and part not in known[country]:
+        raise NoCalendar(f"no public holidays are known for {country}-{part}")
+
+
+@cache
+def _holidays(country: str, part: str | None, year: int) -> tuple[date, ...]:
+    import holidays  # noqa: PLC0415 -- see above
+
+    return tuple(holidays.country_holidays(country, subdiv=part, years=year, expand=False))
+
+
+# ------------------------------------------------------------------------------------ counting rules
+
+_KEYS: Final = {
+    "id", "title", "eli", "from", "until", "verified", "basis", "text", "event_excluded", "rolls", "rolls_on_saturday",
+    "working_days_at_least", "articles", "country",
+}  # fmt: skip
+_NEEDED: Final = {"id", "title", "from", "verified", "text", "event_excluded", "rolls", "articles"}
+_STEPS: Final = {"event", *_UNITS, "parts", "rolls", "two_working_days"}
+
+
+def countings(folder: Path = _HERE) -> dict[str, Counting]:
+    """
+    Read the counting rules of a law folder, by id.
+
+    Raises:
+        FormatError: a file has an unknown key or lacks one; the error names file and key.
+    """
+    return {rule.id: rule for rule in (_counting(file) for file in sorted((folder / "counting").glob("*.toml")))}
+
+
+def _counting(file: Path) -> Counting:
+    try:
+        data = tomllib.loads(file.read_text())
+    except ValueError as error:
+        raise FormatError(f"not TOML: {error}", field=file.name) from error
+    for key in data:
+        if key not in _KEYS:
+            raise FormatError("unknown key", field=f"{file.name}: {key}")
+    for key in sorted(_NEEDED):
+        if key not in data:
+            raise FormatError("is missing", field=f"{file.name}: {key}")
+    for key, known in (("rolls", set(_UNITS) - {"hours"}), ("articles", _STEPS)):
+        for name in data[key]:
+            if name not in known:
+                raise FormatError(f"{name!r} is not known", field=f"{file.name}: {key}")
+    basis = data.get("basis", "wording" if data["verified"] else "memory")
+    if data["id"] != file.stem:
+        raise FormatError("must be the file's name", field=f"{file.name}: id")
+    if basis not in BASES or (data["verified"] and basis != "wording"):
+        raise FormatError("only what was compared with the official wording is verified", field=f"{file.name}: basis")
+    for key in sorted(_STEPS - data["articles"].keys() - {"two_working_days"}):
+        raise FormatError("is missing", field=f"{file.name}: articles.{key}")
+    return Counting(
+        id=data["id"],
+        title=data["title"],
+        text=data["text"],
+        eli=data.get("eli"),
+        verified=data["verified"],
+        basis=basis,
+        country=data.get("country"),
+        event_excluded=data["event_excluded"],
+        rolls=frozenset(data["rolls"]),
+        rolls_on_saturday=data.get("rolls_on_saturday", True),
+        working_days_at_least=data.get("working_days_at_least", 0),
+        articles=dict(data["articles"]),
+    )
+
+
+@cache
+def _rules() -> dict[str, Counting]:
+    return countings()
+
+
+def counting_of(name: str, place: str) -> Counting:
+    """
+    The counting rule that a limit names, for the State that must act.
+
+    Args:
+        name: the limit's ``counting``; ``national`` is that of the State, and where none is held,
+            the unverified rule ``national``.
+        place: as of :func:`calendar`.
+    """
+    rules = _rules()
+    if name == "national":
+        name = f"national-{place.partition('-')[0].lower()}"
+        name = name if name in rules else "national"
+    return rules[name]
+
+
+# ----------------------------------------------------------------------------------------- counting
+
+
+def due(
+    limit: Limit,
+    start: date | datetime,
+    cal: Calendar,
+    *,
+    variant: str | None = None,
+    extended: int = 0,
+    suspended: Iterable[tuple[date | datetime, date | datetime]] = (),
+    counting: Counting | None = None,
+) -> Due:
+    """
+    When a limit ends.
+
+    Args:
+        limit: with a period of its own.
+        start: of the event that starts it: a local day, a local date-time without offset, or an
+            instant with one. A period in hours needs a time.
+        cal: of the State (or part, or institution) that must act; its zone counts.
+        variant: name of the limit's variant that applies.
+        extended: how often the limit's extension was used.
+        suspended: (from, until) of times that do not count.
+        counting: another rule than the limit names.
+
+    Returns:
+        The instant, the last day, and every step with its article.
+
+    Raises:
+        FormatError: the limit has no period, no such variant, no extension, or needs a time of day.
+        NoCalendar: the calendar does not cover a year that the computation touches.
+
+    Cost: a few microseconds, once the years of the calendar have been read.
+    Source: Regulation 1182/71 Art. 3, and whatever the counting rule names.
+    """
+    rule = counting or counting_of(limit.counting, cal.place)
+    period, verified = limit.within, limit.verified
+    if variant is not None:
+        for one in limit.variants:
+            if one.name == variant:
+                period, verified = one.within, one.verified
+                break
+        else:
+            raise FormatError(f"{limit.id} has no variant {variant!r}", field="variant")
+    if period is None:
+        raise FormatError(f"{limit.id} has no period: the act that starts it names its end", field="limit")
+    periods = [period]
+    if extended:
+        more = limit.extension.within if limit.extension else None
+        if more is None:
+            raise FormatError(f"{limit.id} has no extension by a period", field="extended")
+        periods += [more] * extended
+    zone = cal.zone
+    steps: list[Step] = []
+    if period.unit == "hours":
+        at = _hours(periods, start, zone, rule, suspended, steps)
+        last_on = (at - timedelta(microseconds=1)).date()
+    else:
+        day = start.astimezone(zone).date() if isinstance(start, datetime) and start.tzinfo else start
+        day = day.date() if isinstance(day, datetime) else day
+        last_on = _days(periods, day, cal, rule, suspended, steps)
+        at = _midnight(last_on.toordinal() + 1, zone)
+    return Due(
+        at, last_on, limit.id, limit.article, rule.id, cal.version, zone.key, verified and rule.verified, tuple(steps)
+    )
+
+
+def _hours(
+    periods: list[Period],
+    start: date | datetime,
+    zone: ZoneInfo,
+    rule: Counting,
+    suspended: Iterable[tuple[date | datetime, date | datetime]],
+    steps: list[Step],
+) -> datetime:
+    """The instant of expiry of a period in hours."""
+    instant = _instant(start, zone, "start")
+    local = instant.astimezone(zone)
+    first = instant
+    if rule.event_excluded:
+        # The hour of the event is a local hour: zones with an offset of half an hour have their own hours.
+        into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
+        first = instant - into + _HOUR
+        steps.append(
+            Step(rule.articles["event"], f"the hour of the event is left out: from {_clock(first.astimezone(zone))}")
+        )
+    hours = 0
+    for period in periods:
+        if period.unit != "hours":
+            raise FormatError("a period in hours is extended in hours", field="extended")
+        hours += period.count
+    end = first + hours * _HOUR
+    steps.append(Step(rule.articles["hours"], f"{hours} hours end at {_clock(end.astimezone(zone))}"))
+    for began, ended in sorted((_instant(a, zone, "suspended"), _instant(b, zone, "suspended")) for a, b in suspended):
+        began = max(began, first)
+        if began < end and ended > began:
+            end += ended - began
+            steps.append(Step("", f"{ended - began} do not count: {_clock(end.astimezone(zone))}"))
+    return end.astimezone(zone)
+
+
+def _days(
+    periods: list[Period],
+    day: date,
+    cal: Calendar,
+    rule: Counting,
+    suspended: Iterable[tuple[date | datetime, date | datetime]],
+    steps: list[Step],
+) -> date:
+    """The last day of a period in days, working days, weeks, months or years."""
+    base = day.toordinal()
+    if rule.event_excluded:
+        steps.append(Step(rule.articles["event"], f"the day of the event, {day.isoformat()}, is left out"))
+    else:
+        base -= 1
+        steps.append(Step(rule.articles["event"], f"the day of the event, {day.isoformat()}, counts"))
+    first = base + 1
+    end = base
+    unit = periods[0].unit
+    for period in periods:
+        end = _add(end, period, cal, first)
+        unit = period.unit
+        steps.append(Step(rule.articles[unit], f"{period} end on {date.fromordinal(end).isoformat()}"))
+        if period.part is not None:
+            end += 30 * period.part[0] // period.part[1]
+            steps.append(
+                Step(rule.articles["parts"], f"a month has 30 days for its parts: {date.fromordinal(end).isoformat()}")
+            )
+    last = first - 1
+    for began, ended in sorted((_local_day(a, cal.zone), _local_day(b, cal.zone)) for a, b in suspended):
+        # Each day on which time stood still is left out once; the day on which it goes on again counts.
+        from_day = max(began, last + 1)
+        if from_day <= end and ended > from_day:
+            end += ended - from_day
+            last = ended - 1
+            steps.append(Step("", f"{ended - from_day} days do not count: {date.fromordinal(end).isoformat()}"))
+    if unit in rule.rolls:
+        rolled = end
+        while cal.is_holiday(rolled) or rolled % 7 == 0 or (rule.rolls_on_saturday and rolled % 7 == 6):
+            rolled += 1
+        if rolled != end:
+            steps.append(
+                Step(
+                    rule.articles["rolls"],
+                    f"{date.fromordinal(end):%A}s, or a public holiday of {cal.place}, move it to the next working day: "
+                    f"{date.fromordinal(rolled).isoformat()}",
+                )
+            )
+            end = rolled
+    needed = rule.working_days_at_least
+    if needed and end - base >= 2:
+        found = 0
+        for one in range(first, end + 1):
+            found += cal.works(one)
+            if found == needed:
+                break
+        else:
+            while found < needed:
+                end += 1
+                found += cal.works(end)
+            steps.append(
+                Step(
+                    rule.articles["two_working_days"],
+                    f"{needed} working days at least: {date.fromordinal(end).isoformat()}",
+                )
+            )
+    return date.fromordinal(end)
+
+
+def _add(base: int, period: Period, cal: Calendar, first: int) -> int:
+    """The ordinal of the day on which ``period`` ends when the day before its first day is ``base``."""
+    count = period.count
+    if period.unit == "days":
+        return base + count
+    if period.unit == "weeks":
+        return base + 7 * count
+    if period.unit == "working_days":
+        while count:
+            base += 1
+            count -= cal.works(base)
+        return base
+    if period.unit == "hours":
+        raise FormatError("a period in days or longer is not extended in hours", field="extended")
+    day = date.fromordinal(base)
+    months = day.year * 12 + day.month - 1 + count * (12 if period.unit == "years" else 1)
+    year, month = divmod(months, 12)
+    return min(date(year, month + 1, 1).toordinal() + day.day - 1, _last_of(year, month + 1))
+
+
+def _last_of(year: int, month: int) -> int:
+    return date(year + month // 12, month % 12 + 1, 1).toordinal() - 1
+
+
+def _midnight(day: int, zone: ZoneInfo) -> datetime:
+    """The instant at which a local day begins, also where the clocks skip midnight."""
+    one = date.fromordinal(day)
+    return datetime(one.year, one.month, one.day, tzinfo=zone).astimezone(UTC).astimezone(zone)
+
+
+def _instant(moment: date | datetime, zone: ZoneInfo, field: str) -> datetime:
+    if not isinstance(moment, datetime):
+        raise FormatError("a period in hours needs a time of day", field=field)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def _local_day(moment: date | datetime, zone: ZoneInfo) -> int:
+    if isinstance(moment, datetime) and moment.tzinfo:
+        moment = moment.astimezone(zone)
+    return moment.toordinal()
+
+
+def _clock(local: datetime) -> str:
+    return local.isoformat(" ", "minutes")

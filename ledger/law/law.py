@@ -1,0 +1,310 @@
+"""
+The law that this edition holds: instruments, overlays of States, counting rules; by day, and compared.
+
+>>> from datetime import date
+>>> law = load().at(date(2026, 3, 2))
+>>> law.limit("EIO-REC").article
+'12(3)'
+
+Nothing here decides. A datum that is not verified is given like any other and says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from functools import cache, cached_property
+from hashlib import sha256
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from ledger.domain.procedure import Edge, Graph, Procedure, When
+from ledger.domain.procedure import load as superset
+from ledger.errors import FormatError, NotFound
+from ledger.law.counting import Counting, countings
+from ledger.law.data import Datum, Instrument, Limit, Stage
+from ledger.law.loader import Reader
+from ledger.law.manifest import manifest_of
+
+__all__ = ["Change", "Law", "load", "read"]
+
+_HERE: Final = Path(__file__).parent
+_KIND = TypeVar("_KIND", bound=Datum)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """
+    One datum in which two laws differ.
+
+    Attributes:
+        instrument: the instrument's id.
+        country: the State whose overlay it is about; None for the instrument itself.
+        kind: kind of datum.
+        id: its id.
+        before: as the first law has it; None where it is new.
+        after: as the second law has it; None where it is gone.
+        keys: attributes that differ; empty where it is new or gone.
+    """
+
+    instrument: str
+    country: str | None
+    kind: str
+    id: str
+    before: Datum | None
+    after: Datum | None
+    keys: tuple[str, ...]
+
+
+class Law:
+    """
+    One edition of the law, whole or as it was on a day. Immutable.
+
+    Attributes:
+        edition: SHA-256 of the manifest, in hex: what an entry carries as ``rules``.
+        instruments: each instrument without overlays, by id.
+        overlays: each instrument merged with the overlay of a State, by (id, country).
+        countings: the counting rules, by id.
+        on: the day of whose law this is; None for all days.
+        known_on: the day of whose knowledge this is; None for today's.
+    """
+
+    __slots__ = ("__dict__", "countings", "edition", "instruments", "known_on", "on", "overlays")
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        overlays: Mapping[tuple[str, str], Instrument],
+        counting_rules: Mapping[str, Counting],
+        *,
+        edition: str,
+        on: date | None = None,
+        known_on: date | None = None,
+    ) -> None:
+        self.instruments = MappingProxyType(dict(instruments))
+        self.overlays = MappingProxyType(dict(overlays))
+        self.countings = MappingProxyType(dict(counting_rules))
+        self.edition = edition
+        self.on = on
+        self.known_on = known_on
+
+    def at(self, on: date, *, known: date | None = None) -> Law:
+        """
+        The law in force on a day.
+
+        Args:
+            on: the day on which something happened.
+            known: the day whose knowledge counts: rulings known later are left out. None: all.
+
+        Returns:
+            A law whose data each have one version. Instruments not yet, or no longer, in force on
+            that day are left out.
+
+        Cost: linear in the data; keep the result.
+        """
+
+        def cut(instrument: Instrument) -> Instrument:
+            return replace(
+                instrument,
+                data=MappingProxyType(
+                    {
+                        kind: MappingProxyType(rows)
+                        for kind, versions in instrument.data.items()
+                        if (
+                            rows := {
+                                name: kept
+                                for name, each in versions.items()
+                                if (kept := tuple(v for v in each if v.in_force(on, known)))
+                            }
+                        )
+                    }
+                ),
+            )
+
+        def applies(instrument: Instrument) -> bool:
+            return instrument.from_on <= on and (instrument.until_on is None or on < instrument.until_on)
+
+        return Law(
+            {name: cut(one) for name, one in self.instruments.items() if applies(one)},
+            {name: cut(one) for name, one in self.overlays.items() if applies(one)},
+            self.countings,
+            edition=self.edition,
+            on=on,
+            known_on=known,
+        )
+
+    def instrument(self, name: str, country: str | None = None) -> Instrument:
+        """
+        An instrument, as it holds for a State: with its overlay where there is one.
+
+        Raises:
+            NotFound: this law has no such instrument.
+        """
+        found = self.overlays.get((name, country)) if country is not None else None
+        found = found or self.instruments.get(name)
+        if found is None:
+            raise NotFound(f"no instrument {name!r}" + (f" in force on {self.on}" if self.on else ""))
+        return found
+
+    def data(self, kind: type[_KIND], instrument: str, country: str | None = None) -> Iterator[_KIND]:
+        """Every datum of a kind, as ``Limit``, that an instrument has for a State, each version."""
+        for rows in self.instrument(instrument, country).data.values():
+            for versions in rows.values():
+                for datum in versions:
+                    if isinstance(datum, kind):
+                        yield datum
+
+    def limit(self, name: str, country: str | None = None, *, on: date | None = None) -> Limit:
+        """
+        A limit by its id, which is unique among all instruments.
+
+        Args:
+            name: as ``EIO-REC``.
+            country: the State whose overlay counts.
+            on: which version; the latest where None.
+
+        Raises:
+            NotFound: this law has no such limit, or not on that day.
+        """
+        owner = self._limits.get(name)
+        if owner is None and country is not None:
+            owner = next(
+                (one for (one, of), i in self.overlays.items() if of == country and name in i.data.get("limit", {})),
+                None,
+            )
+        if owner is None:
+            raise NotFound(f"no limit {name!r}; `comity law list` names them all")
+        versions = self.instrument(owner, country).data["limit"].get(name, ())
+        for version in reversed(versions):
+            if isinstance(version, Limit) and (on is None or version.in_force(on)):
+                return version
+        raise NotFound(f"no limit {name!r}" + (f" on {on}" if on else "") + (f" in {country}" if country else ""))
+
+    def limits(self) -> Mapping[str, str]:
+        """The instrument of each limit, by the limit's id."""
+        return MappingProxyType(self._limits)
+
+    @cached_property
+    def _limits(self) -> dict[str, str]:
+        return {name: one.id for one in self.instruments.values() for name in one.data.get("limit", {})}
+
+    def procedure(self, instrument: str, country: str | None = None) -> Procedure:
+        """
+        The superset graph with the instrument's edits: which steps it has from where.
+
+        Every version of a stage edit that this law holds counts, so ask a law of one day (:meth:`at`).
+
+        Raises:
+            NotFound: this law has no such instrument.
+        """
+        key = (instrument, country if (instrument, country) in self.overlays else None)
+        found = self._procedures.get(key)
+        if found is None:
+            found = self._procedures[key] = edited(superset(), tuple(self.data(Stage, instrument, country)))
+        return found
+
+    @cached_property
+    def _procedures(self) -> dict[tuple[str, str | None], Procedure]:
+        return {}
+
+    def diff(self, other: Law) -> tuple[Change, ...]:
+        """What is different in ``other``: data new, gone or changed, by instrument, State, kind and id."""
+        changes: list[Change] = []
+        before, after = _flat(self), _flat(other)
+        for key in sorted(before.keys() | after.keys(), key=lambda k: tuple(str(part or "") for part in k)):
+            old, new = before.get(key), after.get(key)
+            if old == new:
+                continue
+            keys = ()
+            if old is not None and new is not None:
+                keys = tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name, None))
+            instrument, country, kind, name, _ = key
+            changes.append(Change(instrument, country, kind, name, old, new, keys))
+        return tuple(changes)
+
+
+def _flat(law: Law) -> dict[tuple[str, str | None, str, str, date | None], Datum]:
+    found: dict[tuple[str, str | None, str, str, date | None], Datum] = {}
+    for (name, country), one in (
+        *(((name, None), one) for name, one in law.instruments.items()),
+        *law.overlays.items(),
+    ):
+        for kind, rows in one.data.items():
+            for ident, versions in rows.items():
+                for version in versions:
+                    # A law of one day has one version of each, whatever its first day.
+                    if country is None or version.country is not None:
+                        found[name, country, kind, ident, None if law.on else version.from_on] = version
+    return found
+
+
+def edited(procedure: Procedure, stages: tuple[Stage, ...]) -> Procedure:
+    """The graph after the edits of ``stages``: for each, removals first, then additions."""
+    edges = {kind: list(graph.edges) for kind, graph in procedure.graphs.items()}
+    for stage in stages:
+        for cut in stage.remove:
+            edges[cut.kind] = [
+                edge
+                for edge in edges[cut.kind]
+                if edge.act != cut.act
+                or (cut.origins and edge.origin not in cut.origins)
+                or (cut.when is not None and edge.when != When(*cut.when))
+            ]
+        for new in stage.add:
+            when = When(*new.when) if new.when is not None else None
+            edges[new.kind] += [Edge(new.act, origin, new.to, when, None, None) for origin in new.origins or (None,)]
+    return Procedure(
+        {
+            kind: Graph(graph.words, graph.stages, graph.sides, tuple(edges[kind]))
+            for kind, graph in procedure.graphs.items()
+        },
+        words=procedure.words,
+        by=procedure.by,
+        creates=procedure.creates,
+        answering=procedure.answering,
+        halves=procedure.halves,
+    )
+
+
+def read(folder: Path) -> Law:
+    """
+    Read every file of a law folder, and check all of it.
+
+    Args:
+        folder: holds ``instruments`` and ``counting``.
+
+    Raises:
+        FormatError: a file breaks the format; the error names file and key.
+    """
+    from ledger.acts import catalogue  # noqa: PLC0415 -- who only asks for the edition needs no schemas
+
+    counting_rules = countings(folder)
+    reader = Reader(catalogue(), superset(), counting_rules.keys() | {"national"})
+    files = sorted((folder / "instruments").glob("*.toml"))
+    instruments: dict[str, Instrument] = {}
+    overlays: dict[tuple[str, str], Instrument] = {}
+    owners: dict[str, str] = {}
+    for file in files:
+        if "." not in file.stem:
+            one = reader.instrument(file.read_bytes(), file=file.name)
+            instruments[one.id] = one
+            for name in one.data.get("limit", {}):
+                if owners.setdefault(name, file.name) != file.name:
+                    raise FormatError(f"{owners[name]} has a limit of this id", field=f"{file.name}: limit.{name}")
+    for file in files:
+        if "." in file.stem:
+            parent = instruments.get(file.stem.partition(".")[0])
+            if parent is None:
+                raise FormatError("no instrument of this name to be an overlay of", field=file.name)
+            merged = reader.overlay(file.read_bytes(), parent, file=file.name)
+            assert merged.country is not None
+            overlays[merged.id, merged.country] = merged
+    return Law(instruments, overlays, counting_rules, edition=sha256(manifest_of(folder)).hexdigest())
+
+
+@cache
+def load() -> Law:
+    """The law of this release; read once per process, in less than half a second."""
+    return read(_HERE)
