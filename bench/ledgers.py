@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from contextlib import contextmanager
 from functools import cache
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.measure import say
 from bench.workload import World, statements
+from ledger import resources
 from ledger.ledger import Ledger
 from ledger.log.tree import Frontier, stored_count
 from ledger.statement import decode_entry
@@ -23,6 +25,14 @@ if TYPE_CHECKING:
 
 KEPT = Path(__file__).parent / ".ledgers_cache"
 CHUNK = 20_000
+
+
+@cache
+def _edition() -> str:
+    """Changes when the workload or the bytes of statements and entries do: what is kept is then built anew."""
+    files = [Path(__file__), Path(__file__).with_name("workload.py")]
+    files += [resources.path("schemas") / name for name in ("RELEASED", "statement.avsc", "entry.avsc")]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
 
 
 @cache
@@ -48,7 +58,7 @@ def fresh() -> Iterator[Path]:
 
 def filled(size: int, *, batch: int = 1) -> Path:
     """The folder of a ledger with *size* published statements; built by publishing them, once."""
-    path = KEPT / f"filled-{size}-{batch}"
+    path = KEPT / f"filled-{size}-{batch}-{_edition()}"
     if path.exists():
         return path
     say(f"  publishing {size:,} statements to measure on (kept for next time)")
@@ -66,7 +76,7 @@ def synthetic(size: int) -> Path:
 
     The entries are those of a real log with the statement ids exchanged; the tree over them is real.
     """
-    path = KEPT / f"synthetic-{size}"
+    path = KEPT / f"synthetic-{size}-{_edition()}"
     if path.exists():
         return path
     say(f"  storing {size:,} entries to prove from (kept for next time)")

@@ -33,7 +33,7 @@ class Sizes:
     rounds: int = 5
     statements: int = 8_000
     batched: int = 20_000
-    each: int = 40  # statements per concurrent publisher
+    each: int = 60  # statements per concurrent publisher
     proofs: int = 1_000
     processes: int = 11  # that prove once each
     proven: int = 1_000_000  # entries of the log that proofs come from

