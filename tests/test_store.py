@@ -1,0 +1,317 @@
+"""The store: what continues the log is appended, what is written once stays, and one size has one root."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.errors import Conflict, NotFound, NotVerified
+from ledger.log import fsck
+from ledger.log.tree import Frontier, root_at, stored_count
+from ledger.store.sqlite import Row, SQLiteStore
+from ledger.verify import leaf_hash, root_of
+from tests.town import DE_PROSECUTOR, found, named, opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from ledger.store.sqlite import Writing
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SQLiteStore]:
+    made = SQLiteStore(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+def append(store: SQLiteStore, entries: Sequence[bytes], *, first: int | None = None, seal: bool = False) -> None:
+    """Append these bytes as a sequencer would, each its own stream."""
+    with store.writing() as writing:
+        write(store, writing, entries, first=first)
+        if seal:
+            root = root_of([leaf_hash(entry) for entry in store.scan()] + [leaf_hash(entry) for entry in entries])
+            writing.seal(writing.size, root, b"note %d" % writing.size, writing.take_lease())
+
+
+def write(store: SQLiteStore, writing: Writing, entries: Sequence[bytes], *, first: int | None = None) -> None:
+    """The same, within a transaction."""
+    start = writing.size if first is None else first
+    frontier = Frontier.load(writing.size, store.hashes)
+    number = stored_count(writing.size)
+    rows, nodes, leaves = [], [], []
+    for index, entry in enumerate(entries, start):
+        leaves.append(leaf_hash(entry))
+        for node in frontier.append(leaves[-1]):
+            nodes.append((number, node))
+            number += 1
+        one = sha256(b"%d" % index).digest()[:16]
+        rows.append(Row(index, one.hex(), 0, "case.opened", entry, one, one, 0))
+    writing.append(rows, nodes, {b"key": start + len(rows)}, leaves, 1_000 + start)
+
+
+def everything(store: SQLiteStore) -> object:
+    """All that can be read of the log."""
+    return (
+        store.size(),
+        list(store.scan()),
+        list(store.node_hashes()),
+        list(store.checkpoints()),
+        store.next_sequences(),
+    )
+
+
+# --- appending ---
+
+
+@given(batches=st.lists(st.lists(st.binary(max_size=20), max_size=9), max_size=8))
+@settings(max_examples=25)
+def test_any_batches_make_the_tree_of_their_entries(tmp_path_factory, batches):
+    """However the entries were cut into batches, every size has the root of RFC 6962."""
+    with closing(SQLiteStore(tmp_path_factory.mktemp("store") / "ledger.db")) as store:
+        entries: list[bytes] = []
+        for batch in batches:
+            append(store, batch)
+            entries += batch
+            assert len(entries) == store.size()
+        assert list(enumerate(entries)) == store.entries(0, 1000)
+        leaves = [leaf_hash(entry) for entry in entries]
+        assert [root_of(leaves[:size]) for size in range(len(leaves) + 1)] == [
+            root_at(size, store.hashes) for size in range(len(leaves) + 1)
+        ]
+
+
+@pytest.mark.parametrize("first", [0, 1, 3, 100])
+def test_what_does_not_continue_the_log_is_not_appended(store, first):
+    """An index used or left out is a conflict, and nothing changes."""
+    append(store, [b"0", b"1"])
+    before = everything(store)
+
+    with pytest.raises(Conflict):
+        append(store, [b"x"], first=first)
+    assert before == everything(store)
+
+
+def test_a_transaction_left_by_an_error_changes_nothing(store):
+    """Entries, nodes, sequences and size move together or not at all; the next append finds the old index."""
+    append(store, [b"0"])
+    before = everything(store)
+    with pytest.raises(ZeroDivisionError), store.writing() as writing:
+        write(store, writing, [b"1", b"2"])
+        assert 3 == writing.size
+        raise ZeroDivisionError
+
+    assert before == everything(store)
+    append(store, [b"1"])
+    assert [(0, b"0"), (1, b"1")] == store.entries(0, 10)
+    assert root_of([leaf_hash(b"0"), leaf_hash(b"1")]) == root_at(2, store.hashes)
+
+
+def test_what_is_stored_is_read_back_before_it_is_committed(store):
+    """A leaf that is not the hash of the bytes stored stops the transaction."""
+    with pytest.raises(NotVerified), store.writing() as writing:
+        row = Row(0, "a", 0, "case.opened", b"entry", bytes(16), None, 0)
+        writing.append([row], [(0, bytes(32))], {}, [leaf_hash(b"another")], 1)
+    assert 0 == store.size()
+
+
+def test_a_checkpoint_ahead_of_the_entries_stops_every_append(store):
+    """Such a file was restored in parts; to append would fork the log."""
+    append(store, [b"0"])
+    with store.writing() as writing:
+        writing.seal(5, bytes(32), b"note", writing.take_lease())
+
+    with pytest.raises(Conflict, match="a checkpoint over 5 was signed"):
+        append(store, [b"1"])
+    assert 1 == store.size()
+
+
+# --- sealing ---
+
+
+def test_one_size_has_one_root_for_ever(store):
+    """The checkpoint kept is returned to whoever seals again; another root is a conflict."""
+    append(store, [b"0"], seal=True)
+    root = leaf_hash(b"0")
+    with store.writing() as writing:
+        assert b"note 1" == writing.seal(1, root, b"another note", writing.epoch)
+    with pytest.raises(Conflict, match="another root"), store.writing() as writing:
+        writing.seal(1, bytes(32), b"forged", writing.epoch)
+
+    assert [(1, root, b"note 1")] == list(store.checkpoints())
+
+
+def test_whoever_lost_the_lease_may_not_seal(store):
+    """A process that was suspended while another took over finds its epoch over."""
+    append(store, [b"0"])
+    with store.writing() as writing:
+        mine = writing.take_lease()
+    with store.writing() as writing:
+        theirs = writing.take_lease()
+
+    assert mine < theirs
+    with pytest.raises(Conflict, match="another process"), store.writing() as writing:
+        writing.seal(1, leaf_hash(b"0"), b"note", mine)
+    assert [] == list(store.checkpoints())
+
+
+def test_the_first_checkpoint_that_covers_a_size_is_found(store):
+    """So a receipt is always the same."""
+    for batch in ([b"0", b"1"], [b"2"], [b"3", b"4"]):
+        append(store, batch, seal=True)
+
+    assert [b"note 2", b"note 2", b"note 3", b"note 5", b"note 5", None] == [store.checkpoint(n) for n in range(1, 7)]
+    assert b"note 5" == store.checkpoint()
+
+
+# --- what is written once ---
+
+
+@pytest.mark.parametrize("table", ["entries", "nodes", "statements", "cases", "seals"])
+def test_the_tables_of_the_log_refuse_to_be_changed(store, table):
+    """UPDATE and DELETE are refused by the file itself, whoever opens it."""
+    append(store, [b"0", b"1"], seal=True)
+    before = everything(store)
+    with closing(sqlite3.connect(store.path)) as connection:
+        (column,) = connection.execute(f"SELECT name FROM pragma_table_info('{table}') LIMIT 1").fetchone()
+        for change in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                connection.execute(change)
+    assert before == everything(store)
+
+
+@pytest.mark.parametrize("at", [0, 40, -1])
+def test_one_byte_changed_in_the_file_is_found(tmp_path, at):
+    """Whoever takes the triggers away changes an entry; the check of the log names it."""
+    town = found(tmp_path / "ledger")
+    town.say(town.opening("case"), DE_PROSECUTOR)
+    town.say(town.person("case"), DE_PROSECUTOR)
+    town.ledger.close()
+    with closing(sqlite3.connect(tmp_path / "ledger" / "ledger.db")) as connection:
+        connection.execute("DROP TRIGGER entries_update")
+        (entry,) = connection.execute("SELECT state FROM entries WHERE rowid = 6").fetchone()
+        changed = bytearray(entry)
+        changed[at] ^= 1
+        connection.execute("UPDATE entries SET state = ? WHERE rowid = 6", (bytes(changed),))
+        connection.commit()
+    with closing(SQLiteStore.open_reader(tmp_path / "ledger" / "ledger.db")) as store:
+        report = fsck.check(store, town.ledger.catalogue)
+
+    assert not report.sound
+    assert 5 in {fault.index for fault in report.faults}
+
+
+# --- reading ---
+
+
+def test_what_is_not_there_is_said_so(store, tmp_path):
+    """No such entry, node, statement, stream or file."""
+    append(store, [b"0"])
+
+    with pytest.raises(NotFound, match="entry 1"):
+        store.entry(1)
+    with pytest.raises(NotFound):
+        store.entry(-1)
+    with pytest.raises(NotFound, match="fsck"):
+        store.hashes([0, 1])
+    assert None is store.index_of(bytes(16))
+    assert [] == store.stream(bytes(16)) == store.case(bytes(16))
+    assert 0 == store.next_sequence(b"nobody")
+    assert None is store.checkpoint()
+    with pytest.raises(NotFound):
+        SQLiteStore.open_reader(tmp_path / "other.db")
+    assert not (tmp_path / "other.db").exists()
+
+
+def test_more_is_asked_than_one_query_takes(store):
+    """Nodes and statements by the thousand, in the order asked."""
+    entries = [b"%d" % number for number in range(1500)]
+    append(store, entries)
+    nodes = list(store.node_hashes())
+    order = list(range(len(nodes)))[::-1]
+    with closing(SQLiteStore.open_reader(store.path)) as reader:
+        assert nodes[::-1] == reader.hashes(order)
+    wanted = [sha256(b"%d" % number).digest()[:16] for number in range(1600)]
+
+    assert {one: number for number, one in enumerate(wanted[:1500])} == store.indexes_of(wanted)
+    with store.writing() as writing:
+        assert store.indexes_of(wanted) == writing.known(wanted)
+
+
+def test_a_reader_sees_whole_batches(store):
+    """In the middle of a transaction, a reader of another thread sees what was committed before."""
+    append(store, [b"0"])
+    seen: list[object] = []
+    with store.writing() as writing:
+        write(store, writing, [b"1", b"2"])
+        thread = threading.Thread(target=lambda: seen.append(everything(store)))
+        thread.start()
+        thread.join()
+    assert [b"0"] == seen[0][1]  # type: ignore[index] -- a tuple of what was read
+    assert [b"0", b"1", b"2"] == list(store.scan())
+
+
+def test_a_node_is_remembered_once_it_is_committed_and_not_before(store):
+    """A node of a transaction that failed is not taken for one of the tree."""
+    with pytest.raises(ZeroDivisionError), store.writing() as writing:
+        write(store, writing, [b"never"])
+        raise ZeroDivisionError
+    append(store, [b"0"])
+
+    assert [leaf_hash(b"0")] == store.hashes([0])
+
+
+def test_a_closed_ledger_is_one_file(tmp_path):
+    """A copy of ``ledger.db`` alone is then a copy of the log."""
+    town = found(tmp_path / "ledger")
+    town.say(town.opening("case"), DE_PROSECUTOR)
+    town.ledger.close()
+
+    assert not list(town.ledger.folder.glob("ledger.db-*"))
+    copy = tmp_path / "copy.db"
+    copy.write_bytes((town.ledger.folder / "ledger.db").read_bytes())
+    with closing(SQLiteStore.open_reader(copy)) as store:
+        assert 6 == store.size()
+        assert [5] == store.stream(named("case"))
+
+
+def test_an_older_copy_beside_a_newer_checkpoint_refuses_to_append(tmp_path):
+    """It would fork the log. It can still be read; and the newer file, put back, is taken again."""
+    town = found(tmp_path / "ledger")
+    file = town.ledger.folder / "ledger.db"
+    town.ledger.close()
+    older = file.read_bytes()
+    town = opened(town.ledger.folder, town.clock)
+    town.say(town.opening("case"), DE_PROSECUTOR)
+    town.ledger.close()
+    newer = file.read_bytes()
+
+    file.write_bytes(older)
+    with pytest.raises(Conflict, match="older copy") as refused:
+        opened(town.ledger.folder, town.clock)
+    assert "checkpoint over 6" in refused.value.what
+    with opened(town.ledger.folder, town.clock, read_only=True).ledger as ledger:
+        assert 5 == ledger.store.size()
+    file.write_bytes(newer)
+    with opened(town.ledger.folder, town.clock).ledger as ledger:
+        assert 6 == ledger.store.size()
+
+
+def test_a_copy_with_another_history_refuses_to_append(tmp_path):
+    """As many entries, and others: it does not extend what was published."""
+    one, two = found(tmp_path / "one"), found(tmp_path / "two")
+    for town, case in ((one, "a case"), (two, "another case")):
+        town.say(town.opening(case), DE_PROSECUTOR)
+        town.ledger.close()
+    (one.ledger.folder / "ledger.db").write_bytes((two.ledger.folder / "ledger.db").read_bytes())
+
+    with pytest.raises(Conflict, match="does not extend"):
+        opened(one.ledger.folder, one.clock)
