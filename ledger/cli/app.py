@@ -12,6 +12,7 @@ from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
 from ledger.cli.exhibits import exhibit_app
 from ledger.cli.keyring import key_app
+from ledger.cli.law import due, law_app
 from ledger.cli.options import AsJson
 from ledger.cli.projecting import project_app
 
@@ -68,6 +69,8 @@ def demo(
 
 
 app.command("init")(founding.init)
+app.add_typer(law_app, name="law")
+app.command("due")(due)
 app.add_typer(authority_app, name="authority")
 app.add_typer(key_app, name="key")
 app.command("publish")(publishing.publish)

@@ -42,6 +42,11 @@ def drawn(page: str, procedure: Procedure) -> str:
     return _MARKED.sub(part, page)
 
 
+def section(procedure: Procedure, kind: str) -> str:
+    """One kind of thing, drawn in Mermaid, with its tables of stages and side stages."""
+    return "\n".join(_section(procedure, kind)) + "\n"
+
+
 def _section(procedure: Procedure, kind: str) -> Iterator[str]:
     graph = procedure.graphs[kind]
     moving = list(_moving(graph))

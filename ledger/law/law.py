@@ -28,9 +28,10 @@ from ledger.law.data import Datum, Instrument, Limit, Stage
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
 
-__all__ = ["Change", "Law", "load", "read"]
+__all__ = ["HERE", "Change", "Law", "load", "read"]
 
-_HERE: Final = Path(__file__).parent
+HERE: Final = Path(__file__).parent
+"""The law folder of this release."""
 _KIND = TypeVar("_KIND", bound=Datum)
 
 
@@ -268,12 +269,13 @@ def edited(procedure: Procedure, stages: tuple[Stage, ...]) -> Procedure:
     )
 
 
-def read(folder: Path) -> Law:
+def read(folder: Path, *, only: str | None = None) -> Law:
     """
     Read every file of a law folder, and check all of it.
 
     Args:
         folder: holds ``instruments`` and ``counting``.
+        only: id of one instrument, which is read alone, with its overlays.
 
     Raises:
         FormatError: a file breaks the format; the error names file and key.
@@ -282,7 +284,7 @@ def read(folder: Path) -> Law:
 
     counting_rules = countings(folder)
     reader = Reader(catalogue(), superset(), counting_rules.keys() | {"national"})
-    files = sorted((folder / "instruments").glob("*.toml"))
+    files = sorted((folder / "instruments").glob("*.toml" if only is None else f"{only}.*toml"))
     instruments: dict[str, Instrument] = {}
     overlays: dict[tuple[str, str], Instrument] = {}
     owners: dict[str, str] = {}
@@ -307,4 +309,4 @@ def read(folder: Path) -> Law:
 @cache
 def load() -> Law:
     """The law of this release; read once per process, in less than half a second."""
-    return read(_HERE)
+    return read(HERE)

@@ -1,0 +1,433 @@
+"""``comity law`` and ``comity due``: the law as this edition holds it, and when a limit ends."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ledger.cli.console import document, line, table, text
+from ledger.cli.options import AsJson
+from ledger.cli.trouble import Fault, Trouble
+
+if TYPE_CHECKING:
+    from datetime import date, datetime
+
+    from ledger.law.data import Datum, Instrument
+    from ledger.law.law import Law
+
+law_app = typer.Typer(
+    help="The law as data: instruments, time limits, grounds, duties, use rules.", no_args_is_help=True
+)
+
+Country = Annotated[
+    str | None,
+    typer.Option("--country", metavar="CC", help="As it holds for a State, such as DE.", show_default=False),
+]
+
+
+@law_app.command("list")
+def law_list(
+    limits: Annotated[bool, typer.Option("--limits", help="Every time limit instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """
+    List the instruments, or every time limit.
+
+    JSON, a line each: {id, title, from, until, countries, data, verified}; with --limits
+    {id, instrument, article, period, by, verified, text}.
+    """
+    from ledger.law.law import load
+
+    law = load()
+    if limits:
+        rows = [_limit_row(law, name) for name in sorted(law.limits())]
+        if as_json:
+            for row in rows:
+                line(row)
+            return
+        table(
+            ("limit", "instrument", "article", "period", "by", ""),
+            [
+                (r["id"], r["instrument"], r["article"], r["period"], r["by"], "" if r["verified"] else "not verified")
+                for r in rows
+            ],
+            empty="There is no limit.",
+        )
+        return
+    found = [_instrument_row(law, one) for one in law.instruments.values()]
+    if as_json:
+        for row in found:
+            line(row)
+        return
+    table(
+        ("instrument", "", "from", "overlays", "rules", "verified"),
+        [(r["id"], r["title"], r["from"], " ".join(r["countries"]), r["data"], r["verified"]) for r in found],
+        empty="There is no instrument.",
+    )
+
+
+@law_app.command("show")
+def law_show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="An instrument, or the id of a rule such as EIO-REC.")],
+    country: Country = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Show an instrument, or one rule of it, with article, dates and whether it was verified.
+
+    JSON: an instrument {id, title, ..., data: {kind: {id: [rule, ...]}}}, or a list of rules.
+    """
+    from ledger.law.law import load
+
+    law = load()
+    if name in law.instruments:
+        _show(law.instrument(name, country), as_json=as_json)
+        return
+    found = [
+        datum
+        for instrument in law.instruments
+        for kind in law.instrument(instrument, country).data.values()
+        for datum in kind.get(name, ())
+    ]
+    if not found:
+        raise Trouble(4, f"no instrument and no rule is called {name}", now="`comity law list` shows the instruments")
+    if as_json:
+        document([plain(datum) for datum in found])
+        return
+    for datum in found:
+        text(_said(datum))
+
+
+@law_app.command("on")
+def law_on(
+    day: Annotated[str, typer.Argument(metavar="DATE", help="A day, such as 2020-06-02.")],
+    known_by: Annotated[
+        str | None,
+        typer.Option("--known-by", metavar="DATE", help="Without rulings that were known later.", show_default=False),
+    ] = None,
+    instrument: Annotated[
+        str | None, typer.Option("--instrument", metavar="NAME", help="Of one instrument only.", show_default=False)
+    ] = None,
+    country: Country = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Say which rules were in force on a day.
+
+    JSON, a line a rule: {kind, id, instrument, article, text, from, until, known_from, verified, ...}.
+    """
+    from ledger.law.law import load
+
+    law = load().at(_day(day, "DATE"), known=_day(known_by, "--known-by") if known_by else None)
+    names = [instrument] if instrument else list(law.instruments)
+    rows = [(kind, datum) for kind, datum in _rows(law, names, country)]
+    if as_json:
+        for kind, datum in rows:
+            line({"kind": kind, **plain(datum)})
+        return
+    table(
+        ("instrument", "kind", "rule", "article", "", ""),
+        [(d.instrument, kind, d.id, d.article, d.text, "" if d.verified else "not verified") for kind, d in rows],
+        empty="No rule of this edition was in force on that day.",
+    )
+
+
+@law_app.command("diff")
+def law_diff(
+    before: Annotated[str, typer.Argument(metavar="A", help="A day, or the folder of an edition.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="A day, or the folder of an edition.")],
+    as_json: AsJson = False,
+) -> None:
+    """
+    Say what differs between two days, or between two editions.
+
+    JSON, a line a rule: {instrument, country, kind, id, keys, before, after}.
+    """
+    changes = _law(before).diff(_law(after))
+    if as_json:
+        for one in changes:
+            line(
+                {
+                    "instrument": one.instrument,
+                    "country": one.country,
+                    "kind": one.kind,
+                    "id": one.id,
+                    "keys": list(one.keys),
+                    "before": None if one.before is None else plain(one.before),
+                    "after": None if one.after is None else plain(one.after),
+                }
+            )
+        return
+    table(
+        ("instrument", "kind", "rule", "change"),
+        [
+            (
+                one.instrument + (f" in {one.country}" if one.country else ""),
+                one.kind,
+                one.id,
+                "new" if one.before is None else "gone" if one.after is None else ", ".join(one.keys),
+            )
+            for one in changes
+        ],
+        empty="Nothing differs.",
+    )
+
+
+@law_app.command("check")
+def law_check(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="[DIR]", help="Folder of an edition; else this one.", show_default=False)
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--instrument", metavar="NAME", help="Only this instrument's files.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Read every law file strictly, and compute every worked example.
+
+    JSON: {edition, instruments, rules, verified, wrong: [{file, key, what}]}.
+    """
+    from ledger.law.checking import wrong
+    from ledger.law.law import HERE, load, read
+
+    law = load() if folder is None and only is None else read(folder or HERE, only=only)
+    found = list(wrong(law))
+    every = [datum for _, datum in _rows(law, list(law.instruments), None)]
+    verified = sum(datum.verified for datum in every)
+    if as_json:
+        document(
+            {
+                "edition": law.edition,
+                "instruments": len(law.instruments),
+                "rules": len(every),
+                "verified": verified,
+                "wrong": [one._asdict() for one in found],
+            }
+        )
+        if not found:
+            return
+    if found:
+        raise Trouble(
+            7,
+            f"{len(found)} worked examples do not come out as their files say",
+            now="correct the example or the rule; one of them is wrong",
+            faults=tuple(Fault(0, f"{one.file}: {one.key}", one.what) for one in found),
+        )
+    text(f"{len(law.instruments)} instruments, {len(every)} rules, {verified} of them verified. Edition {law.edition}.")
+
+
+@law_app.command("graph")
+def law_graph(
+    instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="As `comity law list` names it.")],
+    kind: Annotated[
+        str, typer.Option("--kind", metavar="KIND", help="Kind of thing: request, handover, exhibit, ...")
+    ] = "request",
+    day: Annotated[
+        str | None,
+        typer.Option("--on", metavar="DATE", help="As it was on a day; else today's file.", show_default=False),
+    ] = None,
+    country: Country = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Draw a procedure as the instrument has it, in Mermaid and tables.
+
+    JSON, a line a step: {act, from, to, when}.
+    """
+    from ledger.domain.diagrams import section
+    from ledger.law.law import load
+
+    law = load() if day is None else load().at(_day(day, "--on"))
+    procedure = law.procedure(instrument, country)
+    if kind not in procedure.graphs:
+        raise Trouble(2, f"--kind: {kind} is no kind of thing", now="one of " + ", ".join(procedure.graphs))
+    if as_json:
+        for edge in procedure.graphs[kind].edges:
+            when = None if edge.when is None else {edge.when.field: list(edge.when.values)}
+            line({"act": edge.act, "from": edge.origin, "to": edge.to, "when": when})
+        return
+    text(section(procedure, kind))
+
+
+def due(
+    limit: Annotated[str, typer.Argument(metavar="LIMIT", help="Its id, such as EIO-REC.")],
+    start: Annotated[str, typer.Option("--start", metavar="WHEN", help="The event: a day, or a local date-time.")],
+    place: Annotated[
+        str, typer.Option("--in", metavar="STATE", help="State that must act, such as DE, or a part of it: DE-BY.")
+    ],
+    zone: Annotated[
+        str | None,
+        typer.Option("--zone", metavar="IANA", help="Zone of local times; else the State's.", show_default=False),
+    ] = None,
+    variant: Annotated[
+        str | None, typer.Option("--variant", metavar="NAME", help="A variant, such as emergency.", show_default=False)
+    ] = None,
+    extended: Annotated[int, typer.Option("--extended", metavar="N", help="How often it was extended.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Compute when a time limit ends, with every step and its article.
+
+    JSON: {limit, article, start, due, last_day, rule, calendar, zone, verified, edition, steps: [{article, text}]};
+    due is an instant with offset: the end of the last day, or of the last hour.
+    """
+    from ledger.law.counting import calendar
+    from ledger.law.counting import due as compute
+    from ledger.law.law import load
+
+    law = load()
+    began = _moment(start)
+    on = began.date() if hasattr(began, "date") else began
+    rule = law.limit(limit, place.partition("-")[0], on=on)
+    result = compute(rule, began, calendar(place, zone), variant=variant, extended=extended)
+    if as_json:
+        document(
+            {
+                "limit": rule.id,
+                "article": result.article,
+                "start": began.isoformat(),
+                "due": result.at.isoformat(),
+                "last_day": result.last_on.isoformat(),
+                "rule": result.counting,
+                "calendar": result.calendar,
+                "zone": result.zone,
+                "verified": result.verified,
+                "edition": law.edition,
+                "steps": [step._asdict() for step in result.steps],
+            }
+        )
+        return
+    text(f"{rule.id}, {law.instrument(rule.instrument).title} Art. {rule.article}: {rule.text}")
+    text(f"Last day {result.last_on:%A %Y-%m-%d}; expires {result.at.isoformat(' ')} ({result.zone}).")
+    if not result.verified:
+        text("Not verified against the official wording.")
+    table(("article", "step"), list(result.steps), empty="")
+    text(f"Counted by {law.countings[result.counting].title}, calendar {result.calendar}.")
+
+
+# ----------------------------------------------------------------------------------------- showing
+
+
+def plain(value: Any) -> Any:
+    """Data of the law as JSON has it: days and instants as ISO text, absent keys left out."""
+    from collections.abc import Mapping
+    from dataclasses import fields, is_dataclass
+    from datetime import date
+
+    if is_dataclass(value):
+        return {
+            field.name: shown
+            for field in fields(value)
+            if (shown := plain(getattr(value, field.name))) not in (None, [], {})
+        }
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    return value
+
+
+def _rows(law: "Law", names: list[str], country: str | None) -> "list[tuple[str, Datum]]":
+    return [
+        (kind, datum)
+        for name in names
+        for kind, rows in law.instrument(name, country).data.items()
+        for versions in rows.values()
+        for datum in versions
+    ]
+
+
+def _instrument_row(law: "Law", one: "Instrument") -> dict[str, Any]:
+    every = [datum for rows in one.data.values() for versions in rows.values() for datum in versions]
+    return {
+        "id": one.id,
+        "title": one.title,
+        "from": one.from_on.isoformat(),
+        "until": None if one.until_on is None else one.until_on.isoformat(),
+        "countries": sorted(country for name, country in law.overlays if name == one.id),
+        "data": len(every),
+        "verified": sum(datum.verified for datum in every),
+    }
+
+
+def _limit_row(law: "Law", name: str) -> dict[str, Any]:
+    one = law.limit(name)
+    return {
+        "id": one.id,
+        "instrument": one.instrument,
+        "article": one.article,
+        "period": str(one.within) if one.within is not None else "as the act names it",
+        "by": one.by,
+        "verified": one.verified,
+        "text": one.text,
+    }
+
+
+def _show(one: "Instrument", *, as_json: bool) -> None:
+    if as_json:
+        document(plain(one))
+        return
+    text(f"{one.title} ({one.id})" + (f", as it holds in {one.country}" if one.country else ""))
+    text(f"{one.official}. Applies from {one.from_on}; reviewed {one.reviewed_on}.")
+    for kind, rows in one.data.items():
+        text(f"\n{kind}")
+        table(
+            ("rule", "article", "", ""),
+            [
+                (d.id, d.article, d.text, "" if d.verified else "not verified")
+                for versions in rows.values()
+                for d in versions
+            ],
+            empty="",
+        )
+
+
+def _said(datum: "Datum") -> str:
+    parts = [
+        f"{datum.id}, {datum.instrument} Art. {datum.article}" + (f", in {datum.country}" if datum.country else ""),
+        datum.text,
+        f"Applies from {datum.from_on}"
+        + (f" until {datum.until_on}" if datum.until_on else "")
+        + (f"; known from {datum.known_from_on}" if datum.known_from_on else "")
+        + ("; verified." if datum.verified else f"; not verified (basis: {datum.basis})."),
+    ]
+    shown = plain(datum)
+    common = {
+        "id", "instrument", "article", "text", "from_on", "until_on", "known_from_on", "verified", "basis", "file", "country",
+    }  # fmt: skip
+    parts += [f"{key}: {value}" for key, value in shown.items() if key not in common]
+    return "\n".join(parts) + "\n"
+
+
+# ------------------------------------------------------------------------------------------ reading
+
+
+def _law(given: str) -> "Law":
+    from ledger.law.law import load, read
+
+    folder = Path(given)
+    return read(folder) if folder.is_dir() else load().at(_day(given, "a day or a folder"))
+
+
+def _day(given: str, what: str) -> "date":
+    from datetime import date
+
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise Trouble(2, f"{what}: {given} is no day", now="give a day, such as 2020-06-02") from None
+
+
+def _moment(given: str) -> "date | datetime":
+    from datetime import date, datetime
+
+    try:
+        return date.fromisoformat(given) if len(given) == 10 else datetime.fromisoformat(given)  # noqa: DTZ007
+    except ValueError:
+        raise Trouble(
+            2, f"--start: {given} is no day and no date-time", now="give 2026-03-02 or 2026-03-02T10:20"
+        ) from None
