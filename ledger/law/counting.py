@@ -341,7 +341,7 @@ def due(
         else:
             raise FormatError(f"{limit.id} has no variant {variant!r}", field="variant")
     if period is None:
-        raise FormatError(f"{limit.id} has no period: the act that starts it names its end", field="limit")
+        raise FormatError(f"{limit.id} has no period of its own: an act or a form states its end", field="limit")
     periods = [period]
     if extended:
         more = limit.extension.within if limit.extension else None

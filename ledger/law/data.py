@@ -382,8 +382,9 @@ class Limit(Datum):
     Attributes:
         by: the role that must act.
         nature: a key of :data:`NATURES`.
-        within: the period; None where the act that starts it names the end (``named``).
+        within: the period; None where the end is ``named`` or ``stated``.
         named: field of the starting act that holds the end as an instant.
+        stated: the end is stated where the ledger cannot read it: in a sealed form, or in national law.
         starts: acts that start it.
         starts_at: ``occurred``, ``legal_effect``, or the field of the starting act that holds the instant.
         ends: acts that meet it.
@@ -399,13 +400,14 @@ class Limit(Datum):
         calendar: role whose State's holidays and zone count; that of ``by`` where not given.
         consequence: what the text attaches to its end, in plain words.
         where: for which things.
-        examples: at least one.
+        examples: at least one where there is a period.
     """
 
     by: str
     nature: str = "act"
     within: Period | None = None
     named: str | None = None
+    stated: bool = False
     starts: tuple[Pattern, ...] = ()
     starts_at: str = "occurred"
     ends: tuple[Pattern, ...] = ()
@@ -421,7 +423,7 @@ class Limit(Datum):
     calendar: str
     consequence: str
     where: Where = EVERYWHERE
-    examples: tuple[Example, ...]
+    examples: tuple[Example, ...] = ()
 
     def period(self, thing: Mapping[str, object], trigger: Mapping[str, object]) -> Period | None:
         """The length for a thing created with ``thing`` and a clock started by a body ``trigger``."""

@@ -266,8 +266,8 @@ class Reader:
 
     def _limit(self, table: Table, key: str) -> None:
         condition = table.get("nature") == "condition"
-        if ("within" in table) == ("named" in table):
-            self._fail(f"{key}.within", "a limit has either within, or named: the field that holds its end")
+        if ("within" in table) + ("named" in table) + bool(table.get("stated")) != 1:
+            self._fail(f"{key}.within", "a limit has one of within, named (the field with its end), or stated = true")
         if not condition and not table.get("starts"):
             self._fail(f"{key}.starts", "is missing: what starts the clock")
         if not condition and table.get("nature", "act") == "act" and not table.get("ends"):
@@ -703,6 +703,7 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
         "nature": _of(NATURES),
         "within": Reader.period,
         "named": _text,
+        "stated": _flag,
         "starts": Reader.patterns,
         "starts_at": _text,
         "ends": Reader.patterns,
@@ -791,7 +792,7 @@ _NEEDED: Final[dict[str, set[str]]] = {
     "particular": {"act", "form", "carried_by"},
     "competence": {"acts", "kinds"},
     "supervision": {"acts", "of", "by"},
-    "limit": {"by", "consequence", "examples"},
+    "limit": {"by", "consequence"},
     "ground": {"grounds", "nature"},
     "duty": {"when", "by", "timing"},
     "use": {"nature", "attaches_to", "binds"},
