@@ -311,11 +311,15 @@ class Ledger:
                     why=judged.detail,
                     what_now="correct the roots, and found it again",
                 )
+            with ledger.outbox.writing() as writing:
+                # What an interrupted founding had signed was never answered: it is not sent after all.
+                writing.withdraw(operator.key.id, 0)
             ledger.publish(founding, operator)
         except (ComityError, FormatError):
             # Nobody has seen this log: the next founding begins from nothing, under the same keys.
             ledger.close()
             (folder / "ledger.db").unlink()
+            (folder / "checkpoint").unlink(missing_ok=True)
             raise
         return ledger
 
