@@ -22,6 +22,7 @@ import fcntl
 import os
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -566,8 +567,10 @@ class Ledger:
 
     def _send(self, rows: list[Outgoing], signer: Signer) -> Iterator[Answer]:
         """Send stored statements and note their answers; what stands behind a refused one is signed anew."""
+        order = deque(row.id for row in rows)
+        answered: dict[bytes, Answer] = {}
         while rows:
-            answers: list[tuple[Outgoing, Answer]] = []
+            receipts: list[tuple[Outgoing, Receipt]] = []
             refused: tuple[Outgoing, Refusal] | None = None
             if len(rows) == 1:
                 stream: Iterator[Answer] = iter([self.submit(_signed(rows[0]))])
@@ -576,24 +579,23 @@ class Ledger:
                     (_signed(row) for row in rows), workers=None if len(rows) >= BATCH_SIZE else 0
                 )
             for row, answer in zip(rows, stream, strict=True):
-                if isinstance(answer, Refusal):
+                if isinstance(answer, Receipt):
+                    # Also behind a refused one: where this outbox counts too low, a later one may fit.
+                    receipts.append((row, answer))
+                    answered[row.id] = answer
+                else:
                     refused = refused or (row, answer)
-                elif refused is None:
-                    answers.append((row, answer))
             with self.outbox.writing() as writing:
                 writing.answer(
-                    [
-                        (row.key, row.sequence, row.id, receipt.index, receipt.accepted)
-                        for row, receipt in answers
-                        if isinstance(receipt, Receipt)
-                    ]
+                    [(row.key, row.sequence, row.id, receipt.index, receipt.accepted) for row, receipt in receipts]
                 )
                 rows = []
                 if refused is not None:
+                    if refused[1].code not in _ORDER_CODES:
+                        answered[refused[0].id] = refused[1]
                     rows = self._withdraw(writing, *refused, signer)
-            yield from (answer for _, answer in answers)
-            if refused is not None and refused[1].code not in _ORDER_CODES:
-                yield refused[1]
+            while order and order[0] in answered:
+                yield answered.pop(order.popleft())
 
     def _withdraw(self, writing: OutboxWriting, row: Outgoing, refusal: Refusal, signer: Signer) -> list[Outgoing]:
         """Take a refused statement out and sign those behind it with the sequences that are free."""
@@ -602,8 +604,7 @@ class Ledger:
         if refusal.code in _ORDER_CODES:
             # The log counts otherwise than this outbox (a restored copy, a second one): follow the log.
             # The ids stay, so nothing that the log has already can be recorded twice.
-            assert refusal.expected is not None
-            sequence = refusal.expected
+            sequence = self.store.next_sequence(row.key)
         else:
             behind = behind[1:]
         from ledger.statement import decode_statement  # noqa: PLC0415 -- only on this rare path
