@@ -300,7 +300,7 @@ def due(
         )
         return
     text(f"{rule.id}, {law.instrument(rule.instrument).title} Art. {rule.article}: {rule.text}")
-    text(f"Last day {result.last_on:%A %Y-%m-%d}; expires {result.at.isoformat(' ')} ({result.zone}).")
+    text(f"Last day {result.last_on}; expires {result.at.isoformat(' ')} ({result.zone}).")
     if not result.verified:
         text("Not verified against the official wording.")
     table(("article", "step"), list(result.steps), empty="")
@@ -360,7 +360,7 @@ def _limit_row(law: "Law", name: str) -> dict[str, Any]:
         "id": one.id,
         "instrument": one.instrument,
         "article": one.article,
-        "period": str(one.within) if one.within is not None else "as the act names it",
+        "period": str(one.within) if one.within is not None else "as the act or form states",
         "by": one.by,
         "verified": one.verified,
         "text": one.text,
@@ -396,9 +396,21 @@ def _said(datum: "Datum") -> str:
         + ("; verified." if datum.verified else f"; not verified (basis: {datum.basis})."),
     ]
     shown = plain(datum)
-    common = {
-        "id", "instrument", "article", "text", "from_on", "until_on", "known_from_on", "verified", "basis", "file", "country",
-    }  # fmt: skip
+    common = set(
+        [
+            "id",
+            "instrument",
+            "article",
+            "text",
+            "from_on",
+            "until_on",
+            "known_from_on",
+            "verified",
+            "basis",
+            "file",
+            "country",
+        ]
+    )
     parts += [f"{key}: {value}" for key, value in shown.items() if key not in common]
     return "\n".join(parts) + "\n"
 
@@ -426,7 +438,7 @@ def _moment(given: str) -> "date | datetime":
     from datetime import date, datetime
 
     try:
-        return date.fromisoformat(given) if len(given) == 10 else datetime.fromisoformat(given)  # noqa: DTZ007
+        return date.fromisoformat(given) if len(given) == 10 else datetime.fromisoformat(given)
     except ValueError:
         raise Trouble(
             2, f"--start: {given} is no day and no date-time", now="give 2026-03-02 or 2026-03-02T10:20"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,8 @@ from ledger.law.counting import Due, calendar, due
 from ledger.law.data import Example, Limit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ledger.law.law import Law
 
 __all__ = ["Wrong", "computed", "wrong"]

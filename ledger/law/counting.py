@@ -12,17 +12,21 @@ elapsed hours, also across a change to or from summer time.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger.errors import FormatError, NotFound
-from ledger.law.data import BASES, Limit, Period
+from ledger.law.data import BASES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from ledger.law.data import Limit, Period
 
 __all__ = ["Calendar", "Counting", "Due", "NoCalendar", "Step", "calendar", "counting_of", "countings", "due"]
 
@@ -118,6 +122,8 @@ class Calendar:
         version: names the source of its holidays, so that a result can be recomputed.
     """
 
+    _read: Callable[[int], tuple[date, ...] | None]
+
     __slots__ = ("_days", "_read", "_years", "first_year", "last_year", "place", "version", "zone")
 
     def __init__(self, place: str, zone: str | None = None) -> None:
@@ -129,7 +135,7 @@ class Calendar:
             zone = zone or own["zone"]
             days = {int(year): tuple(rows) for year, rows in own["days"].items()}
             self.version = f"{place} ({own['source']})"
-            self._read = lambda year: days.get(year)
+            self._read = days.get
             self.first_year, self.last_year = min(days), max(days)
         else:
             zones = known["zones"]
@@ -390,10 +396,10 @@ def _hours(
     end = first + hours * _HOUR
     steps.append(Step(rule.articles["hours"], f"{hours} hours end at {_clock(end.astimezone(zone))}"))
     for began, ended in sorted((_instant(a, zone, "suspended"), _instant(b, zone, "suspended")) for a, b in suspended):
-        began = max(began, first)
-        if began < end and ended > began:
-            end += ended - began
-            steps.append(Step("", f"{ended - began} do not count: {_clock(end.astimezone(zone))}"))
+        stood = ended - max(began, first)
+        if began < end and stood > timedelta(0):
+            end += stood
+            steps.append(Step("", f"{stood} do not count: {_clock(end.astimezone(zone))}"))
     return end.astimezone(zone)
 
 
@@ -416,7 +422,7 @@ def _days(
     end = base
     unit = periods[0].unit
     for period in periods:
-        end = _add(end, period, cal, first)
+        end = _add(end, period, cal)
         unit = period.unit
         steps.append(Step(rule.articles[unit], f"{period} end on {date.fromordinal(end).isoformat()}"))
         if period.part is not None:
@@ -437,13 +443,10 @@ def _days(
         while cal.is_holiday(rolled) or rolled % 7 == 0 or (rule.rolls_on_saturday and rolled % 7 == 6):
             rolled += 1
         if rolled != end:
-            steps.append(
-                Step(
-                    rule.articles["rolls"],
-                    f"{date.fromordinal(end):%A}s, or a public holiday of {cal.place}, move it to the next working day: "
-                    f"{date.fromordinal(rolled).isoformat()}",
-                )
-            )
+            # Ordinals are taken modulo 7, and days named here: no locale of the machine is asked.
+            day_off = {6: "a Saturday", 0: "a Sunday"}.get(end % 7, f"a public holiday of {cal.place}")
+            moved = date.fromordinal(rolled).isoformat()
+            steps.append(Step(rule.articles["rolls"], f"that is {day_off}: it moves to the next working day, {moved}"))
             end = rolled
     needed = rule.working_days_at_least
     if needed and end - base >= 2:
@@ -465,7 +468,7 @@ def _days(
     return date.fromordinal(end)
 
 
-def _add(base: int, period: Period, cal: Calendar, first: int) -> int:
+def _add(base: int, period: Period, cal: Calendar) -> int:
     """The ordinal of the day on which ``period`` ends when the day before its first day is ``base``."""
     count = period.count
     if period.unit == "days":

@@ -12,10 +12,12 @@ first day on which it no longer does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from typing import Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date, datetime
 
 Value: TypeAlias = str | bool
 """What a condition compares a field with: a code or a truth value."""
@@ -170,7 +172,7 @@ class Datum:
     country: str | None = None
     file: str = ""
 
-    def in_force(self, on: date, known: date | None = None) -> bool:
+    def applies(self, on: date, known: date | None = None) -> bool:
         """Whether it applies on a day, as the law was known on ``known`` (today's knowledge if None)."""
         if on < self.from_on or (self.until_on is not None and on >= self.until_on):
             return False
@@ -434,7 +436,7 @@ class Limit(Datum):
 
 
 @dataclass(frozen=True, slots=True)
-class Exception_:
+class Exempt:
     """A case in which a ground does not apply: the provision, the rule, and for which things."""
 
     article: str
@@ -465,7 +467,7 @@ class Ground(Datum):
     consult_first: bool = False
     waiver: str | None = None
     where: Where = EVERYWHERE
-    exceptions: tuple[Exception_, ...] = ()
+    exceptions: tuple[Exempt, ...] = ()
 
 
 TIMINGS: Final = {
@@ -577,7 +579,7 @@ class Use(Datum):
     limit: str | None = None
     within: Period | None = None
     where: Where = EVERYWHERE
-    exceptions: tuple[Exception_, ...] = ()
+    exceptions: tuple[Exempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,12 @@ Nothing here decides. A datum that is not verified is given like any other and s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from ledger.domain.procedure import Edge, Graph, Procedure, When
 from ledger.domain.procedure import load as superset
@@ -27,6 +25,10 @@ from ledger.law.counting import Counting, countings
 from ledger.law.data import Datum, Instrument, Limit, Stage
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import date
 
 __all__ = ["HERE", "Change", "Law", "load", "read"]
 
@@ -117,7 +119,7 @@ class Law:
                             rows := {
                                 name: kept
                                 for name, each in versions.items()
-                                if (kept := tuple(v for v in each if v.in_force(on, known)))
+                                if (kept := tuple(v for v in each if v.applies(on, known)))
                             }
                         )
                     }
@@ -179,7 +181,7 @@ class Law:
             raise NotFound(f"no limit {name!r}; `comity law list` names them all")
         versions = self.instrument(owner, country).data["limit"].get(name, ())
         for version in reversed(versions):
-            if isinstance(version, Limit) and (on is None or version.in_force(on)):
+            if isinstance(version, Limit) and (on is None or version.applies(on)):
                 return version
         raise NotFound(f"no limit {name!r}" + (f" on {on}" if on else "") + (f" in {country}" if country else ""))
 
@@ -218,7 +220,7 @@ class Law:
             old, new = before.get(key), after.get(key)
             if old == new:
                 continue
-            keys = ()
+            keys: tuple[str, ...] = ()
             if old is not None and new is not None:
                 keys = tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name, None))
             instrument, country, kind, name, _ = key

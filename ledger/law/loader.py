@@ -19,10 +19,8 @@ from datetime import date, datetime
 from difflib import get_close_matches
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Any, Final, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, cast
 
-from ledger.acts import Catalogue
-from ledger.domain.procedure import Procedure
 from ledger.errors import FormatError
 from ledger.law.data import (
     BASES,
@@ -38,7 +36,7 @@ from ledger.law.data import (
     Applicability,
     Datum,
     Example,
-    Exception_,
+    Exempt,
     Extension,
     Instrument,
     Pattern,
@@ -50,6 +48,10 @@ from ledger.law.data import (
     Variant,
     Where,
 )
+
+if TYPE_CHECKING:
+    from ledger.acts import Catalogue
+    from ledger.domain.procedure import Procedure
 
 __all__ = ["Reader"]
 
@@ -453,7 +455,7 @@ class Reader:
             )
         return tuple(found)
 
-    def exceptions(self, data: Any, key: str) -> tuple[Exception_, ...]:
+    def exceptions(self, data: Any, key: str) -> tuple[Exempt, ...]:
         """When a ground or use rule does not apply."""
         found = []
         for at, row in enumerate(self._list(data, key)):
@@ -461,9 +463,7 @@ class Reader:
             self._keys(row, here, {"article", "text", "where"}, {"article", "text"})
             where = self.where(row["where"], f"{here}.where") if "where" in row else EVERYWHERE
             found.append(
-                Exception_(
-                    self._text(row["article"], f"{here}.article"), self._text(row["text"], f"{here}.text"), where
-                )
+                Exempt(self._text(row["article"], f"{here}.article"), self._text(row["text"], f"{here}.text"), where)
             )
         return tuple(found)
 
@@ -541,7 +541,7 @@ class Reader:
                 kind = field["type"]
                 if "codes" in field:
                     found[field["name"]] = self._catalogue.codes(field["codes"])
-                elif kind == "boolean" or kind == ["null", "boolean"]:
+                elif kind in ("boolean", ["null", "boolean"]):
                     found[field["name"]] = (True, False)
                 else:
                     found[field["name"]] = None
@@ -606,7 +606,7 @@ class Reader:
     def _one_of(self, data: Any, key: str, known: Collection[str]) -> str:
         if not isinstance(data, str) or data not in known:
             self._unknown(key, f"{data!r} is not known", data, known)
-        return cast("str", data)
+        return data
 
     def _unknown(self, key: str, what: str, name: Any, known: Collection[str]) -> NoReturn:
         close = get_close_matches(name, known, n=1) if isinstance(name, str) else []
