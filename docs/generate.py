@@ -17,6 +17,7 @@ from typer.main import get_command
 
 from ledger.cli.app import app
 from ledger.cli.trouble import EXIT_CODES
+from ledger.law.data import CHECKS
 from ledger.resources import path
 
 if TYPE_CHECKING:
@@ -74,6 +75,12 @@ def exit_codes() -> str:
     return "\n".join(["| status | meaning |", "|---|---|", *rows])
 
 
+def checks() -> str:
+    """The table of conditions that a duty can name."""
+    rows = [f"| `{name}` | {meaning} |" for name, meaning in CHECKS.items()]
+    return "\n".join(["| Check | Holds when |", "|---|---|", *rows])
+
+
 def fields(schema: str) -> str:
     """The fields of an Avro record in the order of their bytes, one table for each record within."""
     return "\n\n".join(_records(json.loads((path("schemas") / f"{schema}.avsc").read_text(encoding="utf-8"))))
@@ -86,6 +93,7 @@ def pages() -> dict[Path, str]:
         "statement": lambda: fields("statement"),
         "entry": lambda: fields("entry"),
         "exit-codes": exit_codes,
+        "checks": checks,
     }
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ledger.law.data import Datum, Instrument
     from ledger.law.law import Law
 
+_COMMON = ("id", "instrument", "article", "text", "verified", "file", "country")
+
 law_app = typer.Typer(
     help="The law as data: instruments, time limits, grounds, duties, use rules.", no_args_is_help=True
 )
@@ -396,21 +398,7 @@ def _said(datum: "Datum") -> str:
         + ("; verified." if datum.verified else f"; not verified (basis: {datum.basis})."),
     ]
     shown = plain(datum)
-    common = set(
-        [
-            "id",
-            "instrument",
-            "article",
-            "text",
-            "from_on",
-            "until_on",
-            "known_from_on",
-            "verified",
-            "basis",
-            "file",
-            "country",
-        ]
-    )
+    common = (*_COMMON, "from_on", "until_on", "known_from_on", "basis")
     parts += [f"{key}: {value}" for key, value in shown.items() if key not in common]
     return "\n".join(parts) + "\n"
 

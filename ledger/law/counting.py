@@ -438,6 +438,7 @@ def _days(
             end += ended - from_day
             last = ended - 1
             steps.append(Step("", f"{ended - from_day} days do not count: {date.fromordinal(end).isoformat()}"))
+    stated = end - base
     if unit in rule.rolls:
         rolled = end
         while cal.is_holiday(rolled) or rolled % 7 == 0 or (rule.rolls_on_saturday and rolled % 7 == 6):
@@ -449,7 +450,8 @@ def _days(
             steps.append(Step(rule.articles["rolls"], f"that is {day_off}: it moves to the next working day, {moved}"))
             end = rolled
     needed = rule.working_days_at_least
-    if needed and end - base >= 2:
+    # The period as stated has two days or more; a single day that moved over a weekend is still one day.
+    if needed and stated >= 2 and unit != "working_days":
         found = 0
         for one in range(first, end + 1):
             found += cal.works(one)

@@ -1,0 +1,209 @@
+"""The law of this edition: every file of it is read, every example comes out, and nothing claims too much."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import fields, is_dataclass
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ledger.acts import catalogue
+from ledger.domain.procedure import load as superset
+from ledger.errors import NotFound
+from ledger.law import manifest
+from ledger.law.checking import computed, wrong
+from ledger.law.counting import countings
+from ledger.law.data import Limit, Pattern, StepEdit
+from ledger.law.law import HERE, load, read
+
+ROOT = Path(__file__).resolve().parents[2]
+LAW = load()
+MERGED = [*LAW.instruments.values(), *LAW.overlays.values()]
+EVERY = [d for one in MERGED for rows in one.data.values() for versions in rows.values() for d in versions]
+LIMITS = [d for d in EVERY if isinstance(d, Limit)]
+DAYS = st.dates(date(1950, 1, 1), date(2035, 1, 1))
+
+
+def within(value, kind):
+    """Every value of a type anywhere inside a datum."""
+    if isinstance(value, kind):
+        yield value
+    if is_dataclass(value):
+        for field in fields(value):
+            yield from within(getattr(value, field.name), kind)
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from within(one, kind)
+
+
+def test_every_worked_example_comes_out():
+    """What each file says of its limits is what is computed."""
+    assert [] == list(wrong(LAW))
+
+
+def test_every_limit_with_a_period_has_an_example_and_every_variant_too():
+    """Nothing that is computed goes without an example."""
+    for limit in LIMITS:
+        if limit.within is not None:
+            assert limit.examples, limit.id
+        tried = {example.variant for example in limit.examples}
+        assert {variant.name for variant in limit.variants} <= tried, limit.id
+
+
+def test_an_example_that_is_wrong_is_found(tmp_path):
+    """The check of the examples has teeth."""
+    for folder in ("instruments", "counting"):
+        (tmp_path / folder).mkdir()
+    for rule in (HERE / "counting").glob("*.toml"):
+        (tmp_path / "counting" / rule.name).write_bytes(rule.read_bytes())
+    text = (HERE / "instruments" / "eu-eio-2014-41.toml").read_text(encoding="utf-8")
+    (tmp_path / "instruments" / "eu-eio-2014-41.toml").write_text(text.replace("due = 2026-04-01", "due = 2026-04-02"))
+
+    found = list(wrong(read(tmp_path)))
+    assert [("eu-eio-2014-41.toml", "limit.EIO-REC.examples[0]", "is due 2026-04-01, not 2026-04-02")] == found
+
+
+def test_every_act_that_the_law_names_exists():
+    """Start, end, suspension, extension, duty, edit: each names an act of the catalogue."""
+    known = {act.name for act in catalogue().acts()}
+    for datum in EVERY:
+        assert {pattern.act for pattern in within(datum, Pattern)} <= known, datum.id
+        assert set(getattr(datum, "acts", ())) <= known, datum.id
+
+
+def test_every_stage_that_the_law_names_exists():
+    """An edit of the graph speaks of stages that the graph has."""
+    graphs = superset().graphs
+    for datum in EVERY:
+        for edit in within(datum, StepEdit):
+            assert set(edit.origins) <= set(graphs[edit.kind].stages), datum.id
+            assert edit.to is None or edit.to in graphs[edit.kind].stages, datum.id
+
+
+@pytest.mark.parametrize("instrument", MERGED, ids=lambda one: f"{one.id}.{one.country}" if one.country else one.id)
+def test_the_edited_graph_has_every_step_it_is_drawn_with(instrument):
+    """Every act at every stage is unflagged exactly where the instrument's graph has an edge for it."""
+    procedure = LAW.procedure(instrument.id, instrument.country)
+    for kind, graph in procedure.graphs.items():
+        unconditional = {(e.act, e.origin) for e in graph.edges if e.when is None and e.from_field is None}
+        named = {(e.act, e.origin) for e in graph.edges}
+        for act in {e.act for e in superset().graphs[kind].edges}:
+            for stage in (None, *graph.stages):
+                unflagged = procedure.in_graph(kind, stage, act, {})
+                if (act, stage) in unconditional:
+                    assert unflagged, (kind, act, stage)
+                elif (act, stage) not in named:
+                    assert not unflagged, (kind, act, stage)
+
+
+def test_what_is_verified_names_its_official_text():
+    """A rule that claims the official wording says where it can be read, or its instrument does."""
+    for one in MERGED:
+        for rows in one.data.values():
+            for versions in rows.values():
+                for datum in versions:
+                    assert not datum.verified or datum.basis == "wording", datum.id
+
+
+def test_overlays_hold_nothing_but_differences():
+    """What an overlay does not touch is the parent's own, the same object."""
+    for (name, country), merged in LAW.overlays.items():
+        parent = LAW.instrument(name)
+        for kind, rows in merged.data.items():
+            for ident, versions in rows.items():
+                if all(version.country is None for version in versions) and ident in parent.data.get(kind, {}):
+                    ours = parent.data[kind][ident]
+                    assert versions is ours or all(v.until_on for v in versions), (country, ident)
+
+
+@settings(deadline=None, max_examples=40)
+@given(DAYS)
+def test_the_law_of_a_day_has_one_version_of_each_rule(day):
+    """Replay at T uses the law at T."""
+    law = LAW.at(day)
+    for one in (*law.instruments.values(), *law.overlays.values()):
+        for rows in one.data.values():
+            for versions in rows.values():
+                assert 1 == len(versions)
+                assert versions[0].applies(day)
+
+
+def test_a_rule_that_a_court_found_later_was_not_known_before():
+    """In 2020 nobody knew that infiltrating devices is an interception; the law was so all the same."""
+    day = date(2020, 6, 2)
+    ident = "notify-device-infiltration"
+
+    assert ident in LAW.at(day).instrument("eu-eio-2014-41").data["duty"]
+    assert ident not in LAW.at(day, known=day).instrument("eu-eio-2014-41").data["duty"]
+    assert ident in LAW.at(day, known=date(2024, 4, 30)).instrument("eu-eio-2014-41").data["duty"]
+
+
+def test_before_its_first_day_an_instrument_does_not_exist():
+    """The European Investigation Order applies from 22 May 2017."""
+    with pytest.raises(NotFound):
+        LAW.at(date(2017, 5, 21)).instrument("eu-eio-2014-41")
+    assert "eu-eio-2014-41" in LAW.at(date(2017, 5, 22)).instruments
+
+
+def test_a_law_differs_from_itself_in_nothing():
+    """And from the law of another day in what began or ended between."""
+    assert () == LAW.diff(LAW)
+    changes = LAW.at(date(2017, 5, 21)).diff(LAW.at(date(2017, 5, 22)))
+    assert ("EIO-REC", None) in {(change.id, change.before) for change in changes}
+
+
+def test_editions_differ_by_what_was_edited(tmp_path):
+    """A folder with one word changed is another edition, and the difference names rule and key."""
+    for file in HERE.rglob("*.toml"):
+        target = tmp_path / file.relative_to(HERE)
+        target.parent.mkdir(exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    same = read(tmp_path)
+    assert (LAW.edition, ()) == (same.edition, LAW.diff(same))
+
+    file = tmp_path / "instruments" / "eu-eio-2014-41.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("the duty to decide goes on", "nothing ends"))
+    other = read(tmp_path)
+    assert LAW.edition != other.edition
+    changes = [change for change in LAW.diff(other) if change.country is None]
+    assert [("EIO-REC", ("consequence",))] == [(change.id, change.keys) for change in changes]
+
+
+def test_the_manifest_names_every_file():
+    """The edition of an entry is the hash over all that is data here."""
+    names = {line.split("  ")[1] for line in manifest.manifest().decode().splitlines()}
+    assert {file.relative_to(HERE).as_posix() for file in HERE.rglob("*.toml")} == names
+    assert manifest.rules().hex() == LAW.edition
+
+
+def test_limits_name_counting_rules_that_are_held():
+    """A limit is counted by a rule of this edition, or by that of the State."""
+    assert {limit.counting for limit in LIMITS} <= countings().keys() | {"national"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.sampled_from([one for one in LIMITS if one.examples and one.within]), st.integers(0, 400))
+def test_every_limit_is_monotone_in_its_start(limit, days):
+    """Whatever happens later ends no earlier, for every limit of this edition."""
+    example = limit.examples[0]
+    moved = type(example)(
+        start=example.start + timedelta(days=days), place=example.place, due=example.due, zone=example.zone
+    )
+    first = type(example)(start=example.start, place=example.place, due=example.due, zone=example.zone)
+    if example.variant is None:
+        assert computed(limit, first).at <= computed(limit, moved).at
+
+
+def test_all_the_law_is_read_quickly():
+    """Cold, in a process of its own, in well under a second (the aim is half of one)."""
+    script = (
+        "import time; from ledger.law.law import load; from ledger.acts import catalogue\n"
+        "began = time.perf_counter(); load(); print(time.perf_counter() - began)\n"
+    )
+    took = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert float(took.stdout) < 1.0
