@@ -404,7 +404,10 @@ class Ledger:
         path = self.folder / "checkpoint"
         if not path.exists():
             return
-        published = parse_checkpoint(parse_note(path.read_bytes()).text)
+        note = path.read_bytes()
+        if not note:
+            return  # left empty by a power failure; the store has its own copy
+        published = parse_checkpoint(parse_note(note).text)
         size = self.store.size()
         if size < published.size or root_at(published.size, self.store.hashes) != published.root:
             raise Conflict(
@@ -446,7 +449,8 @@ class Ledger:
         """
         Publish many drafts of one signer, in order; yield one answer for each.
 
-        What an earlier, interrupted call had signed is sent first.
+        What an earlier, interrupted call had signed is sent first. One publisher of a key at a time:
+        exhaust this before the same signer publishes again in the same thread.
 
         Args:
             drafts: read lazily, ``OUTBOX_ROWS_MAX`` at a time.
@@ -492,7 +496,10 @@ class Ledger:
                 why="its wording may still change, and a record is for ever",
                 what_now="use a released act: `comity publish --template`",
             )
-        body = self.catalogue.encode(draft.act, draft.version, draft.body)
+        try:
+            body = self.catalogue.encode(draft.act, draft.version, draft.body)
+        except FormatError as error:
+            raise FormatError(error.what, field=f"body.{error.field}" if error.field else "body") from error
         for fault in self.catalogue.faults(draft.act, draft.version, draft.body):
             raise FormatError(f"{fault.rule}", field=f"body.{fault.path}")
         check(self._statement(draft, bytes(16), bytes(32), 0, body, at=0), self.catalogue.codes)
@@ -721,13 +728,13 @@ def check_origin(origin: str) -> None:
     """Raise FormatError unless *origin* can name a log and its checkpoints."""
     if (
         not origin
-        or len(origin) > 128
+        or len(origin) > 64
         or not origin.isascii()
         or not origin.isprintable()
         or " " in origin
         or "+" in origin
     ):
-        raise FormatError("must be 1 to 128 printable ASCII characters without spaces and plus signs", field="origin")
+        raise FormatError("must be 1 to 64 printable ASCII characters without spaces and plus signs", field="origin")
     if origin.startswith("comity.refusal"):
         raise FormatError(
             "must not begin with 'comity.refusal', which begins the refusals that a log signs", field="origin"

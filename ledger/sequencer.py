@@ -24,7 +24,7 @@ import dataclasses
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -149,6 +149,23 @@ class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
         self.refusal = Refusal(code, what, where, expected)
 
 
+class _Bell:
+    """Wakes the one thread that waits for a statement; rung before it waits, it does not wait."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def ring(self) -> None:
+        with suppress(RuntimeError):  # rung already
+            self._lock.release()
+
+    def wait(self, seconds: float) -> None:
+        self._lock.acquire(timeout=seconds)
+
+
 class _Waiting:
     """A statement on its way through the gates."""
 
@@ -174,7 +191,7 @@ class _Waiting:
         self.answer: Answer | None = None
         self.failed = False
         # Set by whoever answers it, or hands the lead to the thread that waits for it.
-        self.ready: threading.Event | None = None
+        self.ready: _Bell | None = None
         self.promoted = False
         self.since = 0.0
 
@@ -332,7 +349,7 @@ class Sequencer:
         to this thread when he is done.
         """
         last = items[-1]
-        last.ready = threading.Event()
+        last.ready = _Bell()
         with self._guard:
             if len(self._queue) + len(items) > self.limits.waiting_max:
                 raise Unavailable("too many statements wait", what_now="submit again in a moment; nothing was recorded")
@@ -357,7 +374,6 @@ class Sequencer:
             last.ready.wait(self.limits.early_ms_max / 1000)
             # Answered; handed the lead; or held because its predecessor is missing, and the moment is over.
             with self._guard:
-                last.ready.clear()
                 lead = last.promoted or not (self._led or last.done)
                 last.promoted = False
                 self._led = self._led or lead
@@ -367,7 +383,7 @@ class Sequencer:
             for item in self._queue:
                 if item.ready is not None:
                     item.promoted = True
-                    item.ready.set()
+                    item.ready.ring()
                     return
             self._led = False
             self._guard.notify_all()
@@ -453,7 +469,7 @@ class Sequencer:
         note = self._sealer.refusal(refusal, item.signed.statement, self._clock())
         item.answer = Refusal(refusal.code, refusal.what, refusal.field, refusal.expected, note)
         if item.ready is not None:
-            item.ready.set()
+            item.ready.ring()
 
     def _batch_holds(self, item: _Waiting) -> bool:
         """Check a batch signature once for all its members: the message names size and root."""
@@ -522,7 +538,7 @@ class Sequencer:
                 if item.answer is None:
                     item.failed = True
                     if item.ready is not None:
-                        item.ready.set()
+                        item.ready.ring()
             raise
         self._crowd = max(len(group) + len(self._queue), self._crowd * 3 // 4)
         for item, answer in answers:
@@ -531,7 +547,7 @@ class Sequencer:
             else:
                 item.answer = answer
                 if item.ready is not None:
-                    item.ready.set()
+                    item.ready.ring()
 
     def _order(self, writing: Writing, group: list[_Waiting], seal: _Seal) -> list[tuple[_Waiting, Receipt | _Refused]]:
         """Judge a group in order of arrival and append what is decided; return the answers."""

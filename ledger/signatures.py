@@ -12,6 +12,7 @@ It is not ``multiprocessing``, which would run the caller's main module a second
 
 from __future__ import annotations
 
+import select
 import struct
 import subprocess
 import sys
@@ -69,31 +70,85 @@ def check(checks: Sequence[Check]) -> bytes:
     return bytes([ed25519(*item) for item in checks])
 
 
+class _Worker:
+    """A process that checks slices; it takes a fifth of a second to start, and says when it has."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "ledger.signatures"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._requests, self._answers = self._process.stdin, self._process.stdout
+        self._started = False
+
+    @property
+    def started(self) -> bool:
+        """Whether it listens by now; returns at once."""
+        if not self._started and select.select([self._answers], [], [], 0)[0]:
+            self._started = bool(self._answers.read(1))
+            if not self._started:
+                raise self._gone()
+        return self._started
+
+    def send(self, request: bytes) -> None:
+        """Send packed checks."""
+        try:
+            self._requests.write(request)
+            self._requests.flush()
+        except BrokenPipeError:
+            raise self._gone() from None
+
+    def receive(self, count: int) -> bytes:
+        """Wait for one byte per check."""
+        if not self._started:
+            self._started = bool(self._answers.read(1))
+        answer = self._answers.read(count)
+        if len(answer) != count:
+            raise self._gone()
+        return answer
+
+    def _gone(self) -> Unavailable:
+        return Unavailable(
+            "a signature worker ended early", what_now="submit again: nothing of this group was recorded"
+        )
+
+    def end(self) -> None:
+        """End it and wait until it is gone."""
+        with suppress(BrokenPipeError):
+            self._requests.close()
+        self._process.wait()
+        self._answers.close()
+
+
 class Helper:
     """
     One worker that takes half of each group, started when the first group is worth it.
 
     For the leader of concurrent publishers: he sends half of the signatures to the worker, checks
-    the other half himself, and reads the answers. No thread stands between them.
+    the other half himself, and reads the answers. No thread stands between them, and nobody waits
+    until the worker has started.
     """
 
     def __init__(self) -> None:
         """Start nothing yet."""
-        self._process: subprocess.Popen[bytes] | None = None
+        self._worker: _Worker | None = None
 
     def check(self, checks: Sequence[Check]) -> bytes:
         """Return one byte per check, 1 where the signature holds."""
-        # What is sent must fit into the pipe: nobody reads the answer meanwhile.
         half = min(len(checks) // 2, HELPED_MAX)
-        sent = _pack(checks[:half])
-        if half < HELPED_MIN or len(sent) > PIPE_BYTES:
+        if half < HELPED_MIN:
             return check(checks)
-        if self._process is None:
-            self._process = _start()
+        if self._worker is None:
+            self._worker = _Worker()
+        # What is sent must fit into the pipe: nobody reads the answer meanwhile.
+        sent = _pack(checks[:half])
         try:
-            _send(self._process, sent)
+            if len(sent) > PIPE_BYTES or not self._worker.started:
+                return check(checks)
+            self._worker.send(sent)
             mine = check(checks[half:])
-            return _receive(self._process, half) + mine
+            return self._worker.receive(half) + mine
         except Unavailable:
             # It was ended from outside: all is checked here, and the next group gets another.
             self.close()
@@ -101,9 +156,9 @@ class Helper:
 
     def close(self) -> None:
         """End the worker, if there is one."""
-        if self._process is not None:
-            _end(self._process)
-            self._process = None
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
 
 
 class Workers:
@@ -111,53 +166,37 @@ class Workers:
 
     def __init__(self, count: int) -> None:
         """Start *count* workers (none is allowed: then everything is checked by the caller)."""
-        self._processes = [_start() for _ in range(count)]
-        self._idle = list(self._processes)
+        self._workers = [_Worker() for _ in range(count)]
+        self._idle = list(self._workers)
         self._threads = ThreadPoolExecutor(max(1, count), thread_name_prefix="signatures") if count else None
 
     def check(self, checks: Sequence[Check]) -> Pending:
         """Begin to check these signatures; returns at once."""
+        starts = range(0, len(checks), SLICE)
         if self._threads is None:
-            done: list[Future[bytes]] = [Future() for _ in range(0, len(checks), SLICE)]
-            return Pending(checks, done)
-        slices = [
-            self._threads.submit(self._ask, checks[start : start + SLICE]) for start in range(0, len(checks), SLICE)
-        ]
-        return Pending(checks, slices)
+            return Pending(checks, [Future() for _ in starts])
+        return Pending(checks, [self._threads.submit(self._ask, checks[start : start + SLICE]) for start in starts])
 
     def _ask(self, checks: Sequence[Check]) -> bytes:
-        process = self._idle.pop()
+        worker = self._idle.pop()
         try:
-            _send(process, _pack(checks))
-            return _receive(process, len(checks))
+            worker.send(_pack(checks))
+            return worker.receive(len(checks))
         finally:
-            self._idle.append(process)
+            self._idle.append(worker)
 
     def close(self) -> None:
         """End the workers."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)
-        for process in self._processes:
-            _end(process)
+        for worker in self._workers:
+            worker.end()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "ledger.signatures"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with suppress(BrokenPipeError):
-        process.stdin.close()
-    process.wait()
-    process.stdout.close()
 
 
 def _pack(checks: Sequence[Check]) -> bytes:
@@ -167,29 +206,10 @@ def _pack(checks: Sequence[Check]) -> bytes:
     return b"".join(parts)
 
 
-def _send(process: subprocess.Popen[bytes], request: bytes) -> None:
-    assert process.stdin is not None
-    try:
-        process.stdin.write(request)
-        process.stdin.flush()
-    except BrokenPipeError:
-        raise _gone() from None
-
-
-def _receive(process: subprocess.Popen[bytes], count: int) -> bytes:
-    assert process.stdout is not None
-    answer = process.stdout.read(count)
-    if len(answer) != count:
-        raise _gone()
-    return answer
-
-
-def _gone() -> Unavailable:
-    return Unavailable("a signature worker ended early", what_now="submit again: nothing of this group was recorded")
-
-
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer slices until the input ends."""
+    """Say that it listens, with one byte; then answer slices until the input ends."""
+    answers.write(b"\1")
+    answers.flush()
     while head := requests.read(_HEAD.size):
         checks = []
         for _ in range(_HEAD.unpack(head)[0]):

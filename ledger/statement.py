@@ -32,7 +32,7 @@ STATEMENT_BYTES_MAX: Final = 60_000
 ENTRY_BYTES_MAX: Final = 65_535
 ITEMS_MAX: Final = 64
 CHARACTERS_MAX: Final = 64
-ORIGIN_CHARACTERS_MAX: Final = 128
+ORIGIN_CHARACTERS_MAX: Final = 64
 
 EARLIEST: Final = -2_208_988_800_000_000
 """1900-01-01T00:00:00Z in microseconds: no act on this log happened before."""
@@ -350,9 +350,38 @@ def _optional_instant(data: bytes, at: int) -> tuple[int | None, int]:
     return _instant(data, at + 1)
 
 
+def _optional_bytes(data: bytes, at: int, size: int) -> tuple[bytes | None, int]:
+    if not data[at]:
+        return None, at + 1
+    if data[at] != 2:
+        raise _NotPlain
+    end = at + 1 + size
+    return data[at + 1 : end], end
+
+
+def _attachments(data: bytes, at: int) -> tuple[tuple[Attachment, ...], int]:
+    count = data[at]
+    at += 1
+    if not count:
+        return (), at
+    if count & 0x81:
+        raise _NotPlain
+    found = []
+    for _ in range(count >> 1):
+        role, at = _text(data, at)
+        commitment = data[at : at + 32]
+        key_commitment, at = _optional_bytes(data, at + 32, 32)
+        size, at = _long(data, at)
+        media_type, at = _text(data, at)
+        found.append(Attachment(role, commitment, key_commitment, size, media_type))
+    if data[at]:
+        raise _NotPlain
+    return tuple(found), at + 1
+
+
 def _plain_statement(data: bytes) -> Statement:
     """
-    Decode the statements that come by the thousand: short strings, no speaker, no attachment.
+    Decode the statements that come by the thousand: short strings, nobody else's words.
 
     Whatever is not plain, or not right, is left to the careful decoder, which also names the
     field. That every byte was there is known at the end, where the body must close the statement.
@@ -378,19 +407,12 @@ def _plain_statement(data: bytes) -> Statement:
     embargo_until, at = _optional_instant(data, at + 1)
     proceedings, at = _ids(data, at)
     language, at = _text(data, at)
-    if data[at]:
-        raise _NotPlain
-    basis, at = _bases(data, at + 1)
+    local_reference, at = _optional_bytes(data, at, 32)
+    basis, at = _bases(data, at)
     answers, at = _ids(data, at)
-    corrects = None
-    if data[at] == 2:
-        corrects = data[at + 1 : at + 17]
-        at += 16
-    elif data[at]:
-        raise _NotPlain
-    if data[at + 1]:
-        raise _NotPlain
-    length, at = _long(data, at + 2)
+    corrects, at = _optional_bytes(data, at, 16)
+    attachments, at = _attachments(data, at)
+    length, at = _long(data, at)
     if length < 0 or at + length != len(data):
         raise _NotPlain
     return Statement(
@@ -416,11 +438,11 @@ def _plain_statement(data: bytes) -> Statement:
         Visibility(ring, embargo_until),
         proceedings,
         language,
-        None,
+        local_reference,
         basis,
         answers,
         corrects,
-        (),
+        attachments,
         data[at:],
     )
 

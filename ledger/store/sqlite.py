@@ -489,9 +489,9 @@ class SQLiteStore:
             self._nodes = {}
         self._nodes.update(nodes)
 
-    def node_hashes(self) -> Iterator[bytes]:
-        """Yield the hash of every stored node, in order of their numbers."""
-        return chain.from_iterable(self._reader().execute("SELECT hash FROM nodes ORDER BY id"))
+    def node_hashes(self, start: int = 0) -> Iterator[bytes]:
+        """Yield the hash of every stored node from number *start* on, in order."""
+        return chain.from_iterable(self._reader().execute("SELECT hash FROM nodes WHERE id >= ? ORDER BY id", (start,)))
 
     def rows(self, start: int, limit: int) -> list[tuple[int, str, int, str, bytes]]:
         """Return up to *limit* rows from *start* on: index, stream, version in it, act, entry."""
