@@ -93,7 +93,7 @@ class Due(NamedTuple):
         counting: id of the counting rule.
         calendar: name and version of the calendar, as ``DE-BY (holidays 0.109)``.
         zone: IANA zone.
-        verified: whether both the limit and the counting rule are verified.
+        verified: whether the limit, the counting rule and the year of the calendar are.
         steps: the computation, in order.
     """
 
@@ -120,11 +120,13 @@ class Calendar:
         place: as given.
         zone: the zone that its days are days of.
         version: names the source of its holidays, so that a result can be recomputed.
+        unverified: years whose days were not read in an official list.
     """
 
     _read: Callable[[int], tuple[date, ...] | None]
+    unverified: frozenset[int]
 
-    __slots__ = ("_days", "_read", "_years", "first_year", "last_year", "place", "version", "zone")
+    __slots__ = ("_days", "_read", "_years", "first_year", "last_year", "place", "unverified", "version", "zone")
 
     def __init__(self, place: str, zone: str | None = None) -> None:
         known = _places()
@@ -135,6 +137,7 @@ class Calendar:
             zone = zone or own["zone"]
             days = {int(year): tuple(rows) for year, rows in own["days"].items()}
             self.version = f"{place} ({own['source']})"
+            self.unverified = frozenset(own["unverified"])
             self._read = days.get
             self.first_year, self.last_year = min(days), max(days)
         else:
@@ -144,6 +147,7 @@ class Calendar:
             zone = zone or str(zones.get(place, zones.get(country)))
             self._read = lambda year: _holidays(country, part or None, year)
             self.version = f"{place} (holidays {_release()})"
+            self.unverified = frozenset()
             self.first_year, self.last_year = known["first_year"], known["last_year"]
             _supported(country, part)
         try:
@@ -364,9 +368,8 @@ def due(
         day = day.date() if isinstance(day, datetime) else day
         last_on = _days(periods, day, cal, rule, suspended, steps)
         at = _midnight(last_on.toordinal() + 1, zone)
-    return Due(
-        at, last_on, limit.id, limit.article, rule.id, cal.version, zone.key, verified and rule.verified, tuple(steps)
-    )
+    verified = verified and rule.verified and last_on.year not in cal.unverified
+    return Due(at, last_on, limit.id, limit.article, rule.id, cal.version, zone.key, verified, tuple(steps))
 
 
 def _hours(

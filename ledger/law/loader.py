@@ -560,6 +560,9 @@ class Reader:
     def _keys(self, table: Any, key: str, known: Collection[str], needed: Collection[str]) -> None:
         for name in self._table(table, key):
             if name not in known:
+                if isinstance(table[name], dict) and "article" in table[name] and "." in key:
+                    kind, _, ident = key.partition(".")
+                    self._fail(f"{key}.{name}", f'an id with a full stop is quoted: [{kind}."{ident}.{name}"]')
                 self._unknown(f"{key}.{name}", "unknown key", name, known)
         for name in sorted(needed):
             if name not in table:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 COMMANDS = [
     "demo",
     "init",
+    "law",
+    "due",
     "authority",
     "key",
     "publish",

@@ -116,6 +116,17 @@ def test_a_subdivision_has_its_own_holidays():
     assert date(2026, 1, 6) == last(Period("days", 4), date(2026, 1, 2), "DE-BE")
 
 
+def test_an_institution_has_its_own_days():
+    """Maundy Thursday is a holiday of the Commission; a year whose list was not read in the Journal says so."""
+    one = limit(Period("days", 8))
+
+    result = due(one, date(2023, 3, 29), calendar("eu-commission"))
+    assert (date(2023, 4, 11), True) == (result.last_on, result.verified)
+    assert not due(one, date(2026, 3, 25), calendar("eu-commission")).verified
+    with pytest.raises(NoCalendar):
+        due(one, date(2024, 3, 25), calendar("eu-commission"))
+
+
 def test_a_period_of_two_days_has_two_working_days():
     """Two days from a Thursday would end on Saturday; they get two working days: Friday and Monday."""
     assert date(2026, 3, 9) == last(Period("days", 2), date(2026, 3, 5))

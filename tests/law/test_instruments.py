@@ -136,7 +136,7 @@ def test_the_law_of_a_day_has_one_version_of_each_rule(day):
 def test_a_rule_that_a_court_found_later_was_not_known_before():
     """In 2020 nobody knew that infiltrating devices is an interception; the law was so all the same."""
     day = date(2020, 6, 2)
-    ident = "notify-device-infiltration"
+    ident = "notify-infiltration"
 
     assert ident in LAW.at(day).instrument("eu-eio-2014-41").data["duty"]
     assert ident not in LAW.at(day, known=day).instrument("eu-eio-2014-41").data["duty"]

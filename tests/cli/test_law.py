@@ -1,0 +1,132 @@
+"""``comity law`` and ``comity due``: what they print, as text and as JSON, and how they fail."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.law.law import HERE, load
+from tests.cli.world import comity, good
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def edition(folder: Path) -> Path:
+    """A copy of this edition that a test may damage."""
+    for file in HERE.rglob("*.toml"):
+        target = folder / file.relative_to(HERE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    return folder
+
+
+def test_due_in_json_has_all_that_is_needed_to_compute_it_again() -> None:
+    """The instant with its offset, the last day, rule, article, calendar, edition and every step."""
+    said = good(comity("due", "EIO-REC", "--start", "2026-03-02", "--in", "DE", "--json")).json
+
+    assert "2026-04-02T00:00:00+02:00" == said["due"]
+    assert "2026-04-01" == said["last_day"]
+    assert ("EIO-REC", "12(3)", "eu-1182-71") == (said["limit"], said["article"], said["rule"])
+    assert said["calendar"].startswith("DE (holidays ")
+    assert load().edition == said["edition"]
+    assert ["3(1)", "3(2)(b)"] == [step["article"] for step in said["steps"]]
+
+
+def test_due_takes_a_local_time_a_part_of_a_state_and_a_zone() -> None:
+    """Hours are local to the State that must act; a part of it has its own holidays."""
+    hours = good(comity("due", "EIO-PROV", "--start", "2026-03-05T10:20", "--in", "DE-BY", "--json")).json
+    assert ("2026-03-06T11:00:00+01:00", "DE-BY") == (hours["due"], hours["calendar"].split(" ")[0])
+    abroad = good(
+        comity("due", "EIO-PROV", "--start", "2026-03-05T10:20", "--in", "ES", "--zone", "Atlantic/Canary", "--json")
+    ).json
+    assert "2026-03-06T11:00:00+00:00" == abroad["due"]
+
+
+def test_due_says_when_a_rule_is_not_verified() -> None:
+    """What was not compared with the official wording is shown so."""
+    said = good(comity("due", "EIO-31", "--start", "2026-03-05T10:20", "--in", "DE"))
+    assert "Not verified against the official wording." in said.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("due", "EIO-NONE", "--start", "2026-03-02", "--in", "DE"), 4),
+        (("due", "EIO-REC", "--start", "yesterday", "--in", "DE"), 2),
+        (("due", "EIO-REC", "--start", "2026-03-02", "--in", "ZZ"), 4),
+        (("due", "EIO-REC", "--start", "2031-03-02", "--in", "DE"), 4),
+        (("due", "EIO-REC", "--start", "2016-03-02", "--in", "DE"), 4),
+        (("due", "EIO-PROV", "--start", "2026-03-02", "--in", "DE"), 7),
+        (("due", "EIO-REC", "--start", "2026-03-02", "--in", "DE", "--variant", "emergency"), 7),
+        (("law", "show", "nothing"), 4),
+        (("law", "on", "yesterday"), 2),
+        (("law", "graph", "nothing"), 4),
+        (("law", "graph", "eu-eio-2014-41", "--kind", "nothing"), 2),
+    ],
+)
+def test_what_cannot_be_answered_has_its_status(arguments: tuple[str, ...], status: int) -> None:
+    """No such rule, no calendar, no time of day: each with words and no traceback."""
+    said = comity(*arguments)
+    assert (status, "") == (said.status, said.out)
+    assert said.err.startswith("error: ")
+
+
+def test_the_law_is_listed_shown_and_dated() -> None:
+    """Instruments and limits as lists, a rule with its article, the rules of a day."""
+    assert "eu-eio-2014-41" in {row["id"] for row in good(comity("law", "list", "--json")).lines}
+    limits = {row["id"]: row for row in good(comity("law", "list", "--limits", "--json")).lines}
+    assert ("30 days", "12(3)", True) == tuple(limits["EIO-REC"][key] for key in ("period", "article", "verified"))
+    shown = good(comity("law", "show", "EIO-REC", "--json")).json
+    assert [{"unit": "days", "count": 30}] == [rule["within"] for rule in shown]
+    assert "12(3)" in good(comity("law", "show", "EIO-REC")).out
+    assert "European Investigation Order" in good(comity("law", "show", "eu-eio-2014-41")).out
+    before = good(comity("law", "on", "2017-05-21", "--json")).lines
+    assert "EIO-REC" not in {row["id"] for row in before}
+    assert "EIO-REC" in {row["id"] for row in good(comity("law", "on", "2017-05-22", "--json")).lines}
+
+
+def test_what_was_not_known_yet_can_be_left_out() -> None:
+    """The notice of an infiltration was a duty in 2020, and known as one from 30 April 2024."""
+    arguments = ("law", "on", "2020-06-02", "--instrument", "eu-eio-2014-41", "--json")
+    known = {row["id"] for row in good(comity(*arguments)).lines}
+    then = {row["id"] for row in good(comity(*arguments, "--known-by", "2020-06-02")).lines}
+
+    assert "notify-infiltration" in known - then
+
+
+def test_a_graph_is_drawn() -> None:
+    """Mermaid for people, a step a line for programs."""
+    assert good(comity("law", "graph", "eu-eio-2014-41")).out.startswith("```mermaid")
+    steps = good(comity("law", "graph", "eu-eio-2014-41", "--json")).lines
+    assert {"act": "request.issued", "from": None, "to": "issued", "when": None} in steps
+
+
+def test_a_difference_names_rule_and_key(tmp_path: Path) -> None:
+    """Between two days, and between two editions."""
+    new = good(comity("law", "diff", "2017-05-21", "2017-05-22", "--json")).lines
+    assert {"EIO-REC"} <= {row["id"] for row in new if row["before"] is None}
+
+    folder = edition(tmp_path)
+    file = folder / "instruments" / "eu-eio-2014-41.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("within = { weeks = 1 }", "within = { weeks = 2 }", 1))
+    changed = good(comity("law", "diff", HERE, folder, "--json")).lines
+    assert ["within"] in [row["keys"] for row in changed]
+    assert "Nothing differs." in good(comity("law", "diff", HERE, HERE)).out
+
+
+def test_an_edition_with_a_wrong_example_or_key_does_not_pass(tmp_path: Path) -> None:
+    """The check names file and key, and its status is that of invalid input."""
+    assert "instruments" in good(comity("law", "check", "--instrument", "eu-eio-2014-41")).out
+    folder = edition(tmp_path)
+    file = folder / "instruments" / "eu-eio-2014-41.toml"
+    right = file.read_text(encoding="utf-8")
+    file.write_text(right.replace("due = 2026-04-01", "due = 2026-04-02"))
+    said = comity("law", "check", folder, "--instrument", "eu-eio-2014-41")
+    assert 7 == said.status
+    assert "limit.EIO-REC.examples[0]: is due 2026-04-01, not 2026-04-02" in said.err
+    file.write_text(right.replace("title =", "titel =", 1))
+    said = comity("law", "check", folder, "--instrument", "eu-eio-2014-41")
+    assert 7 == said.status
+    assert "eu-eio-2014-41.toml: titel" in said.err
