@@ -53,7 +53,9 @@ class Counting:
         verified: whether it was compared with the official wording.
         basis: a key of :data:`ledger.law.data.BASES`.
         country: the State whose national rule it is; None for others.
-        event_excluded: whether the day (or hour) of the event is left out.
+        event_excluded: whether the day of the event is left out.
+        hours_from_full_hour: whether a period in hours leaves the hour of the event out as well; else it
+            runs from the event itself.
         rolls: units whose periods move on when they end on a Saturday, Sunday or public holiday.
         rolls_on_saturday: whether a Saturday moves the end.
         working_days_at_least: how many working days a period of two days or more must have; 0: no rule.
@@ -68,6 +70,7 @@ class Counting:
     basis: str
     country: str | None
     event_excluded: bool
+    hours_from_full_hour: bool
     rolls: frozenset[str]
     rolls_on_saturday: bool
     working_days_at_least: int
@@ -230,7 +233,7 @@ def _holidays(country: str, part: str | None, year: int) -> tuple[date, ...]:
 
 _KEYS: Final = {
     "id", "title", "eli", "from", "until", "verified", "basis", "text", "event_excluded", "rolls", "rolls_on_saturday",
-    "working_days_at_least", "articles", "country",
+    "working_days_at_least", "articles", "country", "hours_from_full_hour",
 }  # fmt: skip
 _NEEDED: Final = {"id", "title", "from", "verified", "text", "event_excluded", "rolls", "articles"}
 _STEPS: Final = {"event", *_UNITS, "parts", "rolls", "two_working_days"}
@@ -277,6 +280,7 @@ def _counting(file: Path) -> Counting:
         basis=basis,
         country=data.get("country"),
         event_excluded=data["event_excluded"],
+        hours_from_full_hour=data.get("hours_from_full_hour", False),
         rolls=frozenset(data["rolls"]),
         rolls_on_saturday=data.get("rolls_on_saturday", True),
         working_days_at_least=data.get("working_days_at_least", 0),
@@ -384,7 +388,7 @@ def _hours(
     instant = _instant(start, zone, "start")
     local = instant.astimezone(zone)
     first = instant
-    if rule.event_excluded:
+    if rule.hours_from_full_hour:
         # The hour of the event is a local hour: zones with an offset of half an hour have their own hours.
         into = timedelta(minutes=local.minute, seconds=local.second, microseconds=local.microsecond)
         first = instant - into + _HOUR

@@ -166,6 +166,13 @@ def test_what_the_state_says_of_periods_counts_where_a_limit_follows_national_la
     assert ("national", False) == (elsewhere.counting, elsewhere.verified)
 
 
+def test_hours_run_from_the_event_where_no_rule_says_otherwise():
+    """That the hour of the event is left out is a rule of Regulation 1182/71, not of nature."""
+    result = due(limit(Period("hours", 8), counting="national"), datetime(2026, 4, 9, 10, 20), calendar("ES"))
+
+    assert "2026-04-09T18:20:00+02:00" == result.at.isoformat()
+
+
 # ---------------------------------------------------------------------------------- what is an error
 
 
