@@ -10,6 +10,7 @@ import typer
 from ledger.cli import auditing, bundling, founding, inspecting, publishing
 from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
+from ledger.cli.deadlines import deadlines
 from ledger.cli.exhibits import exhibit_app
 from ledger.cli.keyring import key_app
 from ledger.cli.law import due, law_app
@@ -78,6 +79,7 @@ app.add_typer(case_app, name="case")
 app.add_typer(request_app, name="request")
 app.add_typer(exhibit_app, name="exhibit")
 app.command("audit")(auditing.audit)
+app.command("deadlines")(deadlines)
 app.add_typer(project_app, name="project")
 app.command("bundle")(bundling.bundle)
 app.command(
