@@ -138,16 +138,16 @@ def _inclusion_plan(index: int, size: int) -> list[list[int]]:
     if not 0 <= index < size:
         raise ValueError(f"no leaf {index} in a tree of size {size}")
     plan = []
-    start, end = 0, size
-    while end - start > 1:
-        middle = _split(start, end)
-        if index < middle:
-            plan.append(_cover(middle, end))
-            end = middle
-        else:
-            plan.append(_cover(start, middle))
-            start = middle
-    return plan[::-1]
+    level, node = 0, index
+    while node or size - 1 >> level:
+        sibling = node ^ 1
+        last_leaf = ((sibling + 1) << level) - 1
+        if last_leaf < size:  # a complete subtree is one row: stored_index(level, sibling)
+            plan.append([2 * last_leaf - last_leaf.bit_count() + level])
+        elif sibling << level < size:  # at most one sibling is incomplete: the right edge of the tree
+            plan.append(_cover(sibling << level, size))
+        level, node = level + 1, node >> 1
+    return plan
 
 
 def _consistency_plan(old: int, new: int) -> list[list[int]]:
@@ -172,9 +172,12 @@ def _consistency_plan(old: int, new: int) -> list[list[int]]:
 
 
 def _combine(plan: Sequence[Sequence[int]], read: Read) -> list[bytes]:
-    """One read for all rows, then one hash per element."""
-    hashes = iter(read([row for rows in plan for row in rows]))
-    return [_join([next(hashes) for _ in rows]) for rows in plan]
+    """One read for all rows, then one hash per element of several rows."""
+    hashes = read([row for rows in plan for row in rows])
+    if len(hashes) == len(plan):
+        return list(hashes)
+    rest = iter(hashes)
+    return [next(rest) if len(rows) == 1 else _join([next(rest) for _ in rows]) for rows in plan]
 
 
 def inclusion_ids(index: int, size: int) -> list[int]:
