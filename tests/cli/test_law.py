@@ -56,7 +56,7 @@ def test_due_says_when_a_rule_is_not_verified() -> None:
         (("due", "EIO-NONE", "--start", "2026-03-02", "--in", "DE"), 4),
         (("due", "EIO-REC", "--start", "yesterday", "--in", "DE"), 2),
         (("due", "EIO-REC", "--start", "2026-03-02", "--in", "ZZ"), 4),
-        (("due", "EIO-REC", "--start", "2031-03-02", "--in", "DE"), 4),
+        (("due", "EIO-REC", "--start", "2041-03-02", "--in", "DE"), 4),
         (("due", "EIO-REC", "--start", "2016-03-02", "--in", "DE"), 4),
         (("due", "EIO-PROV", "--start", "2026-03-02", "--in", "DE"), 7),
         (("due", "EIO-REC", "--start", "2026-03-02", "--in", "DE", "--variant", "emergency"), 7),
