@@ -468,8 +468,10 @@ class _Matter:
         asked = str(country) if country else None
         said = self.law.says(start.act)
         holder: str | None = None
-        if start.actor is not None and start.actor != issued.actor and {role, "requested", "provider"} & {*said}:
-            holder = start.actor
+        if start.actor is not None and start.actor != issued.actor:
+            there = asked is not None and self.seat(start.actor).country == asked
+            if there or {role, "requested", "provider"} & {*said}:
+                holder = start.actor
         if holder is not None:
             for act in stream:
                 if act.act == "request.forwarded" and act.actor == holder and act.until_at >= start.from_at:
@@ -498,7 +500,8 @@ class _Matter:
         """What may end, stop or lengthen the clock, in the order in which it happened."""
         found: list[Act] = []
         extending = limit.extension.by if limit.extension else ()
-        strict = {pattern.act for pattern in (*limit.ends, *extending)}
+        ends = {pattern.act for pattern in limit.ends}
+        strict = ends | {pattern.act for pattern in extending}
         loose = {p.act for p in (*limit.suspended_by, *limit.resumed_by, *limit.restarted_by, *limit.waived_by)}
         if limit.match == "answers":
             reached, queue = set[str](), [start.statement]
@@ -513,12 +516,15 @@ class _Matter:
         for act in (a for name in sorted(strict | loose) for a in self.named.get(name, ())):
             if act is start or act.until_at < start.from_at or act in found:
                 continue
+            if act.index < start.index and _span(act) == _span(start) and act.act not in ends:
+                # On one day the log's own order decides; only what meets a limit may have been recorded before.
+                continue
             if act.subject != start.subject:
                 # What is said of the request, or of another thing under it, touches its clocks; an end has to
                 # be said of the same thing unless the rule looks at the whole case.
                 other = self.request(act)
-                ends = act.act in strict and limit.match == "thing" and not self._extends(limit, act)
-                if ends and act.act not in loose:
+                meets = act.act in ends and limit.match == "thing" and not self._extends(limit, act)
+                if meets and act.act not in loose:
                     continue
                 if limit.match == "case" and other is not None and request is not None and other != request:
                     continue
@@ -534,6 +540,10 @@ class _Matter:
 
 def _order(act: Act) -> tuple[int, int, int]:
     return act.from_at, act.until_at, act.index
+
+
+def _span(act: Act) -> tuple[int, int]:
+    return act.from_at, act.until_at
 
 
 def _matches(patterns: Iterable[Pattern], act: Act) -> bool:
@@ -628,6 +638,9 @@ def _started(matter: _Matter, instrument: str, act: Act, request: str | None, kn
     for country in (None, *countries):
         for limit in law.starting(instrument, country, act.act):
             if not _matches(limit.starts, act) or not limit.where.matches(thing):
+                continue
+            if limit.named is not None and not isinstance(act.body.get(limit.named), int):
+                # The act may name an end and did not: then there is no limit.
                 continue
             acting = matter.part(limit.by, act, request)[1] or matter.part(limit.calendar, act, request)[1]
             mine = acting == country if country is not None else not law.overlaid(instrument, acting)
@@ -835,8 +848,6 @@ class _Run:
                 stops.append((_instant(began), _instant(ended)))
         if self.named_end is not None:
             return self._named_due(cal, self.named_end, periods)
-        if limit.named is not None:
-            raise FormatError(f"the act names no end ({limit.named})", field="named")
         if limit.stated:
             raise FormatError("its end is stated where the ledger cannot read it", field="stated")
         return counted(
@@ -953,7 +964,8 @@ def _unstarted(matter: _Matter, request: str, issued: Act, at: int, known_on: da
         if _ISSUED in names or not all(name.startswith("request.") for name in names) or limit.variants:
             continue
         met = next((act for act in stream if _matches(limit.ends, act) and act.from_at <= at), None)
-        if met is None or not limit.where.matches(issued.body):
+        waived = any(_matches(limit.waived_by, act) and act is not met for act in stream)
+        if met is None or waived or not limit.where.matches(issued.body):
             continue
         if not law.in_force(limit, _day_of(matter, limit, issued, request), known_on):
             continue
