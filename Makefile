@@ -49,7 +49,7 @@ bench: $(DEV) ## Measure speed and memory, as ratios to what the libraries do al
 
 .PHONY: docs
 docs: $(DEV) ## Write the generated pages of docs/ anew
-	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m docs.generate
 
 .PHONY: lock
 lock: ## Pin requirements/ anew from pyproject.toml (needs uv on the path)

@@ -1,8 +1,9 @@
 """
 Writes the generated parts of the documentation anew: ``make docs``.
 
-Generated are the page of the command line, from the commands themselves, and the tables of fields in the
-page of the wire format, from the schemas themselves. ``tests/test_docs.py`` fails while either is stale.
+Generated are the page of the command line, from the commands themselves, the tables of fields in the
+page of the wire format, from the schemas themselves, and the page of each instrument, from its data.
+``tests/test_docs.py`` fails while one of them is stale.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from typer.main import get_command
 
+from docs import law_pages
 from ledger.cli.app import app
 from ledger.cli.trouble import EXIT_CODES
 from ledger.law.data import CHECKS
@@ -89,6 +91,7 @@ def fields(schema: str) -> str:
 def pages() -> dict[Path, str]:
     """What every page with a generated part should hold now, by its path."""
     wanted = {DOCS / "reference" / "cli.md": cli_page()}
+    wanted |= {DOCS / "law" / name: text for name, text in law_pages.pages().items()}
     parts = {
         "statement": lambda: fields("statement"),
         "entry": lambda: fields("entry"),
@@ -195,6 +198,7 @@ def main() -> None:
     """Write what changed, and name it."""
     for page, text in pages().items():
         if not page.exists() or page.read_text(encoding="utf-8") != text:
+            page.parent.mkdir(exist_ok=True)
             page.write_text(text, encoding="utf-8")
             sys.stderr.write(f"{page.relative_to(DOCS.parent)}\n")
 
