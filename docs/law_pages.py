@@ -175,7 +175,8 @@ def _more(datum: Datum) -> str:
     if not datum.verified:
         lines.append(f"Basis: {datum.basis}.")
     lines += [f"Note: {datum.note}"] if datum.note else []
-    return "".join(f'<p class="more">{escape(line)}</p>' for line in lines)
+    paragraphs = lines if isinstance(datum, Limit) else [" ".join(lines)] if lines else []
+    return "".join(f'<p class="more">{escape(line)}</p>' for line in paragraphs)
 
 
 def _limit(limit: Limit) -> list[str]:
