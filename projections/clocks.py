@@ -53,6 +53,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _DAY: Final = 86_400_000_000
 _ISSUED: Final = "request.issued"
+_RECEIVED: Final = "request.received"
 _LAPSED: Final = "time_limit.lapsed"
 _COURTS: Final = frozenset({"court", "international_court", "investigating_judge"})
 
@@ -478,7 +479,7 @@ class _Matter:
                     holder = _first(act.body, fields=("to",)) or holder
             return holder, asked
         for act in stream:
-            if act.act == "request.received" and not act.reported:
+            if act.act == _RECEIVED and not act.reported:
                 holder = act.actor or holder
             elif act.act in {_ISSUED, "request.forwarded", "request.transmitted", "request.acknowledged"}:
                 holder = _first(act.body, fields=("requested", "to", "competent")) or holder
@@ -949,8 +950,8 @@ def _unstarted(matter: _Matter, request: str, issued: Act, at: int, known_on: da
     """
     Limits of a request that something ended although nobody recorded what starts them.
 
-    An act that would start them cannot lie before the request itself, so that counting from there gives an
-    end that is never too late.
+    Whoever decided on a request has received it, but never before it was made, so that counting from there
+    gives an end that is never too late. Other starts, such as a forwarding, may as well never have been.
     """
     law, stream = matter.law, matter.streams[request]
     said = {act.act for act in stream}
@@ -961,7 +962,7 @@ def _unstarted(matter: _Matter, request: str, issued: Act, at: int, known_on: da
         names = {pattern.act for pattern in limit.starts}
         if limit.match != "thing" or limit.nature != "act" or limit.within is None or names & said:
             continue
-        if _ISSUED in names or not all(name.startswith("request.") for name in names) or limit.variants:
+        if _RECEIVED not in names or limit.variants:
             continue
         met = next((act for act in stream if _matches(limit.ends, act) and act.from_at <= at), None)
         waived = any(_matches(limit.waived_by, act) and act is not met for act in stream)
