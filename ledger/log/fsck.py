@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ledger.errors import FormatError, NotFound, NotVerified, Unavailable
@@ -31,6 +30,7 @@ from ledger.verify import Roster, check_signatures, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from ledger.acts import Catalogue
     from ledger.statement import Recorded
@@ -46,7 +46,7 @@ FAULTS_MAX: Final = 1_000
 GROUP: Final = 2_048
 """How many entries are read at a time."""
 
-HELPED_FROM: Final = 200_000
+HELPED_FROM: Final = 100_000
 """From how many entries on the tree is rebuilt by several processes."""
 
 BATCHES: Final = 512
@@ -162,12 +162,12 @@ def _ranges(stop: int, count: int, width: int) -> list[tuple[int, int]]:
 
 
 class _Helpers:
-    """The other ranges, each checked by a process of its own (``python -m ledger.log.fsck``)."""
+    """The other ranges, each checked by a process of its own (``python -m ledger.checking``)."""
 
     def __init__(self, what: str, store: Source, ranges: list[tuple[int, int]]) -> None:
         self._processes = [
             subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                [sys.executable, "-m", "ledger.log.fsck", what, str(store.path), str(start), str(stop)],
+                [sys.executable, "-m", "ledger.checking", what, str(store.path), str(start), str(stop)],
                 stdout=subprocess.PIPE,
             )
             for start, stop in ranges
@@ -182,21 +182,16 @@ class _Helpers:
             yield json.loads(found)
 
 
-def _main(what: str, path: str, start: str, stop: str) -> None:
-    """Check one range for the process that started this one, and print what was found as JSON."""
-    from ledger.acts import catalogue  # noqa: PLC0415 -- only where this module is the program
-    from ledger.store.sqlite import SQLiteStore  # noqa: PLC0415 -- as above
-
-    store = SQLiteStore.open_reader(Path(path))
+def check_part(store: Source, catalogue: Catalogue, what: str, start: int, stop: int) -> dict[str, Any]:
+    """Check one range for the process that asked for it; what was found is JSON data."""
     report = Report(store.size())
     if what == "tree":
-        roots = [root.hex() for root in _check_chunks(store, report, int(start), int(stop))]
-        found: dict[str, Any] = {"roots": roots}
+        found: dict[str, Any] = {"roots": [root.hex() for root in _check_chunks(store, report, start, stop)]}
     else:
-        found = _check_range(store, catalogue(), report, int(start), int(stop)).to_json()
+        found = _check_range(store, catalogue, report, start, stop).to_json()
     found["faults"] = [(fault.index, fault.what) for fault in report.faults]
     found["counts"] = [report.signatures, report.unchecked]
-    json.dump(found, sys.stdout)
+    return found
 
 
 def _merge(report: Report, found: Any) -> None:
@@ -503,7 +498,3 @@ class _Reading:
         except NotVerified as error:
             report.fault(f"its place in the batch: {error.what}", index)
             return None
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])
