@@ -39,6 +39,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     " and suspect from entry {suspect_from}",
     "key.retired": "retired a signing key",
     "roster.confirmed": "confirmed the roster of authorities up to entry {size}",
+    "profile_version.adopted": "adopted an edition of the rules of {instrument:instruments}"
+    "[, from {effective_from:instant}]",
+    "assistance.requested": "asked for help with capacity ({topic:assistance_topics})",
+    "assistance.provided": "gave help with capacity ({topic:assistance_topics})",
     # case and proceedings
     "case.opened": "opened the case[ ({procedure:procedure_kinds}, {stage:proceedings_stages})]"
     "[ concerning {offences:offences}]",
@@ -51,6 +55,26 @@ SENTENCES: Final[Mapping[str, str]] = {
     "person.registered": "registered a person ({role:person_roles})",
     "person.role_changed": "changed the role of a person: {role:person_roles}",
     "counsel.mandated": "recorded that a person mandated counsel",
+    "counsel.mandate_ended": "recorded that {counsel:authority} no longer acts for a person",
+    "person.cleared": "cleared a person ({reason:clearances})",
+    "person.informed": "informed a person (about: {subject_matter:information_topics})"
+    "[, naming the remedies{remedies_named:yes}]",
+    "information.deferred": "deferred informing a person ({ground:deferral_grounds})"
+    "[, to be reviewed by {review_due_at:instant}]",
+    "retention.reviewed": "reviewed whether data are still needed: {outcome:retention_outcomes}"
+    "[, next by {next_due_at:instant}]",
+    "data_subject_request.lodged": "recorded that a person asks for rights over data ({right:data_rights})"
+    "[, through the supervisory authority{indirect:yes}]",
+    "data_subject_request.answered": "answered a person's request for rights over data: {outcome:data_request_outcomes}"
+    "[ ({limit:deferral_grounds})]",
+    "data_breach.notified": "notified a breach of data protection (risk for persons: {risk:breach_risks})"
+    "[, known since {aware_at:instant}][, the persons having been told{persons_told:yes}]",
+    "defence_measure.proposed": "proposed a measure for the defence ({measure:measures})",
+    "defence_measure.decided": "decided on a measure proposed by the defence: [it is taken{granted:yes}]"
+    "[it is not taken{granted:no}]",
+    "document.served": "served a document on a person[, channel: {channel:channels}]",
+    "safe_conduct.granted": "granted safe conduct[ until {until:instant}]",
+    "safe_conduct.ended": "recorded that safe conduct ended",
     # requests
     "request.issued": "issued {instrument:order} to [{requested:authority}, ]{requested_country:countries}"
     "[, asking to {form:request_kinds}][ ({measures:measures})]"
@@ -77,6 +101,37 @@ SENTENCES: Final[Mapping[str, str]] = {
     "consultation.opened": "opened a consultation[ with {with_authorities:authorities}]"
     "[ about {topic:consultation_topics}]",
     "consultation.concluded": "concluded a consultation[ ({outcome:consultation_outcomes})]",
+    "request.validation_denied": "denied validation of the request[ ({validated_on:validation_times})]",
+    "delay.notified": "notified that a time limit cannot be kept ({limit})[, now expecting {expected_at:instant}]"
+    "[, relying on an extension{extension_claimed:yes}]",
+    "alternative_measure.chosen": "chose another measure ({substitute:measures}) than the one asked for"
+    " ({original:measures})[, because: {reason:substitution_reasons}]",
+    "request.adapted": "adapted the request[, now asking for: {measures:measures}]",
+    "request.maintained": "maintained the request after doubts about: {topic:consultation_topics}",
+    "costs.reported": "reported costs[, exceptionally high{exceptional:yes}][ (borne by: {sharing:cost_sharings})]",
+    "immunity_waiver.requested": "asked for a waiver of immunity or privilege[, of {to:authority}]",
+    "immunity_waiver.decided": "decided on a waiver of immunity or privilege: [waived{waived:yes}]"
+    "[not waived{waived:no}]",
+    "translation.made": "made a translation",
+    "competing_requests.decided": "decided which of several requests goes first"
+    "[: that of {preferred_country:countries}]",
+    "alert.issued": "issued an alert ({alert_kind:alert_kinds})",
+    "alert.withdrawn": "withdrew an alert ({alert_kind:alert_kinds})",
+    "prosecution.undertaken": "undertook to submit the case for prosecution[ to {authority:authority}]",
+    # orders to providers
+    "preservation.confirmed": "confirmed that a request for production follows[, until {until:instant}]",
+    "preservation.extended": "extended preservation until {until:instant}",
+    "preservation.lapsed": "recorded that preservation lapsed[ at {lapsed_at:instant}]",
+    "enforcing_authority.notified": "notified {to:authority} of the order",
+    "notification.found_unnecessary": "found that no notification is needed",
+    "no_ground.confirmed": "confirmed that it raises no ground[, before its time ran out{early:yes}]",
+    "immunity.flagged": "pointed to an immunity or privilege ({ground:grounds})",
+    "third_country_conflict.objected": "objected that the law of {country:countries} forbids it",
+    "third_country_conflict.reviewed": "decided on a conflict with the law of a third country:"
+    " {outcome:review_outcomes}",
+    "enforcement.requested": "asked {to:authority} to enforce the order",
+    "enforcement.decided": "decided whether the order is enforced: [yes{enforced:yes}][no{enforced:no}]"
+    "[, on the grounds: {grounds:grounds}][, with a penalty{penalty:yes}]",
     # measures
     "measure.authorised": "authorised a measure ({measure:measures})[ in {territory:countries}]"
     "[, worldwide{worldwide:yes}][, against all users{all_users:yes}][, from {valid_from:instant}]"
@@ -86,6 +141,13 @@ SENTENCES: Final[Mapping[str, str]] = {
     "measure.completed": "ended a measure ({measure:measures})[, with the result: {result:results}]",
     "interception.notified": "notified {to_country:countries}[ ({to:authority})] of a measure ({measure:measures})",
     "interception.answered": "answered the notification of an interception[ ({answer:interception_answers})]",
+    "measure.found_not_executable": "found that a measure cannot be carried out ({measure:measures})"
+    "[, because: {reason:impossibilities}]",
+    "asset.frozen": "froze property",
+    "asset.released": "released frozen property",
+    "asset.confiscated": "confiscated property",
+    "asset.returned": "returned property",
+    "asset.shared": "shared the value of property with {share_to:countries}",
     # exhibits
     "exhibit.acquired": "acquired an exhibit ({exhibit_kind:exhibit_kinds}) from {source_country:countries}"
     "[, method: {method:methods}][ ({items} items)][, collected from {acquired_from:instant}]"
@@ -114,6 +176,14 @@ SENTENCES: Final[Mapping[str, str]] = {
     "ruling.appealed": "recorded an appeal against a ruling, to {court:authority}",
     "ruling.overturned": "overturned a ruling[, {ecli}]",
     "ruling.became_final": "recorded that a ruling became final",
+    "exhibit.returned": "returned the exhibit to {to:authority}[; condition: {check:integrity_results}]",
+    "truthfulness.certified": "certified that the exhibit is what it is said to be ({certificate:certificates})",
+    "use_condition.varied": "changed a condition of use[, now only for: {purposes:purposes}]"
+    "[, now binding {recipients:authorities}][, until {expires_at:instant}]",
+    "payload.erased": "erased content by destroying its keys[ ({scope:scopes})][, because: {ground:erasure_grounds}]",
+    "data_restriction.recorded": "restricted the processing of data ({ground:restriction_grounds})"
+    "[, informing {recipients_informed:authorities}]",
+    "data_rectification.recorded": "rectified or completed data[, informing {recipients_informed:authorities}]",
     # disclosures
     "disclosure.made": "disclosed {exhibits:exhibits} to {recipient:authority}"
     "[, purpose: {purpose:purposes}][, accuracy: {accuracy:accuracies}]",
@@ -123,6 +193,12 @@ SENTENCES: Final[Mapping[str, str]] = {
     "disclosure.recalled": "recalled a disclosure[ ({reason:recall_reasons})]"
     "[, asking of the recipient: {action:recall_actions}]",
     "recall.implemented": "carried out the recall of a disclosure[ ({action:recall_actions})]",
+    "onward_disclosure.consent_requested": "asked for consent to another use ({purpose:purposes})"
+    "[, by {new_recipient:authority}][, for other offences: {offences:offences}]",
+    "onward_disclosure.consent_decided": "decided on consent to another use or recipient: {outcome:condition_answers}"
+    "[, on conditions: {conditions:conditions}]",
+    "use_explanation.requested": "asked what use was made of what was disclosed[, by {due_at:instant}]",
+    "use_explanation.given": "explained what use was made of what was disclosed[: {purposes:purposes}]",
     # challenges and courts
     "challenge.lodged": "[recorded a challenge{forum:self}][lodged a challenge{forum:not_self}]"
     "[ ({challenge_kind:challenge_kinds})][ before {forum:other}]"
@@ -142,10 +218,16 @@ SENTENCES: Final[Mapping[str, str]] = {
     "challenge.decided": "decided the challenge: {outcome:challenge_outcomes}[, finally{final:yes}][, {ecli}]",
     "remedy.ordered": "ordered a remedy ({remedy:remedies}), addressed to {addressee:authority}",
     "remedy.implemented": "carried out a remedy ({remedy:remedies})",
+    "evidence_access.requested": "recorded that access is asked for[, to: {facts:withheld_facts}]",
+    "evidence_access.decided": "decided on access to material or method: [given{granted:yes}][not given{granted:no}]"
+    "[ ({ground:withholding_grounds})]",
     # handovers of persons, proceedings and files
     "person.arrested": "arrested a person[ ({arrest_basis:arrest_bases})]",
+    "handover.opened": "began to prepare the handover of a person[ ({purpose:handover_purposes})]",
     "consent.recorded": "recorded that the person [consents{consents:yes}][does not consent{consents:no}]"
     "[ and renounces speciality{speciality_renounced:yes}]",
+    "consent.withdrawn": "recorded that the person takes consent back"
+    "[, for the renunciation of speciality only{speciality_only:yes}]",
     "detention.decided": "decided on detention: {outcome:detention_outcomes}",
     "rights_status.recorded": "recorded which rights were observed[: {rights:rights}]",
     "assurance.requested": "asked for an assurance[ about {topic:assurance_topics}][, by {due_at:instant}]",
@@ -153,9 +235,28 @@ SENTENCES: Final[Mapping[str, str]] = {
     "assurance.assessed": "assessed an assurance[ about {topic:assurance_topics}]: {outcome:assurance_outcomes}",
     "surrender.decided": "decided on surrender: {outcome:surrender_outcomes}"
     "[, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]",
+    "extradition.found_admissible": "ruled whether extradition is admissible: [admissible{admissible:yes}]"
+    "[not admissible{admissible:no}][, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]",
+    "extradition.decided": "decided on extradition: {outcome:handover_outcomes}"
+    "[, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]",
+    "prisoner_handover.decided": "decided on the handover of a sentenced person: {outcome:handover_outcomes}"
+    "[, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]"
+    "[, with the sentence adapted{sentence_adapted:yes}][ ({enforcement:enforcement_kinds})]",
+    "handover.scheduled": "recorded the time agreed for the handover[: from {planned_from:instant}]"
+    "[ to {planned_until:instant}][, in {place:countries}]",
+    "detention_period.certified": "certified the days already spent in detention ({detention_days})",
     "person.handed_over": "handed the person over[ in {place:countries}]",
     "person.taken_over": "took the person over[ in {place:countries}]",
     "handover.failed": "recorded that the handover failed[ ({reason:handover_failures})]",
+    "person.moved_temporarily": "moved a detained person to {to_country:countries} for a time"
+    "[, to be back by {return_by_at:instant}]",
+    "person.returned": "recorded that the person moved for a time is back",
+    "person.discharged": "discharged a person ({reason:discharge_reasons})[, free to leave{free_to_leave:yes}]",
+    "speciality_consent.requested": "asked for consent to prosecute other offences or to hand over onward"
+    "[ ({offences:offences})][, onward to {onward_to:countries}]",
+    "speciality_consent.decided": "decided on consent to prosecute other offences or to hand over onward: "
+    "[given{granted:yes}][not given{granted:no}][, on the grounds: {grounds:grounds}]",
+    "handover.followed_up": "told what happened after the handover: {report:follow_ups}",
     "proceedings_handover.decided": "decided on the handover of proceedings: {outcome:proceedings_handover_outcomes}",
     "file.handed_over": "handed the file over to {recipient:authority}",
     "file.taken_over": "took the file over from {from_authority:authority}",
@@ -172,6 +273,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     # any stream
     "statement.corrected": "corrected an earlier statement[ ({reason:correction_reasons})]",
     "statement.disputed": "disputed a statement[ ({reason:dispute_reasons})]",
+    "finding.issued": "found that a rule was not followed ({rule}; {severity:severities})",
+    "finding.answered": "answered a finding: {answer:finding_answers}",
+    "time_limit.lapsed": "recorded that a time limit ran out ({rule})[ at {due_at:instant}]",
+    "public_summary.confirmed": "confirmed a public summary by computing it again[, up to entry {size}]",
     "public_summary.published": "published a summary for the public",
 }
 

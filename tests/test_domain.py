@@ -156,12 +156,49 @@ def test_a_court_rules_for_itself():
 
 
 def test_a_handover_belongs_to_the_sides_of_its_request():
-    """The requested State hands the person over, the requesting one takes him over, and not the reverse"""
+    """One side hands the person over and the other takes him over (CETS 112: either way); a third State does neither"""
     handed = says("Frankfurt", "person.handed_over", "the arrest")
     taken = says("Paris", "person.taken_over", "the arrest")
     given(A_CASE, A_REQUEST, AN_ARREST).when(handed).then_flagged("step_outside_procedure")
     given(A_CASE, A_REQUEST, AN_ARREST, handed).when(taken).then_flagged()
-    given(A_CASE, A_REQUEST, AN_ARREST).when(taken._replace(who="Frankfurt")).then(rejected("not_own_authority"))
+    for half in (handed, taken):
+        third = half._replace(who="The Hague")
+        given(A_CASE, A_REQUEST, AN_ARREST).when(third).then(rejected("not_own_authority"))
+
+
+def test_a_sentenced_person_is_handed_over_without_an_arrest():
+    """The sentencing State, which made the request, hands over; the requested State takes over"""
+    prepared = says(
+        "Paris", "handover.opened", "the prisoner", {"request": ident("the request"), "purpose": "sentence"}
+    )
+    consent = says("Paris", "consent.recorded", "the prisoner", {"consents": True})
+    decided = says("Frankfurt", "prisoner_handover.decided", "the prisoner", {"outcome": "yes"})
+    handed = says("Paris", "person.handed_over", "the prisoner")
+    taken = says("Frankfurt", "person.taken_over", "the prisoner")
+    path = (A_CASE, A_REQUEST, prepared, consent, decided, handed)
+    given(*path[:3]).when(consent).then_flagged()
+    given(*path[:4]).when(decided).then_flagged()
+    given(*path[:5]).when(handed).then_flagged()
+    given(*path).when(taken).then_flagged()
+
+
+def test_the_enforcing_authority_speaks_once_it_is_named():
+    """An order goes to one authority or provider; the authority notified beside it may raise no ground, another not"""
+    notified = says("Paris", "enforcing_authority.notified", "the request", {"to": ident("Berlin")})
+    clear = says("Berlin", "no_ground.confirmed", "the request", {"early": True})
+    given(A_CASE, A_REQUEST).when(clear).then(rejected("not_own_authority"))
+    world = given(A_CASE, A_REQUEST, notified).when(clear).then(accepted)
+    request = world.thing(ident("the request"))
+    assert request is not None
+    assert request.requested == ident("Frankfurt")
+
+
+def test_an_exhibit_returned_is_taken_over_by_whom_it_is_returned_to():
+    """Nobody returns without a flag what another holds"""
+    returned = says("Paris", "exhibit.returned", "the exhibit", {"to": ident("Frankfurt")})
+    taken = says("Frankfurt", "exhibit.taken_over", "the exhibit", {"from_authority": ident("Paris")})
+    given(A_CASE, AN_EXHIBIT, returned).when(taken).then_flagged()
+    given(A_CASE, AN_EXHIBIT).when(returned._replace(who="The Hague")).then_flagged("not_the_holder")
 
 
 def test_a_recall_is_the_disclosers_or_a_courts():

@@ -289,6 +289,7 @@ _BEGINS: Final[Mapping[str, Callable[[Statement, Body], Facts]]] = {
     "spontaneous_information.sent": _sent_unasked,
     "challenge.lodged": _lodged,
     "person.arrested": _arrested,
+    "handover.opened": _arrested,
     "proceedings_handover.decided": _proceedings_offered,
     "file.handed_over": _file_sent,
     "joint_team.agreed": _agreed,
@@ -309,6 +310,12 @@ def _named(request: Request, authority: bytes | None) -> Facts:
 
 def _sent_on(thing: Thing, statement: Statement, body: Body) -> Facts:
     return _named(cast("Request", thing), body["to"])
+
+
+def _enforcing(thing: Thing, statement: Statement, body: Body) -> Facts:
+    # The enforcing authority may speak as requested, yet the order stays before the provider.
+    request = cast("Request", thing)
+    return {**_named(request, body["to"]), "requested": request.requested}
 
 
 def _received(thing: Thing, statement: Statement, body: Body) -> Facts:
@@ -372,9 +379,12 @@ def _membership(thing: Thing, statement: Statement, body: Body) -> Facts:
 _LEARNS: Final[Mapping[str, Callable[[Thing, Statement, Body], Facts]]] = {
     "request.transmitted": _sent_on,
     "request.forwarded": _sent_on,
+    "enforcing_authority.notified": _enforcing,
+    "enforcement.requested": _enforcing,
     "request.received": _received,
     "request.acknowledged": _acknowledged,
     "exhibit.handed_over": _offered,
+    "exhibit.returned": _offered,
     "exhibit.taken_over": _taken_over,
     "disclosure.recalled": _recalled,
     "recall.implemented": _carried_out,

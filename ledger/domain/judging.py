@@ -175,6 +175,7 @@ _SIDES: Final = frozenset({"requesting", "requested"})
 _ANSWERERS: Final = frozenset({"addressee", "notified"})
 # Flagged rather than rejected, or compared with the statement that the act is about.
 _COMPARED: Final = frozenset({"holder", "recipient", "member", "other_authority", "same_publisher"})
+_GIVING: Final = frozenset({"exhibit.handed_over", "exhibit.returned"})
 _RECEIVING: Final = frozenset({"request.received", "request.acknowledged"})
 # Acts of a court that name the court: it is the one that speaks.
 _COURTS_OWN: Final = frozenset(
@@ -534,7 +535,7 @@ def _flags(thing: Thing | None, statement: Statement, body: Body, procedure: Pro
     who = speaker_of(statement)
     if isinstance(thing, Request) and act in _RECEIVING and thing.named and who not in thing.named:
         yield Flag("not_named", "the request names other authorities of that State")
-    elif isinstance(thing, Exhibit) and act == "exhibit.handed_over" and thing.holder not in {None, who}:
+    elif isinstance(thing, Exhibit) and act in _GIVING and thing.holder not in {None, who}:
         yield Flag("not_the_holder", "by the record so far, another authority holds the exhibit")
     elif isinstance(thing, Exhibit) and act == "exhibit.taken_over":
         if thing.offered_to not in {None, who} or thing.holder not in {None, body["from_authority"]}:

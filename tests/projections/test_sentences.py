@@ -26,6 +26,11 @@ NEEDED: dict[str, dict[str, Any]] = {
     "root.admitted": {"holder": "FR"},
     "public_summary.published": {"release": "2024-1"},
     "reference.registered": {"number": "C-670/22"},
+    "delay.notified": {"limit": "EIO-REC"},
+    "finding.issued": {"rule": "tell-the-person"},
+    "preservation.lapsed": {"rule": "EEV-PR-60"},
+    "time_limit.lapsed": {"rule": "EIO-REC", "calendar_version": "2020"},
+    "translation.made": {"from_language": "fr", "to_language": "de"},
 }
 
 
