@@ -1,9 +1,10 @@
 """
-What people look at: four answers rebuilt from the log alone, and disposable.
+What people look at: answers rebuilt from the log alone, and disposable.
 
 `status` (where a thing stands and what can lawfully come next), `audit` (who did what, when, under which
-article), `provenance` (who held an exhibit, on which authority, under which conditions) and `admissibility`
-(per court, proceedings and stage). `roster` keeps the designations that the others print. `runner` fills
+article), `provenance` (who held an exhibit, on which authority, under which conditions), `admissibility`
+(per court, proceedings and stage) and `deadlines` (which time limits run, and what came of them; `clocks` is
+their pure fold). `roster` keeps the designations that the others print. `runner` fills
 them; `views` opens them for reading.
 """
 
