@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from ledger.errors import ComityError, Conflict
-from projections import admissibility, audit, deadlines, provenance, roster, status
+from projections import admissibility, audit, deadlines, findings, provenance, roster, status
 from projections.facts import Fact, Table
 from projections.views import Views, open_views
 
@@ -62,6 +62,7 @@ PROJECTIONS: Final[tuple[Any, ...]] = (
     provenance,
     admissibility,
     deadlines,
+    findings,
     roster,
 )
 

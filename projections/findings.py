@@ -1,0 +1,403 @@
+"""
+What the law says should have happened and did not: for a case, a thing, an authority, at any instant.
+
+Kept are the facts alone, with who may see them and what they carry; the findings are folded when they
+are asked for (`projections.duties`), under the law of the day of each and as it was known. So a duty that
+only a later ruling made known is not held against anybody at a time when nobody knew it.
+
+A finding that rests on an unverified rule is shown to the authority concerned only; one whose trigger an
+authority may not see is not shown to it at all. The figures of oversight have neither.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from ledger.errors import NotFound
+from ledger.law import form
+from projections import conditions, deadlines
+from projections.clocks import Act, Seat, clocks
+from projections.clocks import _Matter as Folded
+from projections.duties import SETTLED, Book, Declared, Finding, Mark, Outside, book, findings
+from projections.facts import COLUMNS, Clocks, Fact, Table, id_bytes, id_text, row_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator
+    from datetime import date
+
+    from projections.clocks import Clock
+    from projections.views import Views
+
+NAME: Final = "findings"
+
+TABLES: Final = (
+    Table(
+        "act",
+        (
+            *COLUMNS,
+            ("legal_effect_at", "INTEGER"),
+            ("ring", "TEXT NOT NULL"),
+            ("embargo_until", "INTEGER"),
+            ("addressees", "TEXT NOT NULL"),
+            ("carried", "TEXT NOT NULL"),
+        ),
+        ("case_id", "subject"),
+    ),
+    deadlines.TABLES[1],
+    deadlines.TABLES[2],
+    Table(
+        "competence",
+        (
+            ("idx", "INTEGER NOT NULL"),
+            ("authority", "BLOB NOT NULL"),
+            ("known_at", "INTEGER NOT NULL"),
+            ("valid_from", "INTEGER NOT NULL"),
+            ("measures", "TEXT NOT NULL"),
+            ("functions", "TEXT NOT NULL"),
+        ),
+    ),
+    # Where conditions were ever attached: a log without any need not follow its exhibits.
+    Table("condition", (("idx", "INTEGER NOT NULL"), ("case_id", "BLOB NOT NULL"))),
+)
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_OVERSIGHT: Final = frozenset({"oversight_body", "supervisory_authority"})
+
+
+def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    """Add the rows that *fact* makes."""
+    if not fact.accepted:
+        return
+    statement, body = fact.statement, fact.body or {}
+    if statement.act == "competence.declared":
+        rows["competence"].append(
+            (
+                fact.index,
+                statement.subject,
+                fact.known_at,
+                body["valid_from"],
+                " ".join(body["measures"]),
+                " ".join(body["functions"]),
+            )
+        )
+        return
+    made: dict[str, list[tuple[object, ...]]] = {"act": [], "part": [], "seat": []}
+    deadlines.collect(fact, made)
+    rows["part"].extend(made["part"])
+    rows["seat"].extend(made["seat"])
+    shown = statement.visibility
+    for row in made["act"]:
+        rows["act"].append(
+            (
+                *row,
+                shown.ring,
+                shown.embargo_until,
+                " ".join(id_text(one) for one in statement.addressees),
+                " ".join(sorted(form.carried(statement))),
+            )
+        )
+        if statement.act == "use_condition.attached":
+            rows["condition"].append((fact.index, statement.case))
+
+
+# ------------------------------------------------------------------------------------------- answers
+
+
+def case(
+    views: Views,
+    case_id: str | bytes,
+    *,
+    at: int,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    viewer: str | bytes | None = None,
+    states: Collection[str] = (),
+    law: Book | None = None,
+) -> tuple[Finding, ...]:
+    """
+    Return the findings of a case, by the triggering entry.
+
+    Args:
+        views: the projections, opened for reading.
+        case_id: the case.
+        at: the instant at which they are read, µs.
+        happened_by: what may have happened by then, µs; None for `at`.
+        known_by: what the log, and the law, knew by then, µs; None for no bound.
+        viewer: the authority that asks: it sees what its part lets it see, and unverified rules that concern
+            it. None: whoever holds this log, without unverified rules.
+        states: standings to return; none for what is missing and was not put right.
+        law: another law than that of this release.
+
+    Raises:
+        NotFound: nothing is known of the case at these clocks.
+
+    Cost: O(entries of the case x duties that each may trigger).
+    """
+    key = id_bytes(case_id)
+    asked = _ask(views, at, happened_by, known_by, law)
+    found = asked.fold(key)
+    if found is None:
+        raise NotFound(f"nothing is known of case {id_text(key)}")
+    return asked.shown(found, viewer, states)
+
+
+def thing(
+    views: Views,
+    thing_id: str | bytes,
+    *,
+    at: int,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    viewer: str | bytes | None = None,
+    states: Collection[str] = (),
+    law: Book | None = None,
+) -> tuple[Finding, ...]:
+    """
+    Return the findings on one thing, and for a request those on other things under it.
+
+    Arguments, errors and cost are those of :func:`case`.
+    """
+    key = id_bytes(thing_id)
+    text = id_text(key)
+    homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act WHERE subject = ?", (key,)).fetchall()
+    if not homes:
+        raise NotFound(f"nothing is known of {text}")
+    asked = _ask(views, at, happened_by, known_by, law)
+    found: list[Finding] = []
+    for (home,) in homes:
+        here = asked.shown(asked.fold(home) or (), viewer, states)
+        found += (one for one in here if text in {one.thing, one.request})
+    return tuple(found)
+
+
+def authority(
+    views: Views,
+    authority_id: str | bytes,
+    *,
+    at: int,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    states: Collection[str] = (),
+    law: Book | None = None,
+) -> tuple[Finding, ...]:
+    """
+    Return the findings that concern one authority: those that it would have to answer.
+
+    It sees those that rest on unverified rules too. Arguments are those of :func:`case`.
+
+    Cost: O(entries of the cases in which the authority has a part).
+    """
+    key = id_bytes(authority_id)
+    asked = _ask(views, at, happened_by, known_by, law)
+    homes = views.db.execute("SELECT DISTINCT case_id FROM findings.part WHERE authority = ? ORDER BY case_id", (key,))
+    found: list[Finding] = []
+    for (home,) in homes.fetchall():
+        here = asked.shown(asked.fold(home) or (), key, states)
+        found += (one for one in here if asked.concerns(one, id_text(key)))
+    return tuple(sorted(found, key=lambda one: (one.index, one.instrument, one.rule)))
+
+
+def every(
+    views: Views,
+    *,
+    at: int,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    viewer: str | bytes | None = None,
+    states: Collection[str] = (),
+    law: Book | None = None,
+) -> Iterator[Finding]:
+    """
+    Yield the findings of every case, case after case in the order in which the log first heard of them.
+
+    Arguments are those of :func:`case`. Memory is that of one case at a time.
+    """
+    asked = _ask(views, at, happened_by, known_by, law)
+    homes = views.db.execute("SELECT case_id FROM findings.act GROUP BY case_id ORDER BY min(idx)")
+    for (home,) in homes.fetchall():
+        yield from asked.shown(asked.fold(home) or (), viewer, states)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """How many findings of one kind and rule there are, by standing; for oversight."""
+
+    kind: str
+    instrument: str
+    rule: str
+    standing: str
+    count: int
+
+
+def figures(
+    views: Views,
+    *,
+    at: int,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    law: Book | None = None,
+) -> tuple[Figure, ...]:
+    """
+    Count the findings of all cases, as they may stand in the figures of oversight.
+
+    Only those of verified rules, whose triggers oversight or the public may see. Arguments are those of
+    :func:`case`. Cost: O(entries x duties that each may trigger).
+    """
+    asked = _ask(views, at, happened_by, known_by, law)
+    counted: Counter[tuple[str, str, str, str]] = Counter()
+    homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act")
+    for (home,) in homes.fetchall():
+        for one in asked.fold(home) or ():
+            if one.verified and one.standing != "pending" and asked.open_to_oversight(one):
+                counted[one.kind, one.instrument, one.rule, one.standing] += 1
+    return tuple(Figure(*key, count) for key, count in sorted(counted.items()))
+
+
+class _Asked:
+    """What is asked, and under which law; where every authority sits is read once for one question."""
+
+    def __init__(self, views: Views, at: int, happened_by: int | None, known_by: int | None, law: Book) -> None:
+        self.views = views
+        self.at = at
+        self.happened_by = happened_by
+        self.known_by = known_by
+        self.law = law
+        seats = views.db.execute("SELECT authority, country, zone, kind FROM findings.seat ORDER BY idx")
+        self.seats = {id_text(one): Seat(country, zone, kind) for one, country, zone, kind in seats}
+        self.declared: dict[str, tuple[Declared, ...]] = {}
+        rows = views.db.execute("SELECT authority, known_at, valid_from, measures, functions FROM findings.competence")
+        for one, known_at, valid_from, measures, functions in rows:
+            if known_by is None or known_at <= known_by:
+                said = Declared(valid_from, frozenset(measures.split()), frozenset(functions.split()))
+                self.declared[id_text(one)] = (*self.declared.get(id_text(one), ()), said)
+        self.conditioned = views.db.execute("SELECT 1 FROM findings.condition LIMIT 1").fetchone() is not None
+        self.marks: dict[int, Mark] = {}
+        self.parts: dict[str, frozenset[str]] = {}
+
+    def fold(self, key: bytes) -> tuple[Finding, ...] | None:
+        """Fold one case; None where nothing is known of it."""
+        self.marks = {}
+        acts = self._acts("case_id = ?", key)
+        bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
+        if not any(act.from_at <= bound for act in acts):
+            return None
+        held = {act.subject for act in acts}
+        # A request of another case, to which a thing of this one belongs: it says under which instrument.
+        beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
+        for one in sorted(beyond):
+            acts += self._acts("subject = ?", id_bytes(one))
+        known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
+        running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
+        found = findings(
+            acts,
+            self.law,
+            self.seats,
+            self.marks,
+            at=self.at,
+            happened_by=self.happened_by,
+            known_on=known_on,
+            clocks=running,
+            declared=self.declared,
+            outside=self._outside(acts, bound, running, known_on),
+        )
+        text = id_text(key)
+        return tuple(one for one in found if one.case == text)
+
+    def _outside(
+        self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None
+    ) -> Callable[[Act], tuple[Outside, ...]]:
+        given = list(acts)
+        gone = {act.corrects for act in given if act.corrects is not None}
+        counted = (a for a in given if a.from_at <= bound and a.statement not in gone)
+        folded = Folded(counted, self.seats, self.law.limits)
+        rules = conditions.attached(folded, self.law, running, at=self.at, known_on=known_on)
+        attached = conditions.against_conditions(self.views, folded, known_by=self.known_by)
+
+        def outside(act: Act) -> tuple[Outside, ...]:
+            found = tuple(conditions.against_rules(folded, rules, act))
+            return (*found, *attached(act)) if self.conditioned else found
+
+        return outside
+
+    def _acts(self, condition: str, key: bytes) -> list[Act]:
+        names = ", ".join(name for name, _ in COLUMNS)
+        known = Clocks(None, self.known_by)
+        passes, bounds = known.where()
+        sql = (
+            f"SELECT {names}, legal_effect_at, ring, embargo_until, addressees, carried"
+            f" FROM findings.act WHERE ({condition}) AND {passes} ORDER BY idx"
+        )
+        found = []
+        for values in self.views.db.execute(sql, (key, *bounds)):
+            row = row_of(values, known)
+            legal_effect_at, ring, embargo_until, addressees, carried = values[len(COLUMNS) :]
+            found.append(Act.of(row, legal_effect_at))
+            self.marks[row.index] = Mark(
+                row.publisher,
+                row.known_at,
+                ring,
+                embargo_until,
+                frozenset(addressees.split()),
+                frozenset(carried.split()),
+            )
+        return found
+
+    # ---------------------------------------------------------------------------------- who sees it
+
+    def shown(
+        self, found: Iterable[Finding], viewer: str | bytes | None, states: Collection[str]
+    ) -> tuple[Finding, ...]:
+        """Return what is asked for, as far as the viewer may see it; right after the fold of its case."""
+        who = None if viewer is None else id_text(id_bytes(viewer))
+        return tuple(
+            one
+            for one in found
+            if (one.standing in states if states else one.standing not in SETTLED) and self._sees(one, who)
+        )
+
+    def _sees(self, one: Finding, who: str | None) -> bool:
+        if who is None:
+            return one.verified
+        if not one.verified and not self.concerns(one, who):
+            return False
+        mark = self.marks.get(one.index)
+        if mark is None or who == mark.publisher or who in mark.addressees or who == one.authority:
+            return True
+        if mark.embargo_until is not None and self.at < mark.embargo_until:
+            return False
+        if mark.ring == "public" or (mark.ring == "oversight" and self._kind(who) in _OVERSIGHT):
+            return True
+        return mark.ring != "addressees" and who in self._taking_part(one.case)
+
+    def concerns(self, one: Finding, who: str) -> bool:
+        """Whether a finding concerns an authority: it had to act, or, where only its State is known, sits there."""
+        if one.authority is not None:
+            return one.authority == who
+        seat = self.seats.get(who)
+        return one.country is not None and seat is not None and seat.country == one.country
+
+    def open_to_oversight(self, one: Finding) -> bool:
+        """Whether the trigger may be seen by oversight bodies, and is under no embargo."""
+        mark = self.marks.get(one.index)
+        if mark is None or mark.ring not in {"oversight", "public"}:
+            return False
+        return mark.embargo_until is None or self.at >= mark.embargo_until
+
+    def _kind(self, who: str) -> str | None:
+        seat = self.seats.get(who)
+        return None if seat is None else seat.authority_kind
+
+    def _taking_part(self, case_id: str) -> frozenset[str]:
+        if case_id not in self.parts:
+            rows = self.views.db.execute(
+                "SELECT DISTINCT authority FROM findings.part WHERE case_id = ?", (id_bytes(case_id),)
+            )
+            self.parts[case_id] = frozenset(id_text(one) for (one,) in rows)
+        return self.parts[case_id]
+
+
+def _ask(views: Views, at: int, happened_by: int | None, known_by: int | None, law: Book | None) -> _Asked:
+    return _Asked(views, at, happened_by, known_by, law or book())
