@@ -241,9 +241,10 @@ SENTENCES: Final[Mapping[str, str]] = {
     "[, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]",
     "prisoner_handover.decided": "decided on the handover of a sentenced person: {outcome:handover_outcomes}"
     "[, on the grounds: {grounds:grounds}][, on conditions: {conditions:conditions}]"
-    "[, with the sentence adapted{sentence_adapted:yes}][ ({enforcement:enforcement_kinds})]",
+    "[, with the sentence adapted{sentence_adapted:yes}][ ({enforcement:enforcement_kinds})]"
+    "[, without consent: {without_consent:consent_exceptions}]",
     "handover.scheduled": "recorded the time agreed for the handover[: from {planned_from:instant}]"
-    "[ to {planned_until:instant}][, in {place:countries}]",
+    "[ to {planned_until:instant}][, in {place:countries}][, after: {after:handover_failures}]",
     "detention_period.certified": "certified the days already spent in detention ({detention_days})",
     "person.handed_over": "handed the person over[ in {place:countries}]",
     "person.taken_over": "took the person over[ in {place:countries}]",
