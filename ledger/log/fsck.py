@@ -25,15 +25,14 @@ from ledger.errors import FormatError, NotFound, NotVerified, Unavailable
 from ledger.keys import ed25519, key_id
 from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.reading import recorded
-from ledger.statement import EARLIEST, signed_message
-from ledger.verify import Roster, check_signatures, parse_checkpoint, parse_note
+from ledger.statement import EARLIEST, Recorded, decode_entry, decode_header, decode_statement, signed_message
+from ledger.verify import ROSTER_ACTS, Roster, check_signatures, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ledger.acts import Catalogue
-    from ledger.statement import Recorded
 
 Check = tuple[bytes, bytes, bytes]
 
@@ -46,8 +45,11 @@ FAULTS_MAX: Final = 1_000
 GROUP: Final = 2_048
 """How many entries are read at a time."""
 
-HELPED_FROM: Final = 100_000
-"""From how many entries on the tree is rebuilt by several processes."""
+TREE_HEAD_START: Final = 60_000
+"""How many leaves are hashed while another process starts."""
+
+ENTRIES_HEAD_START: Final = 4_096
+"""How many entries are read, and their signatures checked, while another process starts."""
 
 BATCHES: Final = 512
 """How many checked batch signatures are remembered."""
@@ -155,10 +157,19 @@ def check(
 # --- ranges, over several processes --------------------------------------------------------------
 
 
-def _ranges(stop: int, count: int, width: int) -> list[tuple[int, int]]:
-    """Cut 0..stop into up to *count* ranges whose inner borders are multiples of *width*."""
-    step = max(width, -(-stop // (count * width)) * width)
-    return [(start, min(start + step, stop)) for start in range(0, stop, step)]
+def _ranges(stop: int, count: int, width: int, head_start: int) -> list[tuple[int, int]]:
+    """
+    Cut 0..stop into up to *count* ranges whose inner borders are multiples of *width*.
+
+    The first is longer by *head_start*: it is done here, while the other processes start.
+    """
+    if not stop:
+        return []
+    step = -(-(stop + head_start * (count - 1)) // (count * width)) * width
+    if count == 1 or step >= stop:
+        return [(0, stop)]
+    rest = -(-(stop - step) // ((count - 1) * width)) * width
+    return [(0, step), *((start, min(start + rest, stop)) for start in range(step, stop, rest))]
 
 
 class _Helpers:
@@ -230,8 +241,7 @@ def check_tree(
 ) -> None:
     """Rebuild the tree from the entries; compare every node with the one stored. Sets ``report.root``."""
     whole = report.size >> HEIGHT << HEIGHT
-    # A process takes a fifth of a second to start: it is worth it for a long log alone.
-    ranges = _ranges(whole, workers + 1 if report.size >= HELPED_FROM else 1, 1 << HEIGHT)
+    ranges = _ranges(whole, workers + 1, 1 << HEIGHT, TREE_HEAD_START)
     helpers = _Helpers("tree", store, ranges[1:])
     roots = _check_chunks(store, report, *ranges[0], progress) if ranges else []
     for found in helpers.results():
@@ -356,7 +366,7 @@ def check_entries(
     progress: Callable[[int], None] = lambda _: None,
 ) -> Roster:
     """Read every entry: its signature, key, sequence, versions, clock and row. Returns the roster."""
-    ranges = _ranges(report.size, workers + 1, GROUP)
+    ranges = _ranges(report.size, workers + 1, GROUP, ENTRIES_HEAD_START)
     helpers = _Helpers("entries", store, ranges[1:])
     sequences: dict[str, int] = {}
     recorded_at = EARLIEST
@@ -409,7 +419,7 @@ def _check_range(
         ids = []
         for index, stream, version, act, data in rows:
             try:
-                item = recorded(index, data, catalogue)
+                item = _item(index, data, catalogue)
             except FormatError as error:
                 report.fault(f"cannot be read: {error}", index)
                 continue
@@ -432,6 +442,17 @@ def _check_range(
                 report.fault("the index of statement ids does not lead to it", index)
         progress(first + len(rows))
     return reading
+
+
+def _item(index: int, data: bytes, catalogue: Catalogue) -> Recorded:
+    """Decode an entry; of the bodies, which admission has checked, those of the roster alone."""
+    entry = decode_entry(data)
+    if not entry.accepted:
+        return Recorded(index, entry, decode_header(entry.statement), None)
+    statement = decode_statement(entry.statement)
+    decode = statement.act in ROSTER_ACTS
+    body = catalogue.decode(statement.act, statement.version, statement.body) if decode else None
+    return Recorded(index, entry, statement, body)
 
 
 @dataclass(slots=True)
@@ -483,14 +504,14 @@ class _Reading:
                 public = standing.public_key if known else None
         if public is None:
             report.fault("is signed by a key that its publisher did not have then", index)
+        if not entry.accepted:
+            # The body of a rejected statement is withheld, and with it what was signed.
+            report.unchecked += 1
+            return None
         if item.body is not None:
             if self.roster.judge(index, statement, item.body, ed25519) is not None:
                 report.fault("changes the roster against its rules", index)
             self.roster.fold(index, statement, item.body)
-        else:
-            # The body of a rejected statement is withheld, and with it what was signed.
-            report.unchecked += 1
-            return None
         if public is None:
             return None
         try:
