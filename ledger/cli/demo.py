@@ -274,7 +274,8 @@ def _thing(stage: _Stage, thing: ThingStatus) -> None:
         indent=4,
         hang=2,
     )
-    acts = [step.words for step in thing.next if not step.act.startswith("statement.")]
+    # What may be said of anything at any time tells nothing about where this thing stands.
+    acts = [step.words for step in thing.next if not step.act.startswith(("statement.", "finding.", "time_limit."))]
     if acts:
         more = f", and {len(acts) - _NEXT} more" if len(acts) > _NEXT else ""
         _say(stage, f"may come next: {', '.join(acts[:_NEXT])}{more}", indent=6, hang=2)
