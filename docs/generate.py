@@ -37,12 +37,13 @@ Reading commands take `--json`, and the two clocks: `--happened-by` and `--known
 What they mean is explained in [two clocks](../explanation/two-clocks.md), and the exit statuses in
 [exit codes](exit-codes.md).
 
-Four variables of the environment spare typing or say more:
+Five variables of the environment spare typing or say more:
 
 | | |
 |---|---|
 | `COMITY_LEDGER` | folder of the ledger, where `--ledger` is not given |
 | `COMITY_KEY` | key file, where `--key` is not given |
+| `COMITY_LAW` | folder of another edition of the law, where `--law` is not given |
 | `COMITY_LOG_LEVEL` | lowest level of the logs on standard error, one JSON object a line; else `warning` |
 | `COMITY_DEBUG` | 1: an unexpected error is shown with its traceback |
 

@@ -25,11 +25,23 @@ Country = Annotated[
     str | None,
     typer.Option("--country", metavar="CC", help="As it holds for a State, such as DE.", show_default=False),
 ]
+EditionFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--law",
+        metavar="DIR",
+        envvar="COMITY_LAW",
+        help="Folder of another edition; else COMITY_LAW, else this release's.",
+        show_default=False,
+        show_envvar=False,
+    ),
+]
 
 
 @law_app.command("list")
 def law_list(
     limits: Annotated[bool, typer.Option("--limits", help="Every time limit instead.")] = False,
+    folder: EditionFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -38,9 +50,7 @@ def law_list(
     JSON, a line each: {id, title, from, until, countries, data, verified}; with --limits
     {id, instrument, article, period, by, verified, text}.
     """
-    from ledger.law.law import load
-
-    law = load()
+    law = _edition(folder)
     if limits:
         rows = [_limit_row(law, name) for name in sorted(law.limits())]
         if as_json:
@@ -72,6 +82,7 @@ def law_list(
 def law_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An instrument, or the id of a rule such as EIO-REC.")],
     country: Country = None,
+    folder: EditionFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -79,9 +90,7 @@ def law_show(
 
     JSON: an instrument {id, title, ..., data: {kind: {id: [rule, ...]}}}, or a list of rules.
     """
-    from ledger.law.law import load
-
-    law = load()
+    law = _edition(folder)
     if name in law.instruments:
         _show(law.instrument(name, country), as_json=as_json)
         return
@@ -111,6 +120,7 @@ def law_on(
         str | None, typer.Option("--instrument", metavar="NAME", help="Of one instrument only.", show_default=False)
     ] = None,
     country: Country = None,
+    folder: EditionFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -118,9 +128,7 @@ def law_on(
 
     JSON, a line a rule: {kind, id, instrument, article, text, from, until, known_from, verified, ...}.
     """
-    from ledger.law.law import load
-
-    law = load().at(_day(day, "DATE"), known=_day(known_by, "--known-by") if known_by else None)
+    law = _edition(folder).at(_day(day, "DATE"), known=_day(known_by, "--known-by") if known_by else None)
     names = [instrument] if instrument else list(law.instruments)
     rows = [(kind, datum) for kind, datum in _rows(law, names, country)]
     if as_json:
@@ -178,7 +186,14 @@ def law_diff(
 @law_app.command("check")
 def law_check(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[DIR]", help="Folder of an edition; else this one.", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[DIR]",
+            envvar="COMITY_LAW",
+            help="Folder of an edition; else COMITY_LAW, else this release's.",
+            show_default=False,
+            show_envvar=False,
+        ),
     ] = None,
     only: Annotated[
         str | None,
@@ -192,9 +207,10 @@ def law_check(
     JSON: {edition, instruments, rules, verified, wrong: [{file, key, what}]}.
     """
     from ledger.law.checking import wrong
-    from ledger.law.law import HERE, load, read
 
-    law = load() if folder is None and only is None else read(folder or HERE, only=only)
+    law = _edition(folder, only)
+    if only is not None and not law.instruments:
+        raise Trouble(4, f"no instrument is called {only}", now="`comity law list` shows the instruments")
     found = list(wrong(law))
     every = [datum for _, datum in _rows(law, list(law.instruments), None)]
     verified = sum(datum.verified for datum in every)
@@ -213,11 +229,14 @@ def law_check(
     if found:
         raise Trouble(
             7,
-            f"{len(found)} worked examples do not come out as their files say",
+            "1 worked example does not come out as its file says"
+            if len(found) == 1
+            else f"{len(found)} worked examples do not come out as their files say",
             now="correct the example or the rule; one of them is wrong",
             faults=tuple(Fault(0, f"{one.file}: {one.key}", one.what) for one in found),
         )
-    text(f"{len(law.instruments)} instruments, {len(every)} rules, {verified} of them verified. Edition {law.edition}.")
+    named = f"{len(law.instruments)} instrument{'' if len(law.instruments) == 1 else 's'}"
+    text(f"{named}, {len(every)} rules, {verified} of them verified. Edition {law.edition}.")
 
 
 @law_app.command("graph")
@@ -231,6 +250,7 @@ def law_graph(
         typer.Option("--on", metavar="DATE", help="As it was on a day; else today's file.", show_default=False),
     ] = None,
     country: Country = None,
+    folder: EditionFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -239,9 +259,8 @@ def law_graph(
     JSON, a line a step: {act, from, to, when}.
     """
     from ledger.domain.diagrams import section
-    from ledger.law.law import load
 
-    law = load() if day is None else load().at(_day(day, "--on"))
+    law = _edition(folder) if day is None else _edition(folder).at(_day(day, "--on"))
     procedure = law.procedure(instrument, country)
     if kind not in procedure.graphs:
         raise Trouble(2, f"--kind: {kind} is no kind of thing", now="one of " + ", ".join(procedure.graphs))
@@ -267,6 +286,7 @@ def due(
         str | None, typer.Option("--variant", metavar="NAME", help="A variant, such as emergency.", show_default=False)
     ] = None,
     extended: Annotated[int, typer.Option("--extended", metavar="N", help="How often it was extended.", min=0)] = 0,
+    folder: EditionFolder = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -275,15 +295,15 @@ def due(
     JSON: {limit, article, start, due, last_day, rule, calendar, zone, verified, edition, steps: [{article, text}]};
     due is an instant with offset: the end of the last day, or of the last hour.
     """
-    from ledger.law.counting import calendar
+    from ledger.law.counting import calendar, counting_of
     from ledger.law.counting import due as compute
-    from ledger.law.law import load
 
-    law = load()
+    law = _edition(folder)
     began = _moment(start)
     on = began.date() if hasattr(began, "date") else began
     rule = law.limit(limit, place.partition("-")[0], on=on)
-    result = compute(rule, began, calendar(place, zone), variant=variant, extended=extended)
+    counting = counting_of(rule.counting, place, law.countings)
+    result = compute(rule, began, calendar(place, zone), variant=variant, extended=extended, counting=counting)
     if as_json:
         document(
             {
@@ -399,11 +419,43 @@ def _said(datum: "Datum") -> str:
     ]
     shown = plain(datum)
     common = (*_COMMON, "from_on", "until_on", "known_from_on", "basis")
-    parts += [f"{key}: {value}" for key, value in shown.items() if key not in common]
+    parts += [f"{key}: {_worded(value)}" for key, value in shown.items() if key not in common]
     return "\n".join(parts) + "\n"
 
 
+def _worded(value: Any) -> str:
+    """A value as somebody reads it who has never seen a program."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_worded(one) for one in value)
+    if isinstance(value, dict):
+        if {"unit", "count"} <= value.keys():
+            unit = value["unit"].replace("_", " ")
+            part = " and {}/{} month".format(*value["part"]) if "part" in value else ""
+            return f"{value['count']} {unit if value['count'] != 1 else unit[:-1]}{part}"
+        if value.keys() == {"act"}:
+            return str(value["act"])
+        return "(" + "; ".join(f"{key} {_worded(one)}" for key, one in value.items()) + ")"
+    return str(value)
+
+
 # ------------------------------------------------------------------------------------------ reading
+
+
+def _edition(folder: Path | None, only: str | None = None) -> "Law":
+    from ledger.law.law import HERE, load, read
+
+    if folder is None:
+        return load() if only is None else read(HERE, only=only)
+    if not (folder / "instruments").is_dir():
+        raise Trouble(
+            4,
+            f"there is no edition of the law in {folder}",
+            why="the folder holds no folder `instruments`",
+            now="name its folder with --law or COMITY_LAW, or leave both out for this release's",
+        )
+    return read(folder, only=only)
 
 
 def _law(given: str) -> "Law":

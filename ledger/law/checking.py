@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import FormatError, NotFound
-from ledger.law.counting import Due, calendar, due
+from ledger.law.counting import Counting, Due, calendar, counting_of, due
 from ledger.law.data import Example, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ledger.law.law import Law
 
@@ -25,8 +25,8 @@ class Wrong(NamedTuple):
     what: str
 
 
-def computed(limit: Limit, example: Example) -> Due:
-    """Compute a worked example; raises as :func:`ledger.law.counting.due`."""
+def computed(limit: Limit, example: Example, rules: Mapping[str, Counting] | None = None) -> Due:
+    """Compute a worked example, by the counting *rules* of its edition; raises as :func:`ledger.law.counting.due`."""
     return due(
         limit,
         example.start,
@@ -34,6 +34,7 @@ def computed(limit: Limit, example: Example) -> Due:
         variant=example.variant,
         extended=example.extended,
         suspended=example.suspended,
+        counting=counting_of(limit.counting, example.place, rules),
     )
 
 
@@ -54,7 +55,7 @@ def wrong(law: Law) -> Iterator[Wrong]:
                 for at, example in enumerate(limit.examples):
                     key = f"limit.{limit.id}.examples[{at}]"
                     try:
-                        result = computed(limit, example)
+                        result = computed(limit, example, law.countings)
                     except (FormatError, NotFound) as error:
                         yield Wrong(limit.file, key, str(error))
                         continue

@@ -118,7 +118,7 @@ def test_a_difference_names_rule_and_key(tmp_path: Path) -> None:
 
 def test_an_edition_with_a_wrong_example_or_key_does_not_pass(tmp_path: Path) -> None:
     """The check names file and key, and its status is that of invalid input."""
-    assert "instruments" in good(comity("law", "check", "--instrument", "eu-eio-2014-41")).out
+    assert good(comity("law", "check", "--instrument", "eu-eio-2014-41")).out.startswith("1 instrument, ")
     folder = edition(tmp_path)
     file = folder / "instruments" / "eu-eio-2014-41.toml"
     right = file.read_text(encoding="utf-8")
@@ -130,3 +130,36 @@ def test_an_edition_with_a_wrong_example_or_key_does_not_pass(tmp_path: Path) ->
     said = comity("law", "check", folder, "--instrument", "eu-eio-2014-41")
     assert 7 == said.status
     assert "eu-eio-2014-41.toml: titel" in said.err
+
+
+def test_another_edition_can_be_asked_by_option_or_by_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rule that only the other folder has is found there and nowhere else, and counted as that folder counts."""
+    folder = edition(tmp_path)
+    file = folder / "instruments" / "eu-eio-2014-41.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("EIO-REC", "EIO-OTHER"), encoding="utf-8")
+    rule = folder / "counting" / "eu-1182-71.toml"
+    told = rule.read_text(encoding="utf-8")
+    rule.write_text(told.replace("event_excluded = true", "event_excluded = false"), encoding="utf-8")
+    arguments = ("due", "EIO-OTHER", "--start", "2026-03-02", "--in", "DE", "--json")
+
+    assert 4 == comity(*arguments).status
+    by_option = good(comity(*arguments, "--law", folder)).json
+    monkeypatch.setenv("COMITY_LAW", str(folder))
+    by_environment = good(comity(*arguments)).json
+
+    assert by_option == by_environment
+    assert "2026-03-31" == by_option["last_day"]
+    assert load().edition != by_option["edition"]
+    assert "EIO-OTHER" in {row["id"] for row in good(comity("law", "list", "--limits", "--json")).lines}
+    assert 7 == comity("law", "check").status  # its examples were counted with the day of the event left out
+
+
+def test_a_folder_without_law_is_no_edition(tmp_path: Path) -> None:
+    """Nothing to check is not a check that was passed."""
+    for arguments in (("law", "check", tmp_path / "none"), ("law", "list", "--law", tmp_path)):
+        said = comity(*arguments)
+        assert (4, "") == (said.status, said.out)
+        assert "no edition of the law" in said.err
+    assert 4 == comity("law", "check", "--instrument", "nothing").status
