@@ -444,6 +444,9 @@ def _consult_first_ground(matter: Matter, duty: Duty, act: Act, request: str | N
         for ground in matter.of(Ground, duty.instrument, country, matter.on(act))
         if ground.consult_first and act.act in ground.acts and ground.where.matches(thing)
     ]
+    # Where a State only words the ground anew, the instrument itself says that it is consulted on first.
+    itself = matter.of(Ground, duty.instrument, None, matter.on(act))
+    sure = {ground.id for ground in (*itself, *first) if ground.consult_first and ground.verified}
     given = act.body.get("grounds")
     for invoked in given if isinstance(given, (list, tuple)) else ():
         code, article = (
@@ -452,7 +455,7 @@ def _consult_first_ground(matter: Matter, duty: Duty, act: Act, request: str | N
         for ground in first:
             if code in ground.grounds and (article is None or _same_article(str(article), ground.article)):
                 words = f"the ground {str(code).replace('_', ' ')} (Article {ground.article}) is consulted on first"
-                return (Verdict(words, verified=ground.verified),)
+                return (Verdict(words, verified=ground.id in sure),)
     return ()
 
 

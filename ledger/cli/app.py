@@ -12,6 +12,7 @@ from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
 from ledger.cli.deadlines import deadlines
 from ledger.cli.exhibits import exhibit_app
+from ledger.cli.findings import findings
 from ledger.cli.keyring import key_app
 from ledger.cli.law import due, law_app
 from ledger.cli.options import AsJson
@@ -80,6 +81,7 @@ app.add_typer(request_app, name="request")
 app.add_typer(exhibit_app, name="exhibit")
 app.command("audit")(auditing.audit)
 app.command("deadlines")(deadlines)
+app.command("findings")(findings)
 app.add_typer(project_app, name="project")
 app.command("bundle")(bundling.bundle)
 app.command(

@@ -1,0 +1,203 @@
+"""``comity findings``: what the law says should have happened and did not, since when, and by whom."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ledger.cli.cases import answer, heading
+from ledger.cli.console import document, note, table, text
+from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Zone, view
+from ledger.cli.shown import day, short, who
+from ledger.cli.trouble import Trouble
+
+if TYPE_CHECKING:
+    from projections.duties import Finding
+    from projections.views import Views
+
+
+def findings(
+    thing: Annotated[
+        str | None,
+        typer.Argument(metavar="[CASE|ID]", help="A case, or a thing in it; 6+ digits of its id.", show_default=False),
+    ] = None,
+    authority: Annotated[
+        str | None,
+        typer.Option("--authority", metavar="NAME", help="What concerns this authority.", show_default=False),
+    ] = None,
+    states: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--state",
+            metavar="STATE",
+            help="Only these: pending, observation, finding, resolved; else what is missing still.",
+            show_default=False,
+        ),
+    ] = None,
+    viewer: Annotated[
+        str | None,
+        typer.Option(
+            "--viewer",
+            metavar="NAME",
+            help="As this authority sees it, with what concerns it and rests on rules that were not verified.",
+            show_default=False,
+        ),
+    ] = None,
+    counts: Annotated[
+        bool, typer.Option("--figures", help="Count them, as they may stand in the figures of oversight.")
+    ] = False,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+    happened_by: HappenedBy = None,
+    known_by: KnownBy = None,
+    as_of: AsOf = None,
+    zone: Zone = "UTC",
+) -> None:
+    """
+    Show what the law says should have happened and did not: in a case, on a thing, by an authority, in all cases.
+
+    Read at --happened-by, else at --known-by, else now. It is an observation until the authority concerned has
+    answered or its time to answer has passed. Only an act puts it right; what was put right is shown with
+    --state resolved. What rests on an unverified rule is shown to the authority concerned only (--authority,
+    --viewer).
+
+    JSON: {size, happened_by, known_by, answer: [{kind, rule, instrument, article, text, edition, verified,
+    known_from_on, rulings[], detail, case, thing, index, act, value, role, authority, country, since_from_at,
+    since_until_at, standing, resolved_by, answered_by, answer_due_at, ...}]}; with --figures
+    {..., answer: [{kind, instrument, rule, standing, count}]}.
+    """
+    from ledger.cli.opened import designations, views, whole_id
+    from projections import findings as projected
+    from projections.duties import STANDINGS
+
+    for one in states or ():
+        if one not in STANDINGS:
+            raise Trouble(2, f"--state: {one} is none", now="one of " + ", ".join(STANDINGS))
+    if sum((authority is not None, thing is not None or viewer is not None, counts)) > 1:
+        raise Trouble(
+            2,
+            "--authority and --figures each stand alone",
+            why="one asks for all that concerns an authority, the other for counts over all cases",
+            now="give one of them, or a case with --viewer",
+        )
+    asked = view(happened_by, known_by, as_of, zone)
+    common: dict[str, Any] = {"at": _at(asked), **asked.clocks}
+    with views(ledger, quiet=quiet) as (answers, store):
+        if counts:
+            figures = projected.figures(answers, **common)
+            if as_json:
+                document(answer(asked, store.size(), figures))
+                return
+            heading(asked)
+            table(
+                ("kind", "instrument", "rule", "stands", "count"),
+                [(one.kind.replace("_", " "), one.instrument, one.rule, one.standing, one.count) for one in figures],
+                empty="No finding that may stand in the figures of oversight.",
+            )
+            return
+        names, wanted = designations(answers), tuple(states or ())
+        if authority is not None:
+            key = whole_id(authority, store, "authority", names)
+            found = projected.authority(answers, key, **common, states=wanted)
+        else:
+            seen_by = None if viewer is None else whole_id(viewer, store, "authority", names)
+            if thing is None:
+                found = tuple(projected.every(answers, **common, viewer=seen_by, states=wanted))
+            else:
+                key = whole_id(thing, store, "any")
+                ask = projected.case if _is_case(answers, key) else projected.thing
+                found = ask(answers, key, **common, viewer=seen_by, states=wanted)
+        if as_json:
+            document(answer(asked, store.size(), found))
+            return
+        heading(asked)
+        _show(answers, found, zone=zone, in_full=thing is not None)
+        if authority is None and viewer is None:
+            note(
+                "Findings that rest on rules not compared with the official wording are left out; "
+                "the authority concerned sees them with --viewer.",
+                quiet=quiet,
+            )
+
+
+def _at(asked: View) -> int:
+    """The instant at which all is read: what the reader asks about, else now."""
+    if asked.happened_by is not None:
+        return asked.happened_by
+    if asked.known_by is not None:
+        return asked.known_by
+    from time import time_ns
+
+    return time_ns() // 1000
+
+
+def _is_case(answers: "Views", key: bytes) -> bool:
+    found = answers.db.execute("SELECT 1 FROM findings.act WHERE case_id = ? LIMIT 1", (key,))
+    return found.fetchone() is not None
+
+
+def _show(answers: "Views", found: "tuple[Finding, ...]", *, zone: str, in_full: bool) -> None:
+    table(
+        ("what is missing", "stands", "since", "whose", "case", "entry", "rule"),
+        [
+            (
+                one.detail,
+                _standing(one),
+                _since(one, zone),
+                _who(answers, one),
+                short(one.case),
+                one.index,
+                _rule(one),
+            )
+            for one in found
+        ],
+        empty="No finding that can be shown.",
+    )
+    for one in found if in_full else ():
+        text(f"\nentry {one.index}, {one.act.replace('_', ' ')}: {one.text}{_story(one, zone)}")
+
+
+def _standing(one: "Finding") -> str:
+    stands = one.standing
+    if one.resolved_by is not None:
+        stands += f" (entry {one.resolved_by})"
+    if one.uncertain:
+        stands += ", as far as the ledger can tell"
+    return stands + (", by report" if one.reported else "")
+
+
+def _since(one: "Finding", zone: str) -> str:
+    if one.since_until_at is None:
+        return ""
+    last = day(one.since_until_at, zone)
+    first = last if one.since_from_at is None else day(one.since_from_at, zone)
+    said = last if first == last else f"{first} to {last}"
+    return f"until {said}" if one.standing == "pending" else said
+
+
+def _who(answers: "Views", one: "Finding") -> str:
+    if one.authority is not None:
+        return who(answers.who(one.authority))
+    where = f" of {answers.label('countries', one.country)}" if one.country else ""
+    return f"the {one.role.replace('_', ' ')} authority{where}" if one.role != "person" else "the person"
+
+
+def _rule(one: "Finding") -> str:
+    known = "" if one.known_from_on is None else f" (known since {one.known_from_on})"
+    article = f", Art. {one.article}" if one.article else ""
+    return ("" if one.verified else "UNVERIFIED. ") + f"{one.instrument}: {one.rule}{article}{known}"
+
+
+def _story(one: "Finding", zone: str) -> str:
+    """What else is known of it: the case law it rests on, the answer, what put it right."""
+    said: list[str] = []
+    if one.rulings:
+        said.append("held in " + ", ".join(one.rulings))
+    if one.answered_by is not None:
+        said.append(f"answered with entry {one.answered_by} ({one.answer})")
+    elif one.standing == "observation" and one.answer_due_at is not None:
+        said.append(f"an observation until it is answered, or until {day(one.answer_due_at, zone)}")
+    said += [f"an oversight body found the same with entry {index}" for index in one.issued_by]
+    if one.resolved_by is not None and one.resolved_act is not None:
+        said.append(f"put right by entry {one.resolved_by}, {one.resolved_act.replace('_', ' ')}")
+    return "".join(f" {words[:1].upper()}{words[1:]}." for words in said)
