@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bench.folding import folding
+from bench.law import law
 from bench.projecting import rebuilding
 from bench.proving import audit, inclusion
 from bench.publishing import batch_signed, concurrent, single_signed
@@ -22,4 +23,5 @@ BENCHMARKS: dict[str, Callable[[Sizes], list[Figure]]] = {
     "audit": audit,
     "rebuilding": rebuilding,
     "folding": folding,
+    "law": law,
 }

@@ -328,9 +328,22 @@ def _kind(procedure: Any, stream: Sequence[Row]) -> tuple[str, int]:
     return (min(common) if len(common) == 1 else "unknown"), -1
 
 
+def _procedure(views: Views, stream: Sequence[Row], created: int) -> Any:
+    """The graph under the instrument of a request, or of the request that a handover hangs on; else the superset."""
+    first = stream[max(created, 0)]
+    if first.act != "request.issued" and (request := first.body.get("request")) is not None:
+        found = views.db.execute(
+            "SELECT idx FROM status.fact WHERE subject = ? AND act = 'request.issued'", [id_bytes(request)]
+        ).fetchone()
+        if found is None:
+            return views.procedure
+        first = rows(views.db, "status.fact", Clocks(None, None), "idx = ?", [found[0]])[0]
+    return views.procedure_under(first.body.get("instrument"), first.when.from_at)
+
+
 def _thing(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]) -> ThingStatus:
-    procedure = views.procedure
-    kind, created = _kind(procedure, stream)
+    kind, created = _kind(views.procedure, stream)
+    procedure = _procedure(views, stream, created)
     # What created it comes first, however vague its day; the rest as it happened, ties as recorded.
     order = sorted(range(len(stream)), key=lambda n: (n != created, stream[n].when.from_at, stream[n].index))
     stage: str | None = None

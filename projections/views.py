@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from functools import cache
+from datetime import UTC, date, datetime, timedelta
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -47,6 +48,17 @@ class Views:
     def procedure(self) -> Any:
         """The procedure graph, loaded once per process."""
         return _procedure()
+
+    def procedure_under(self, instrument: str | None, at: int) -> Any:
+        """
+        Return the graph that an instrument makes of the superset, as in force at *at* (µs).
+
+        The superset itself where no instrument is named, or none of this release applied then.
+        """
+        if instrument is None:
+            return _procedure()
+        day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).date()
+        return _procedure_under(instrument, day)
 
     def label(self, codes: str, code: str) -> str:
         """Return the words of a code in the list *codes*, or the code itself, spaced."""
@@ -103,6 +115,26 @@ def _procedure() -> Any:
     from ledger.domain import procedure  # noqa: PLC0415 -- read once, when first asked for
 
     return procedure.load()
+
+
+@lru_cache(maxsize=4096)
+def _procedure_under(instrument: str, on: date) -> Any:
+    from ledger.law import law  # noqa: PLC0415 -- read once, when first asked for
+    from ledger.law.data import Stage  # noqa: PLC0415 -- as above
+
+    known = law.load().instruments.get(instrument)
+    if known is None or on < known.from_on or (known.until_on is not None and on >= known.until_on):
+        return _procedure()
+    versions = known.data.get("stage", {}).values()
+    edits = tuple(stage for each in versions for stage in each if isinstance(stage, Stage) and stage.applies(on))
+    return _edited(edits) if edits else _procedure()
+
+
+@cache
+def _edited(edits: tuple[Any, ...]) -> Any:
+    from ledger.law import law  # noqa: PLC0415 -- read once, when first asked for
+
+    return law.edited(_procedure(), edits)
 
 
 @cache

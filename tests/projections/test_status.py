@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ledger.domain.folding import fold
-from ledger.domain.procedure import load
 from ledger.errors import NotFound
+from ledger.law.law import load as law
 from ledger.statement import Speaker
 from projections import status
 from projections.facts import id_text
@@ -60,10 +61,11 @@ def test_a_stage_is_right_at_both_clocks(views: Follow, log: Log):
 
 
 def test_what_can_come_next_is_what_the_graph_has(views: Follow, log: Log):
-    """The same acts, words and stages that the procedure names from there."""
+    """The same acts, words and stages that the procedure of its instrument names from there, on its day."""
     log.say("request.transmitted", "r", "Berlin", "2020-01-03", to=some_id("Lille"))
     found = status.thing(views(log), some_id("r"))
-    following = load().next("request", "transmitted", found.sides)
+    order = law().at(date(2020, 1, 2)).procedure("eu-eio-2014-41")
+    following = order.next("request", "transmitted", found.sides)
     assert [(n.act, n.words, n.by, n.to) for n in following] == [(n.act, n.words, n.by, n.leads_to) for n in found.next]
     assert "request.received" in {n.act for n in found.next}
 
