@@ -215,7 +215,7 @@ def _load(path: Path) -> object:
     try:
         return serialization.load_pem_private_key(data, password=None)
     except (ValueError, TypeError) as error:
-        raise FormatError(f"{path} is not an unencrypted PKCS #8 PEM key: {error}", field="key") from error
+        raise FormatError(f"{path} is not an unencrypted PKCS #8 PEM key", field="key") from error
 
 
 def _save(path: Path, key: Ed25519PrivateKey | MLDSA44PrivateKey) -> None:

@@ -1419,7 +1419,8 @@ class Container:
             if last >= name or start + size > offset:
                 raise FormatError("members overlap, repeat or are out of order", field=name)
             if directory[at : at + len(central)] != central or self._bytes(expected, len(local)) != local:
-                raise FormatError("a header that is not the one of a bundle", field=name)
+                what = "its header is not that of a bundle: damaged, or packed again by another program"
+                raise FormatError(what, field=name)
             self.members[name] = (start, size, self._digest(name, start, size, crc))
             at, expected, last = at + len(central), start + size, name
         if at != len(directory) or expected != offset:
@@ -1692,6 +1693,8 @@ class _Bundle:
             "voice": statement.voice,
             "occurred_from": iso(statement.occurred_from),
             "occurred_until": iso(statement.occurred_until),
+            "occurred_confirmed": statement.occurred_confirmed,
+            "zone": statement.zone,
             "recorded_at": iso(entry.recorded_at),
             "case_version": entry.case_version,
             "key": self.roster.verdict(statement.key, item.index) if item.index else "valid",
@@ -1825,9 +1828,13 @@ def _plain(report: Mapping[str, Any]) -> str:
     for entry in report["entries"]:
         rejected = "" if entry["reason"] is None else f" REJECTED ({entry['reason']})"
         contested = " KEY CONTESTED" if entry["key"] == "contested" else ""
+        # Both ends and the zone: the first instant of a day alone would read as the day before, further east.
+        until = "" if entry["occurred_until"] == entry["occurred_from"] else f" to {entry['occurred_until']}"
+        doubt = "" if entry["occurred_confirmed"] else ", unconfirmed"
         lines.append(
             f"  {entry['index']} {entry['act']}{rejected}{contested} by {entry['designation'] or entry['publisher']}"
-            f" ({entry['voice']}), occurred {entry['occurred_from']}, recorded {entry['recorded_at']}"
+            f" ({entry['voice']}), occurred {entry['occurred_from']}{until} ({entry['zone']}{doubt}),"
+            f" recorded {entry['recorded_at']}"
         )
     beside = report["attachments"]
     lines.append(f"Attachments: {len(beside['included'])} included, {len(beside['not_included'])} committed to only")
@@ -1858,6 +1865,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise OSError("--pin is not of 64 hexadecimal digits")
         policy = parse_policy(asked.policy.read_bytes()) if asked.policy else None
         report = verify_bundle(asked.bundle, pin=asked.pin and bytes.fromhex(asked.pin), policy=policy)
+    except FileNotFoundError as error:
+        status, report = 64, {"result": "usage", "what": f"there is no file {error.filename}"}
     except OSError as error:
         status, report = 64, {"result": "usage", "what": str(error)}
     except FormatError as error:

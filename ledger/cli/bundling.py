@@ -75,6 +75,8 @@ def _write(opened: "SQLiteStore", indexes: list[int], case: bytes | None, file: 
     # Written beside, then named: an interrupted command leaves no half of a bundle under its name.
     if file.exists():
         raise FileExistsError(17, "exists", str(file))
+    if not file.parent.is_dir():
+        raise FileNotFoundError(2, "missing", str(file.parent))
     partial = file.with_name(f".{file.name}.partial")
     partial.unlink(missing_ok=True)
     try:

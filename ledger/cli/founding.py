@@ -79,7 +79,7 @@ def init(
         raise Trouble(
             2,
             "two keys would have the same name",
-            why="each NAME becomes a file; `operator` is taken",
+            why="each NAME becomes the name of a key file, and the operator's is called `operator`",
             now="give each root another NAME",
         )
     if quorum is not None and quorum > len(asked):

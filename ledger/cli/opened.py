@@ -165,7 +165,7 @@ def whole_id(text: str, opened: SQLiteStore, kind: str = "thing", names: dict[st
     if not found:
         raise Trouble(
             4,
-            f"no {kind} begins with {text}",
+            f"{'nothing' if kind == 'any' else f'no {kind}'} begins with {text}",
             why="nothing is recorded under such an id",
             now="see `comity case list`, `comity request list` or `comity authority list`",
         )

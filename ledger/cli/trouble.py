@@ -60,6 +60,9 @@ class Trouble(Exception):  # noqa: N818 -- a command speaks of trouble, not of e
         if self.why:
             said.append(f"  why: {self.why}")
         for fault in self.faults:
+            # A single fault is the reason itself.
+            if not fault.line and self.why in {fault.rule, f"{fault.field}: {fault.rule}"}:
+                continue
             where = f"line {fault.line}: " if fault.line else ""
             said.append(f"       {where}{fault.field + ': ' if fault.field else ''}{fault.rule}")
         if self.now:
@@ -127,7 +130,7 @@ def explain(error: BaseException) -> Trouble:
 
 
 _NOW = {
-    4: "see what there is: `comity case list`, `comity request list`, `comity authority list`",
+    4: "see what there is: `comity case list`, `comity request list`, `comity authority list`, `comity law list`",
     5: "ask the authority that holds it",
     6: "look at what stands there now, then decide again",
     7: "correct it; nothing was recorded",

@@ -146,7 +146,7 @@ class Calendar:
         else:
             zones = known["zones"]
             if zone is None and country not in zones:
-                raise NoCalendar(f"no zone is known for {place!r}; name one")
+                raise NoCalendar(f"no zone is known for {place!r}: name a State such as DE, or the zone")
             zone = zone or str(zones.get(place, zones.get(country)))
             self._read = lambda year: _holidays(country, part or None, year)
             self.version = f"{place} (holidays {_release()})"

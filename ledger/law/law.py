@@ -178,7 +178,7 @@ class Law:
                 None,
             )
         if owner is None:
-            raise NotFound(f"no limit {name!r}; `comity law list` names them all")
+            raise NotFound(f"no limit {name!r}; `comity law list --limits` names them all")
         versions = self.instrument(owner, country).data["limit"].get(name, ())
         for version in reversed(versions):
             if isinstance(version, Limit) and (on is None or version.applies(on)):

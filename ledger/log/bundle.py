@@ -256,11 +256,13 @@ def _cover(head: Checkpoint, pin: bytes, case: bytes | None, shown: Sequence[Rec
         where = "" if publisher is None or not publisher.holder else f" ({publisher.holder})"
         voice = {"own": "", "on_behalf": ", on behalf of another", "reported": ", reporting another"}[statement.voice]
         until = "" if statement.occurred_until == statement.occurred_from else f" to {iso(statement.occurred_until)}"
+        doubt = "" if statement.occurred_confirmed else ", unconfirmed"
         rejected = f"  REJECTED by the ledger ({entry.reason}); the body was not recorded" if entry.reason else ""
         lines += [
             f"{one.index:>8}  {statement.act}",
             f"          by {called}{where}{voice}",
-            f"          occurred {iso(statement.occurred_from)}{until}, recorded {iso(entry.recorded_at)}",
+            f"          occurred {iso(statement.occurred_from)}{until} ({statement.zone}{doubt})",
+            f"          recorded {iso(entry.recorded_at)}",
         ]
         lines += [f"        {rejected}"] if rejected else []
     return "\n".join(lines) + "\n"

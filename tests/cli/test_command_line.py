@@ -266,3 +266,11 @@ def test_no_colour_in_pipes(founded: World) -> None:
 
     assert b"\x1b" not in done.stdout
     assert "Staatsanwaltschaft Berlin" in done.stdout.decode()
+
+
+def test_a_reason_is_given_once(tmp_path: Path) -> None:
+    """A single fault is the reason itself, and is not said again below it."""
+    said = comity("init", tmp_path / "ledger", "--origin", "my ledger", "--root", "SE=sweden")
+
+    assert 7 == said.status
+    assert 1 == said.err.count("printable ASCII")
