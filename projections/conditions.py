@@ -129,7 +129,8 @@ def _attached(
 ) -> Attached:
     authority, country = folded.part(use.binds, act, request)
     later = [a for a in folded.acts if a is not act and a.until_at >= act.from_at]
-    consents = [a for a in later if _matches(use.consent_by, a)]
+    # A consent may come first, as a person renounces before being handed over.
+    consents = [a for a in folded.acts if a is not act and _matches(use.consent_by, a)]
     ended = next((a for a in later if _matches(use.ends_by, a) and _near(folded, a, act, request)), None)
     clock = ends.get(((use.limit or "").casefold(), act.index))
     ends_at = None if clock is None else clock.due_at

@@ -435,7 +435,7 @@ def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json
                     {"authority": str(UUID(bytes=one)), "called": run.roster.called(one)} for one in draft.addressees
                 ],
             },
-            "warnings": [*_unusual(draft, run, before), *_odd_times(draft, now)],
+            "warnings": [*_unusual(draft, run, before), *_odd_times(draft, now), *_lacking(draft)],
             "repeated": run.repeated(draft),
         }
         if as_json:
@@ -461,6 +461,24 @@ def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json
             f"{rejected} of {count} statements would be rejected",
             why="they cannot be true of the record as it stands",
             now="correct the drafts; nothing was signed and nothing recorded",
+        )
+
+
+def _lacking(draft: "Draft") -> "Iterator[str]":
+    """What the annex of the instrument requires, and the draft of a request does not carry."""
+    if draft.act != "request.issued":
+        return
+    from datetime import UTC, datetime
+
+    from ledger.law import form
+    from ledger.law.law import load
+
+    on = datetime.fromtimestamp(draft.occurred_from / 1e6, UTC).date()
+    wanted = form.required(load(), str(draft.body["instrument"]), draft.act, draft.body, on=on)
+    for one in form.lacking(wanted, draft.body, form.carried(draft)):
+        copies = f" ({' and '.join(one.views)} copy)".replace("_", " ") if one.views else ""
+        yield f"the form lacks {one.form} {one.section}, Art. {one.article}{copies}: {one.text}" + (
+            "" if one.verified else " (UNVERIFIED)"
         )
 
 

@@ -54,7 +54,7 @@ class TestFindings:
         assert ("11(4)", "consult_first_ground", ids["lille"]) == (one["article"], one["kind"], one["authority"])
         assert (True, "2020-06-20T09:00:00Z", None) == (one["verified"], one["since_from_at"], one["resolved_by"])
         assert 64 == len(str(one["edition"]))
-        assert [] == asked(ids["case"], "--as-of", "2020-06-19")
+        assert [] == asked(ids["case"], "--happened-by", "2020-06-19")
 
     def test_words_for_a_judge(self, refused: World) -> None:
         """What is missing, since when, whose it is, and under which article."""
