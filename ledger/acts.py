@@ -181,7 +181,7 @@ def _parse_instant(value: Any) -> int:
         raise _Bad(f"should be an instant such as 2020-06-02T00:00:00Z, is {value[:40]!r}")
     *parts, fraction = found.groups()
     try:
-        instant = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type] -- the pattern gave six numbers
+        instant = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type]  # the pattern gave six numbers
     except ValueError as error:
         raise _Bad(f"no such instant: {value} ({error})") from None
     return (instant - _EPOCH) // timedelta(microseconds=1) + int((fraction or "").ljust(6, "0"))
@@ -1003,7 +1003,7 @@ def _check(arguments: list[str]) -> int:
     root = Path(arguments[1]) if len(arguments) == 2 else resources.path("schemas")
 
     def hinders(newer: Any, older: Any) -> list[str]:
-        checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call] -- avro has no types
+        checker = ReaderWriterCompatibilityChecker()  # type: ignore[no-untyped-call]  # avro has no types
         judged = checker.get_compatibility(make_avsc_object(newer), make_avsc_object(older))
         return [str(message) for message in judged.messages]
 

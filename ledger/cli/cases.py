@@ -20,15 +20,16 @@ from ledger.cli.shown import said_by, short, when, who
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from projections.status import CaseLine, CaseStatus, ThingStatus
+    from projections.status import CaseLine, CaseStatus, Next, ThingStatus
     from projections.views import Views
 
 case_app = typer.Typer(help="Cases: list them, show where one stands.", no_args_is_help=True)
 request_app = typer.Typer(help="Requests: their stage, since when, what can lawfully come next.", no_args_is_help=True)
 
 _PAGE = 100
+_NEXT = 4
 
 
 def answer(asked: View, size: int, given: Any) -> dict[str, Any]:
@@ -130,6 +131,12 @@ def case_show(
         _show_case(found)
 
 
+def _first(steps: "Sequence[Next]") -> str:
+    """The first few of what can come next; the whole list is with the thing itself."""
+    acts = [step.act for step in steps]
+    return ", ".join(acts[:_NEXT]) + (f", and {len(acts) - _NEXT} more" if len(acts) > _NEXT else "")
+
+
 def _show_case(found: "CaseStatus") -> None:
     since = f" since {when(found.since)}" if found.since else ""
     text(f"Case {found.case}: {_words(found.stage)}{since}, {found.entries} entries")
@@ -142,7 +149,7 @@ def _show_case(found: "CaseStatus") -> None:
                 _words(thing.stage),
                 when(thing.since),
                 thing.index,
-                ", ".join(step.act for step in thing.next),
+                _first(thing.next),
             )
             for thing in found.things
         ],
@@ -270,7 +277,7 @@ def request_list(
                     _words(thing.stage),
                     when(thing.since),
                     thing.index,
-                    ", ".join(step.act for step in thing.next),
+                    _first(thing.next),
                 )
                 for thing in requests
             ],
