@@ -205,7 +205,18 @@ class Book:
         halves: acts that are two halves of one hand-over.
     """
 
-    __slots__ = ("_data", "_duties", "_rulings", "_unasked", "_uses", "editions", "halves", "law", "limits")
+    __slots__ = (
+        "_data",
+        "_duties",
+        "_overlaid",
+        "_rulings",
+        "_unasked",
+        "_uses",
+        "editions",
+        "halves",
+        "law",
+        "limits",
+    )
 
     def __init__(self, law: Law, limits: Rules, editions: Mapping[str, str], halves: Sequence[Halves]) -> None:
         self.law = law
@@ -217,6 +228,7 @@ class Book:
         self._rulings: dict[str, dict[str, tuple[Ruling, ...]]] = {}
         self._unasked: dict[str, tuple[Duty, ...]] | None = None
         self._uses: dict[str, dict[str, tuple[Use, ...]]] = {}
+        self._overlaid: dict[str, tuple[str, ...]] = {}
 
     def edition(self, datum: Datum) -> str:
         """SHA-256, in hex, of the file that has the datum."""
@@ -232,6 +244,15 @@ class Book:
                     gathered.setdefault(name, []).append(duty)
             found = self._duties[instrument, country] = {name: tuple(duties) for name, duties in gathered.items()}
         return found.get(act, ())
+
+    def overlaid(self, instrument: str) -> tuple[str, ...]:
+        """The States that have an overlay of an instrument."""
+        found = self._overlaid.get(instrument)
+        if found is None:
+            found = self._overlaid[instrument] = tuple(
+                sorted(country for name, country in self.law.overlays if name == instrument)
+            )
+        return found
 
     def attaching(self, instrument: str, act: str) -> tuple[Use, ...]:
         """Every version of every use rule that something may fall under by an act."""
@@ -794,16 +815,18 @@ def _read_together(law: Law, instruments: Sequence[str]) -> Iterator[str]:
 
 def _triggered(matter: Matter, instrument: str, act: Act, request: str | None) -> Iterator[Duty]:
     """The duties that an act triggers: each as the State that must act has it, in the version of that day."""
-    law, overlays = matter.book, matter.book.law.overlays
+    law, on = matter.book, matter.on(act)
+    overlaid = law.overlaid(instrument)
     thing = matter.thing(act, request).body
-    for country in (None, *sorted(cc for name, cc in overlays if name == instrument)):
+    acting: dict[str, str | None] = {}
+    for country in (None, *overlaid):
         for duty in law.triggered(instrument, country, act.act):
-            if not _matches(duty.when, act) or not duty.where.matches(thing):
+            if duty.by not in acting:
+                acting[duty.by] = matter.folded.part(duty.by, act, request)[1]
+            who = acting[duty.by]
+            if (who != country) if country is not None else (who in overlaid):
                 continue
-            if not law.in_force(duty, matter.on(act), matter.known_on):
-                continue
-            acting = matter.folded.part(duty.by, act, request)[1]
-            if (acting == country) if country is not None else (instrument, acting) not in overlays:
+            if _matches(duty.when, act) and duty.where.matches(thing) and law.in_force(duty, on, matter.known_on):
                 yield duty
 
 

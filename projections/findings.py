@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
@@ -21,7 +22,7 @@ from ledger.law import form
 from projections import conditions, deadlines
 from projections.clocks import Act, Seat, clocks
 from projections.clocks import _Matter as Folded
-from projections.duties import SETTLED, Book, Declared, Finding, Mark, Outside, book, findings
+from projections.duties import SETTLED, USES, Book, Declared, Finding, Mark, Outside, book, findings
 from projections.facts import COLUMNS, Clocks, Fact, Table, id_bytes, id_text, row_of
 
 if TYPE_CHECKING:
@@ -309,18 +310,24 @@ class _Asked:
     def _outside(
         self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None
     ) -> Callable[[Act], tuple[Outside, ...]]:
-        given = list(acts)
-        gone = {act.corrects for act in given if act.corrects is not None}
-        counted = (a for a in given if a.from_at <= bound and a.statement not in gone)
-        folded = Folded(counted, self.seats, self.law.limits)
-        rules = conditions.attached(folded, self.law, running, at=self.at, known_on=known_on)
-        attached = conditions.against_conditions(self.views, folded, known_by=self.known_by)
+        """What tells the uses against conditions; nothing is read before an act uses something."""
 
-        def outside(act: Act) -> tuple[Outside, ...]:
-            found = tuple(conditions.against_rules(folded, rules, act))
-            return (*found, *attached(act)) if self.conditioned else found
+        @cache
+        def tell() -> Callable[[Act], tuple[Outside, ...]]:
+            given = list(acts)
+            gone = {act.corrects for act in given if act.corrects is not None}
+            counted = (a for a in given if a.from_at <= bound and a.statement not in gone)
+            folded = Folded(counted, self.seats, self.law.limits)
+            rules = conditions.attached(folded, self.law, running, at=self.at, known_on=known_on)
+            attached = conditions.against_conditions(self.views, folded, known_by=self.known_by)
 
-        return outside
+            def outside(act: Act) -> tuple[Outside, ...]:
+                found = tuple(conditions.against_rules(folded, rules, act))
+                return (*found, *attached(act)) if self.conditioned else found
+
+            return outside
+
+        return lambda act: tell()(act) if act.act in USES else ()
 
     def _acts(self, condition: str, key: bytes) -> list[Act]:
         names = ", ".join(name for name, _ in COLUMNS)
