@@ -162,23 +162,44 @@ class Helper:
 
 
 class Workers:
-    """Worker processes that check signatures; closed, they are gone."""
+    """
+    Worker processes that check signatures; closed, they are gone.
+
+    They are started with the first signature that there is to check, and given nothing before they
+    listen: until then everything is checked by the caller, and nobody waits.
+    """
 
     def __init__(self, count: int) -> None:
-        """Start *count* workers (none is allowed: then everything is checked by the caller)."""
-        self._workers = [_Worker() for _ in range(count)]
-        self._idle = list(self._workers)
-        self._threads = ThreadPoolExecutor(max(1, count), thread_name_prefix="signatures") if count else None
+        """Allow *count* workers; none is allowed too."""
+        self._count = count
+        self._starting: list[_Worker] = []
+        self._idle: list[_Worker] = []
+        self._listening: list[_Worker] = []
+        self._threads = ThreadPoolExecutor(max(1, count), thread_name_prefix="signatures")
 
     def check(self, checks: Sequence[Check]) -> Pending:
         """Begin to check these signatures; returns at once."""
         starts = range(0, len(checks), SLICE)
-        if self._threads is None:
+        if checks and not (self._starting or self._listening):
+            self._starting = [_Worker() for _ in range(self._count)]
+        for worker in list(self._starting):
+            try:
+                if not worker.started:
+                    continue
+                self._listening.append(worker)
+                self._idle.append(worker)
+            except Unavailable:
+                worker.end()  # it ended before it began: the rest is checked without it
+            self._starting.remove(worker)
+        if not self._listening:
             return Pending(checks, [Future() for _ in starts])
         return Pending(checks, [self._threads.submit(self._ask, checks[start : start + SLICE]) for start in starts])
 
     def _ask(self, checks: Sequence[Check]) -> bytes:
-        worker = self._idle.pop()
+        try:
+            worker = self._idle.pop()
+        except IndexError:  # more threads than workers listen yet
+            return check(checks)
         try:
             worker.send(_pack(checks))
             return worker.receive(len(checks))
@@ -187,9 +208,8 @@ class Workers:
 
     def close(self) -> None:
         """End the workers."""
-        if self._threads is not None:
-            self._threads.shutdown(cancel_futures=True)
-        for worker in self._workers:
+        self._threads.shutdown(cancel_futures=True)
+        for worker in (*self._starting, *self._listening):
             worker.end()
 
     def __enter__(self) -> Self:
