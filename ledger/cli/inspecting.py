@@ -251,7 +251,7 @@ def fsck(
         first = next((fault.index for fault in report.faults if fault.index is not None), None)
         raise Trouble(
             3,
-            f"the ledger is not sound: {len(report.faults)} faults"
+            f"the ledger is not sound: {len(report.faults)} fault{'' if len(report.faults) == 1 else 's'}"
             + ("" if first is None else f", the first at entry {first}"),
             why=report.faults[0].what,
             now="stop publishing, keep this copy as it is, and compare with a mirror and with receipts",
