@@ -189,7 +189,7 @@ def test_the_enforcing_authority_speaks_once_it_is_named():
     given(A_CASE, A_REQUEST).when(clear).then(rejected("not_own_authority"))
     world = given(A_CASE, A_REQUEST, notified).when(clear).then(accepted)
     request = world.thing(ident("the request"))
-    assert request is not None
+    assert isinstance(request, Request)
     assert request.requested == ident("Frankfurt")
 
 
