@@ -251,6 +251,8 @@ def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
         if edge.act not in acts:
             acts.append(edge.act)
     drawn = sorted({stage for pair in steps for stage in pair if stage}, key=list(graph.stages).index)
+    if not drawn:
+        return  # the instrument has dropped every step between stages
     plan = graphlay.Graph()
     for stage in drawn:
         plan.node(stage, width=9 * len(stage) + 24, height=30)
