@@ -346,5 +346,8 @@ def _takers(act: Act) -> Collection[str]:
     found: dict[str, None] = {}
     for name in ("to", "recipient", "recipients", "downloaders"):
         value = act.body.get(name)
-        found.update(dict.fromkeys([value] if isinstance(value, str) else value or ()))  # type: ignore[call-overload]
+        if isinstance(value, str):
+            found[value] = None
+        elif isinstance(value, (list, tuple)):
+            found.update(dict.fromkeys(str(one) for one in value))
     return found

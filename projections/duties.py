@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 from ledger.law import form
 from ledger.law.data import Applicability, Competence, Datum, Duty, Ground, Particular, Remedy, Ruling, Use
@@ -289,7 +289,7 @@ class Book:
         if found is None:
             held = instrument in self.law.instruments
             found = self._data[key] = tuple(self.law.data(kind, instrument, key[2])) if held else ()
-        return found  # type: ignore[return-value]  # the key has the kind
+        return cast("tuple[_KIND, ...]", found)
 
     def rulings(self, datum: Datum, known: date | None) -> tuple[str, ...]:
         """The cases that bear on a datum, as far as they were known."""
