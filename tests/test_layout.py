@@ -118,7 +118,7 @@ def test_every_ignored_rule_has_its_reason():
 def test_every_exception_in_the_code_has_its_code_and_its_reason():
     """Outside tests, each noqa and each type ignore names what it ignores, and why."""
     marks = re.compile(r"# (?:noqa|type: ignore|pragma)[^#]*")
-    good = re.compile(r"# (?:noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*|type: ignore\[[a-z, -]+\]) (?:--? |# )\w")
+    good = re.compile(r"# (?:noqa: [A-Z]+\d+(?:, ?[A-Z]+\d+)*|type: ignore\[[a-z, -]+\])\s+(?:--? |# )\w")
     unreasoned = []
     for file in sources("ledger", "projections", "bench", "docs"):
         for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):

@@ -621,7 +621,7 @@ class Reader:
 
 
 def _statement_fields(catalogue: Catalogue) -> frozenset[str]:
-    from pathlib import Path  # noqa: PLC0415
+    from pathlib import Path  # noqa: PLC0415 -- needed here alone
 
     return frozenset(field["name"] for field in catalogue.codec(Path("statement.avsc")).schema["fields"])
 
@@ -638,38 +638,38 @@ def _text(reader: Reader, data: Any, key: str) -> str:
 
 
 def _flag(reader: Reader, data: Any, key: str) -> bool:
-    return reader._flag(data, key)  # noqa: SLF001
+    return reader._flag(data, key)  # noqa: SLF001 -- part of the reader
 
 
 def _count(reader: Reader, data: Any, key: str) -> int:
-    return reader._count(data, key)  # noqa: SLF001
+    return reader._count(data, key)  # noqa: SLF001 -- part of the reader
 
 
 def _day(reader: Reader, data: Any, key: str) -> date:
-    return reader._day(data, key)  # noqa: SLF001
+    return reader._day(data, key)  # noqa: SLF001 -- part of the reader
 
 
 def _texts(reader: Reader, data: Any, key: str) -> tuple[str, ...]:
-    return tuple(_text(reader, text, f"{key}[{at}]") for at, text in enumerate(reader._list(data, key)))  # noqa: SLF001
+    return tuple(_text(reader, text, f"{key}[{at}]") for at, text in enumerate(reader._list(data, key)))  # noqa: SLF001 -- part of the reader
 
 
 def _of(known: Collection[str]) -> _Read:
-    return lambda reader, data, key: reader._one_of(data, key, known)  # noqa: SLF001
+    return lambda reader, data, key: reader._one_of(data, key, known)  # noqa: SLF001 -- part of the reader
 
 
 def _some(known: Collection[str]) -> _Read:
     return lambda reader, data, key: tuple(
-        reader._one_of(one, f"{key}[{at}]", known)  # noqa: SLF001
-        for at, one in enumerate(reader._list(data, key))  # noqa: SLF001
+        reader._one_of(one, f"{key}[{at}]", known)  # noqa: SLF001 -- part of the reader
+        for at, one in enumerate(reader._list(data, key))  # noqa: SLF001 -- part of the reader
     )
 
 
 def _code(name: str) -> _Read:
-    return lambda reader, data, key: reader._one_of(data, key, reader._catalogue.codes(name))  # noqa: SLF001
+    return lambda reader, data, key: reader._one_of(data, key, reader._catalogue.codes(name))  # noqa: SLF001 -- part of the reader
 
 
 def _codes(name: str) -> _Read:
-    return lambda reader, data, key: _some(reader._catalogue.codes(name))(reader, data, key)  # noqa: SLF001
+    return lambda reader, data, key: _some(reader._catalogue.codes(name))(reader, data, key)  # noqa: SLF001 -- part of the reader
 
 
 _FIELDS: Final[dict[str, dict[str, _Read]]] = {
@@ -718,7 +718,7 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
         "waived_by": Reader.patterns,
         "extension": Reader.extension,
         "variants": Reader.variants,
-        "counting": lambda reader, data, key: reader._one_of(data, key, reader._countings),  # noqa: SLF001
+        "counting": lambda reader, data, key: reader._one_of(data, key, reader._countings),  # noqa: SLF001 -- part of the reader
         "calendar": _of(ROLES),
         "consequence": _text,
         "where": Reader.where,
@@ -783,8 +783,8 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
     "ruling": {"court": _text, "number": _text, "ecli": _text, "about": _texts},
     "words": {
         "roles": lambda reader, data, key: reader.words_of(data, key, ROLES),
-        "things": lambda reader, data, key: reader.words_of(data, key, reader._procedure.graphs),  # noqa: SLF001
-        "acts": lambda reader, data, key: reader.words_of(data, key, reader._acts),  # noqa: SLF001
+        "things": lambda reader, data, key: reader.words_of(data, key, reader._procedure.graphs),  # noqa: SLF001 -- part of the reader
+        "acts": lambda reader, data, key: reader.words_of(data, key, reader._acts),  # noqa: SLF001 -- part of the reader
         "stages": lambda reader, data, key: reader.words_of(data, key, reader.stages()),
     },
 }
