@@ -1189,7 +1189,8 @@ def _heard(matter: Matter, found: Iterable[Finding]) -> Iterator[Finding]:
             answer=None if answer is None else str(answer.body.get("answer")),
         )
         if one.standing == "observation":
-            passed = one.answer_due_at is not None and matter.at >= one.answer_due_at
+            # What only a report says stays an observation until the authority has answered it.
+            passed = not one.reported and one.answer_due_at is not None and matter.at >= one.answer_due_at
             if answer is not None or passed:
                 heard = replace(heard, standing="finding")
         yield heard
