@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 import binascii
+import io
 import json
 import re
 import struct
@@ -1472,6 +1473,32 @@ def iso(at: int) -> str:
         return f"{at} microseconds after 1970"
 
 
+def called(roster: Roster, authority: bytes) -> str:
+    """What the roster calls an authority, and whose it is; its id where the roster does not know it."""
+    known = roster.authority(authority)
+    return authority.hex() if known is None else f"{known.designation or known.kind.replace('_', ' ')} ({known.holder})"
+
+
+def whose_act(roster: Roster, statement: Any, indexes: Mapping[bytes, int]) -> str:
+    """
+    Whose act it is; and where another says so, who, and on what ground: the mandate, or the source.
+
+    ``indexes`` has the entry of each statement known, by its id: a mandate is named by its entry.
+    """
+    publisher, speaker = called(roster, statement.publisher), statement.speaker
+    if statement.voice == "own":
+        return publisher
+    if speaker is None:
+        return f"somebody not named, says {publisher}"
+    kind = (speaker.authority_kind or "authority").replace("_", " ")
+    actor = f"{kind} ({speaker.country})" if speaker.authority is None else called(roster, speaker.authority)
+    if statement.voice == "reported":
+        return f'{actor}, as reported by {publisher} from "{speaker.source}"'
+    mandate = "no mandate" if speaker.mandate is None else f"mandate {speaker.mandate.hex()}"
+    given = f" (entry {indexes[speaker.mandate]})" if speaker.mandate in indexes else ""
+    return f"{actor}, through {publisher} under {mandate}{given}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Shown:
     index: int
@@ -1488,6 +1515,7 @@ class _Bundle:
         self.manifest = self._manifest()
         self.roster = Roster()
         self.entries: list[_Shown] = []
+        self.indexes: dict[bytes, int] = {}  # of each statement in the bundle, by its id
 
     def _manifest(self) -> dict[str, Any]:
         """Step 2: the manifest names every other member, and by its hash."""
@@ -1547,6 +1575,7 @@ class _Bundle:
                 decoded = decode_entry(entry)
                 read = decode_statement if decoded.disposition == "accepted" else decode_header
                 self.entries.append(_Shown(index, decoded, read(decoded.statement)))
+                self.indexes[self.entries[-1].statement.id] = index
             except FormatError as error:
                 raise FormatError(error.what, field=f"{entry_name(index)}: {error.field}") from None
 
@@ -1682,15 +1711,27 @@ class _Bundle:
     def described(self, item: _Shown) -> dict[str, Any]:
         """An entry in the words of the report."""
         entry, statement = item.entry, item.statement
-        publisher = self.roster.authority(statement.publisher)
+        publisher, speaker = self.roster.authority(statement.publisher), statement.speaker
+        acting = self.roster.authority((speaker and speaker.authority) or b"")
         return {
             "index": item.index,
+            "statement": statement.id.hex(),
             "act": statement.act,
             "disposition": entry.disposition,
             "reason": entry.reason,
             "publisher": statement.publisher.hex(),
             "designation": publisher and (publisher.designation or f"{publisher.kind} ({publisher.holder})"),
             "voice": statement.voice,
+            "speaker": speaker
+            and {
+                "authority": speaker.authority and speaker.authority.hex(),
+                "designation": acting and (acting.designation or f"{acting.kind} ({acting.holder})"),
+                "country": speaker.country,
+                "authority_kind": speaker.authority_kind,
+                "mandate": speaker.mandate and speaker.mandate.hex(),
+                "source": speaker.source,
+            },
+            "whose_act": whose_act(self.roster, statement, self.indexes),
             "occurred_from": iso(statement.occurred_from),
             "occurred_until": iso(statement.occurred_until),
             "occurred_confirmed": statement.occurred_confirmed,
@@ -1781,6 +1822,11 @@ _ALGORITHM_NAMES = {ED25519: "Ed25519", COSIGNATURE_ED25519: "Ed25519 cosignatur
 def _not_excluded(report: Mapping[str, Any]) -> Iterator[str]:
     """What this verification leaves open, said plainly."""
     yield "Whether what the statements say is true: an entry proves that an authority said it, and when."
+    voices = {entry["voice"] for entry in report["entries"]}
+    if "reported" in voices:
+        yield "Whether an authority did what another reports of it: the report is signed by the one that reports."
+    if "on_behalf" in voices:
+        yield "Whether a mandate to speak for another holds: read the entry that is named."
     if not report["pin_given"]:
         yield f"That this is another ledger of the same name: compare the pin {report['pin']} with a published one."
     if report["policy"] != "met":
@@ -1818,11 +1864,14 @@ def _plain(report: Mapping[str, Any]) -> str:
             f"  witness {line['name']} at {line['at'] or 'no time'}: {'holds' if line['checked'] else 'NOT CHECKED'}"
             for line in report["cosigned_by"]
         ),
-        f"  roster: {report['roster_entries']} further entries, each by its rules",
+        f"  roster: {report['roster_entries']} further entries, each of which its rules admit",
     ]
     if report["case"]:
         complete = report["case_complete_to"]
-        what = f"withheld: versions {report['withheld']}" if complete is None else f"complete up to version {complete}"
+        runs = ", ".join(f"{first} to {last}" for first, last in report["withheld"])
+        what = f"WITHHELD from this bundle: versions {runs}"
+        if complete is not None:
+            what = f"versions 0 to {complete}, its first {complete + 1} accepted entries: none is missing"
         lines.append(f"  case {report['case']}: {what}")
     lines.append("Entries:")
     for entry in report["entries"]:
@@ -1832,14 +1881,15 @@ def _plain(report: Mapping[str, Any]) -> str:
         until = "" if entry["occurred_until"] == entry["occurred_from"] else f" to {entry['occurred_until']}"
         doubt = "" if entry["occurred_confirmed"] else ", unconfirmed"
         lines.append(
-            f"  {entry['index']} {entry['act']}{rejected}{contested} by {entry['designation'] or entry['publisher']}"
-            f" ({entry['voice']}), occurred {entry['occurred_from']}{until} ({entry['zone']}{doubt}),"
+            f"  {entry['index']} {entry['act']}{rejected}{contested} by {entry['whose_act']},"
+            f" occurred {entry['occurred_from']}{until} ({entry['zone']}{doubt}),"
             f" recorded {entry['recorded_at']}"
         )
     beside = report["attachments"]
     lines.append(f"Attachments: {len(beside['included'])} included, {len(beside['not_included'])} committed to only")
     lines += ["Not excluded:", *(f"  - {line}" for line in report["not_excluded"])]
-    return "\n".join(lines)
+    # What others wrote is shown, never obeyed: no sequence that a terminal would act upon.
+    return "\n".join("".join(c if c.isprintable() else "\ufffd" for c in line) for line in lines)
 
 
 class _Arguments(argparse.ArgumentParser):
@@ -1859,6 +1909,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         asked = parser.parse_args(argv)
     except SystemExit as stopped:
         return int(stopped.code or 0)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
     status, report = 0, dict[str, Any]()
     try:
         if asked.pin is not None and not re.fullmatch("[0-9a-fA-F]{64}", asked.pin):

@@ -25,7 +25,7 @@ from ledger.errors import Conflict, FormatError, NotVerified
 from ledger.keys import ed25519
 from ledger.log.bundle import write_bundle, write_zip
 from ledger.log.checkpoint import cosign, sign_checkpoint, witness_signer
-from ledger.statement import Attachment, encode_statement, signed_message
+from ledger.statement import Attachment, Speaker, encode_statement, signed_message
 from ledger.verify import Checkpoint, PolicyNotMet, Roster, canonical_json, parse_policy, verify_bundle
 from tests.small_ledger import (
     BEGIN,
@@ -38,6 +38,7 @@ from tests.small_ledger import (
     RULES,
     SECOND,
     SmallLedger,
+    endorsements,
     enrolment,
     founded,
     founding,
@@ -133,6 +134,71 @@ def test_a_bundle_verifies_and_says_what_it_proves_and_what_not() -> None:
         assert words in said
     assert "another ledger of the same name" not in said
     assert "another ledger of the same name" in " ".join(check(BUNDLE)["not_excluded"])
+
+
+def spoken_for() -> SmallLedger:
+    """The ledger of the other tests, with an act said by report, twice, and one through another authority."""
+    ledger = with_case()
+    person = {"person": named("somebody"), "role": next(iter(catalogue().codes("person_roles")))}
+    about: dict[str, Any] = {"by": "a prosecutor", "case": CASE, "subject": CASE}
+    for voice, speaker in (
+        ("reported", Speaker(authority=COURT, source="Order of 3 March 2020, 4 Qs 1/20")),
+        ("reported", Speaker(country="FR", authority_kind="investigating_judge", source="Bulletin 7/2020")),
+        ("on_behalf", Speaker(authority=COURT, mandate=ledger.statements[2].id)),
+    ):
+        ledger.say("person.role_changed", person, voice=voice, speaker=speaker, **about)
+    return ledger
+
+
+WHOSE = [
+    'A court (DE), as reported by A prosecutor (DE) from "Order of 3 March 2020, 4 Qs 1/20"',
+    'investigating judge (FR), as reported by A prosecutor (DE) from "Bulletin 7/2020"',
+    f"A court (DE), through A prosecutor (DE) under mandate {with_case().statements[2].id.hex()} (entry 2)",
+]
+
+
+def test_the_report_says_whose_act_it_is_and_on_what_ground() -> None:
+    """What is reported or said for another is the act of that other: who, from which source, by which mandate."""
+    report = check(bundle(spoken_for()))
+    told = report["entries"][-3:]
+    court = {"authority": COURT.hex(), "designation": "A court", "country": None, "authority_kind": None}
+
+    assert WHOSE == [entry["whose_act"] for entry in told]
+    assert {"A prosecutor (DE)"} == {entry["whose_act"] for entry in report["entries"][:-3]}
+    assert [None] * len(report["entries"][:-3]) == [entry["speaker"] for entry in report["entries"][:-3]]
+    assert [
+        {**court, "mandate": None, "source": "Order of 3 March 2020, 4 Qs 1/20"},
+        {**court, "mandate": with_case().statements[2].id.hex(), "source": None},
+    ] == [told[0]["speaker"], told[2]["speaker"]]
+    assert "FR" == told[1]["speaker"]["country"]
+    said = " ".join(report["not_excluded"])
+    for words in ("what another reports of it", "a mandate to speak for another"):
+        assert words in said
+        assert words not in " ".join(check(BUNDLE)["not_excluded"])
+
+
+def test_the_cover_and_the_plain_words_say_whose_act_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A judge who reads the sheet or the output takes no prosecutor's report for the court's own word."""
+    data = bundle(spoken_for())
+    (tmp_path / "bundle.zip").write_bytes(data)
+
+    assert 0 == verify.main([str(tmp_path / "bundle.zip")])
+    plain, cover = capsys.readouterr().out, members(data)["cover.txt"].decode()
+
+    for whose in WHOSE:
+        assert f" by {whose}, occurred " in plain
+        assert f" by {whose}\n" in cover
+
+
+def test_what_others_wrote_cannot_move_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A designation or a source with control characters is shown without them."""
+    report = check(BUNDLE)
+    report["entries"][0]["whose_act"] = "A\x1b[2Jcourt\u202e"
+
+    assert "A\ufffd[2Jcourt\ufffd" in verify._plain(report)
+    (tmp_path / "bundle.zip").write_bytes(BUNDLE)
+    verify.main([str(tmp_path / "bundle.zip")])
+    assert all(line.isprintable() for line in capsys.readouterr().out.splitlines())
 
 
 def test_the_same_entries_make_the_same_bytes() -> None:
@@ -511,6 +577,37 @@ def test_what_a_key_signed_while_suspect_is_shown_as_contested() -> None:
 def test_what_a_key_signed_when_it_was_invalid_is_not_verified() -> None:
     """The root disowns it: nobody stands by that statement."""
     assert failed(bundle(revoked(10, 8))) == ("8 signature", 10)
+
+
+def by_the_operator(*roots: str) -> SmallLedger:
+    """The ledger; its operator's key revoked by these founding roots, two being the quorum; then used once more."""
+    ledger = with_case()
+    body = {"key": keyed("operator").id, "invalid_from": 8, "suspect_from": 8, "reason": "compromised"}
+    for root in roots:
+        ledger.say("key.revoked", body, by=root, subject=named("operator"))
+    new: dict[str, Any] = {"authority": named("DE"), **possession("new", named("DE"))}
+    new["endorsements"] = endorsements(named("DE"), keyed("new").public, "DE", "FR")
+    dishonest(ledger).say("root_key.replaced", new, by="operator", subject=LEDGER)
+    return ledger
+
+
+@pytest.mark.parametrize("roots", [("DE",), ("DE", "DE")])
+def test_fewer_roots_than_the_quorum_leave_the_operator_its_key(roots: tuple[str, ...]) -> None:
+    """Offline as on the log: one root, however often, revokes nothing of the operator."""
+    assert check(bundle(by_the_operator(*roots)))["result"] == "verified"
+
+
+def test_what_the_operator_signs_after_a_quorum_of_roots_revoked_its_key_is_not_verified() -> None:
+    """Offline as on the log: with the act of the second root, the key has ended."""
+    assert failed(bundle(by_the_operator("DE", "FR"))) == ("5 roster", 13)
+
+
+def test_what_a_root_said_of_the_operators_key_cannot_be_left_out() -> None:
+    """Without the act of the first root, that of the second leaves a hole in the operator's stream."""
+    ledger = by_the_operator("DE", "FR")
+    ledger.streams[named("operator")].remove(11)
+    ledger.streams[LEDGER] = [index for index in ledger.streams[LEDGER] if index < 11]
+    assert failed(bundle(ledger)) == ("5 roster", 12)
 
 
 def test_a_hole_in_a_case_is_named() -> None:

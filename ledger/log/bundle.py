@@ -139,7 +139,7 @@ def write_bundle(
         members[f"attachments/{commitment.hex()}"] = content
     members["verify.py"] = Path(verify.__file__).read_bytes()
     pin = leaf_hash(entries[0])
-    members["cover.txt"] = _cover(head, pin, case, [decoded[index] for index in shown], roster).encode()
+    members["cover.txt"] = _cover(head, pin, case, decoded, shown, roster).encode()
     digests = {name: _digest(content) for name, content in members.items()}
     for name, (_, _, digest) in digests.items():
         folder, _, rest = name.rpartition("/")
@@ -218,7 +218,14 @@ def write_zip(out: IO[bytes], members: Mapping[str, bytes | Path]) -> None:
     out.write(central + verify.zip_end(len(directory), len(central), offset))
 
 
-def _cover(head: Checkpoint, pin: bytes, case: bytes | None, shown: Sequence[Recorded], roster: Roster) -> str:
+def _cover(
+    head: Checkpoint,
+    pin: bytes,
+    case: bytes | None,
+    decoded: Mapping[int, Recorded],
+    shown: Sequence[int],
+    roster: Roster,
+) -> str:
     """The sheet that a judge reads first. It proves nothing; it says what does."""
     about = f"{len(shown)} entries" if case is None else f"the case {case.hex()}, {len(shown)} entries"
     lines = [
@@ -234,6 +241,7 @@ def _cover(head: Checkpoint, pin: bytes, case: bytes | None, shown: Sequence[Rec
         "",
         "WHAT IS NOT PROVED",
         "- That a statement is true: only that the authority made it, and when the ledger recorded it.",
+        "- That an authority did what another reports of it: a report is signed by the one that reports.",
         "- That nothing followed after the last entry shown.",
         "- Anything that this sheet says: whoever made the extract wrote it. Trust the output of verify.py,",
         "  and take verify.py and the two values below from a source that you trust.",
@@ -249,18 +257,15 @@ def _cover(head: Checkpoint, pin: bytes, case: bytes | None, shown: Sequence[Rec
         "",
         "ENTRIES",
     ]
-    for one in shown:
-        statement, entry = one.statement, one.entry
-        publisher = roster.authority(statement.publisher)
-        called = statement.publisher.hex() if publisher is None else publisher.designation or publisher.kind
-        where = "" if publisher is None or not publisher.holder else f" ({publisher.holder})"
-        voice = {"own": "", "on_behalf": ", on behalf of another", "reported": ", reporting another"}[statement.voice]
+    indexes = {one.statement.id: index for index, one in decoded.items()}
+    for index in shown:
+        statement, entry = decoded[index].statement, decoded[index].entry
         until = "" if statement.occurred_until == statement.occurred_from else f" to {iso(statement.occurred_until)}"
         doubt = "" if statement.occurred_confirmed else ", unconfirmed"
         rejected = f"  REJECTED by the ledger ({entry.reason}); the body was not recorded" if entry.reason else ""
         lines += [
-            f"{one.index:>8}  {statement.act}",
-            f"          by {called}{where}{voice}",
+            f"{index:>8}  {statement.act}",
+            f"          by {verify.whose_act(roster, statement, indexes)}",
             f"          occurred {iso(statement.occurred_from)}{until} ({statement.zone}{doubt})",
             f"          recorded {iso(entry.recorded_at)}",
         ]
