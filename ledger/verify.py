@@ -1028,6 +1028,12 @@ class Roster:
       ``possession``) or by that quorum;
     - every act belongs to the ledger's own case, so that none can be withheld without a hole;
     - a revocation reaches back (``suspect_from <= invalid_from <= index``), and is never undone;
+    - the operator's keys are the founding roots' business: ``quorum`` of them revoke one, or certify
+      a new one, each by an act of its own, and no root counts twice. With the act that makes the
+      quorum the key is ended (a new one is valid from the next index on); before it, nothing is.
+      Where the roots name different indexes, a key is contested, or invalid, from the smallest
+      index from which ``quorum`` of them say so. An act said under a key that was not valid then,
+      as known when the quorum is counted, counts for nobody;
     - a root may confirm the roster at a size by its digest; a wrong digest is rejected.
     """
 
@@ -1042,6 +1048,8 @@ class Roster:
         self._keys_of: dict[bytes, list[bytes]] = {}
         self._log_keys: list[LogKey] = []
         self._marks: list[tuple[int, bytes]] = []  # index of each act folded, digest after it
+        # Act and key of the operator -> root, the key that it signed with, index, the indexes that it named.
+        self._said: dict[tuple[str, bytes], list[tuple[bytes, bytes, int, tuple[int, int]]]] = {}
 
     def key(self, key_id: bytes) -> RosterKey | None:
         """The key of this id (SHA-256 of the raw public key), whatever its verdict."""
@@ -1140,7 +1148,9 @@ class Roster:
         if subject.enrolls is not None and act != "key.revoked":
             return "wrong_subject_kind"  # the key of a root is replaced, not rotated
         itself = publisher.id == subject.id and act in {"key.rotated", "key.retired"}
-        if not itself and not self._answers_for(publisher, subject):
+        founder = publisher.enrolls is not None and publisher.index == 0
+        together = founder and subject.id == self.operator and act in {"key.revoked", "key.certified"}
+        if not (itself or together or self._answers_for(publisher, subject)):
             return "not_enrolled_by_root"
         old = body.get("old_key", body.get("key"))
         if old is not None:
@@ -1249,9 +1259,34 @@ class Roster:
         return len(endorsers) >= self.quorum
 
     def _answers_for(self, publisher: Authority, subject: Authority) -> bool:
-        """Whether the publisher is the root of the subject's holder, or enrolled it (counsel)."""
-        root = publisher.enrolls is not None and publisher.holder == subject.holder
+        """Whether the publisher is the root of the subject's holder, or enrolled it (counsel); never the operator."""
+        root = publisher.enrolls is not None and publisher.holder == subject.holder and subject.id != self.operator
         return root or publisher.id == subject.enrolled_by
+
+    def _agreed(self, index: int, statement: Any, key_id: bytes, named: tuple[int, int]) -> tuple[int, int] | None:
+        """
+        Take in what a founding root says of a key of the operator; what ``quorum`` of them say, if they do.
+
+        Args:
+            index: of the act.
+            statement: the root's.
+            key_id: which key it is about.
+            named: from where the root has it suspect, and invalid.
+
+        Returns:
+            The smallest indexes from which ``quorum`` roots have it suspect, and invalid; or None.
+        """
+        said = self._said.setdefault((statement.act, key_id), [])
+        said.append((statement.publisher, statement.key, index, named))
+        roots: dict[bytes, tuple[int, int]] = {}
+        for root, signed_with, at, (suspect, invalid) in said:
+            if self.verdict(signed_with, at) == "valid":
+                before = roots.get(root, (suspect, invalid))
+                roots[root] = min(before[0], suspect), min(before[1], invalid)
+        if len(roots) < self.quorum:
+            return None
+        suspects, invalids = zip(*roots.values(), strict=True)
+        return sorted(suspects)[self.quorum - 1], sorted(invalids)[self.quorum - 1]
 
     def _holders(self) -> set[str]:
         return {authority.holder for authority in self._authorities.values() if authority.enrolls is not None}
@@ -1290,12 +1325,19 @@ class Roster:
                 if body["public_key"] is not None:
                     self._add_key(statement.subject, body["public_key"], index + 1)
             case "key.certified":
-                self._add_key(statement.subject, body["public_key"], index + 1)
+                new = sha256(body["public_key"]).digest()
+                alone = statement.subject != self.operator
+                if alone or self._agreed(index, statement, new, (0, 0)) is not None:
+                    self._add_key(statement.subject, body["public_key"], index + 1)
             case "key.rotated":
                 self._end_key(body["old_key"], index + 1, index + 1)
                 self._add_key(statement.subject, body["public_key"], index + 1)
             case "key.revoked":
-                self._end_key(body["key"], body["suspect_from"], body["invalid_from"])
+                ends: tuple[int, int] | None = body["suspect_from"], body["invalid_from"]
+                if statement.subject == self.operator:
+                    ends = self._agreed(index, statement, body["key"], (body["suspect_from"], body["invalid_from"]))
+                if ends is not None:
+                    self._end_key(body["key"], *ends)
             case "key.retired":
                 self._end_key(body["key"], index + 1, index + 1)
             case "roster.confirmed":

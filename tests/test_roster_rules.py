@@ -448,6 +448,134 @@ def test_log_keys_have_their_sizes(ledger: SmallLedger) -> None:
     assert {key.name for key in new} == {ORIGIN}
 
 
+# --- the operator's keys ---
+
+
+def three_roots() -> SmallLedger:
+    """Three founding roots, two of them a quorum, an admitted one, and a court."""
+    body = founding()
+    at = {"holder": "AT", "authority": named("AT"), "enrolls": "country", **possession("AT", named("AT"))}
+    body["roots"].append(at)
+    made = SmallLedger()
+    made.say("ledger.founded", body, by="operator", subject=LEDGER)
+    made.say("authority.enrolled", enrolment("a court", "court"), by="DE", subject=COURT)
+    made.say("root.admitted", admission("PL", "DE", "FR"), by="operator", subject=LEDGER)
+    for root in ("DE", "FR"):
+        made.say("roster.confirmed", {"size": 2, "roster_digest": made.roster_.digest(2)}, by=root, subject=LEDGER)
+    return made
+
+
+def verdicts(ledger: SmallLedger, key: str) -> str:
+    """The first letter of each verdict on this key, from entry 0 to the one that comes next."""
+    return "".join(ledger.roster_.verdict(keyed(key).id, index)[0] for index in range(ledger.size() + 1))
+
+
+@pytest.mark.parametrize(
+    ("by", "reason"),
+    [
+        ("DE", None),
+        ("AT", None),
+        ("PL", "not_enrolled_by_root"),
+        ("a court", "not_enrolled_by_root"),
+        ("operator", "not_enrolled_by_root"),
+        ("nobody", "not_enrolled_by_root"),
+    ],
+)
+@pytest.mark.parametrize("act", ["key.revoked", "key.certified"])
+def test_only_founding_roots_have_a_say_about_the_operators_keys(act: str, by: str, reason: str | None) -> None:
+    """Not an admitted root, not an authority, and not the operator itself."""
+    body = revocation("operator", 4, 3) if act == "key.revoked" else possession("second", OPERATOR)
+    assert judged(three_roots(), act, body, by=by, subject=OPERATOR) == reason
+
+
+def test_a_root_whose_holder_has_no_name_does_not_answer_for_the_operator() -> None:
+    """The operator has no holder: a root of no holder is one root of several, and retires nothing of it."""
+    body = founding()
+    body["roots"][1] |= {"holder": "", "enrolls": "union"}
+    made = SmallLedger()
+    made.say("ledger.founded", body, by="operator", subject=LEDGER)
+
+    gone = {"key": keyed("operator").id}
+    assert judged(made, "key.retired", gone, by="FR", subject=OPERATOR) == "not_enrolled_by_root"
+    made.say("key.revoked", revocation("operator", 1, 1), by="FR", subject=OPERATOR)
+    assert verdicts(made, "operator") == "vvv"
+
+
+def test_the_operators_key_ends_with_the_act_that_makes_the_quorum() -> None:
+    """One root changes nothing; the second ends it, from the index at which both have it ended."""
+    ledger = three_roots()
+    ledger.say("key.revoked", revocation("operator", 3, 1), by="DE", subject=OPERATOR)
+    assert verdicts(ledger, "operator") == "vvvvvvv"
+
+    index = ledger.say("key.revoked", revocation("operator", 5, 2), by="FR", subject=OPERATOR)
+    assert index == 6
+    assert verdicts(ledger, "operator") == "vvcccii" + "i"
+    # A third brings it forward to where two of the three have it, and not to where one alone does.
+    ledger.say("key.revoked", revocation("operator", 4, 0), by="AT", subject=OPERATOR)
+    assert verdicts(ledger, "operator") == "vccciiiii"
+    # Nothing softens it.
+    ledger.say("key.revoked", revocation("operator", 8, 8), by="DE", subject=OPERATOR)
+    assert verdicts(ledger, "operator") == "vccciiiiii"
+
+
+def test_one_root_is_no_quorum_however_often_it_says_so() -> None:
+    """Twice the same root is one; what it says last may reach further back, and counts once the other has spoken."""
+    ledger = three_roots()
+    for invalid in (5, 4, 3):
+        ledger.say("key.revoked", revocation("operator", invalid, invalid), by="DE", subject=OPERATOR)
+    assert set(verdicts(ledger, "operator")) == {"v"}
+
+    ledger.say("key.revoked", revocation("operator", 2, 2), by="AT", subject=OPERATOR)
+    assert verdicts(ledger, "operator") == "vvviiiiiii"
+
+
+def test_a_root_whose_key_was_replaced_between_is_the_same_root() -> None:
+    """With its new key it is not counted anew, and what it said under the old one stands."""
+    ledger = three_roots()
+    ledger.say("key.revoked", revocation("operator", 5, 5), by="DE", subject=OPERATOR)
+    ledger.say("root_key.replaced", replacement("DE", "new"), by="DE", subject=LEDGER)
+    ledger.say("key.revoked", revocation("operator", 5, 5), by="DE", key="new", subject=OPERATOR)
+    assert set(verdicts(ledger, "operator")) == {"v"}
+
+    ledger.say("key.revoked", revocation("operator", 5, 5), by="FR", subject=OPERATOR)
+    assert verdicts(ledger, "operator") == "vvvvviiiii"
+
+
+def test_what_was_said_under_a_roots_stolen_key_counts_for_nobody() -> None:
+    """Declared invalid before the quorum is made, it falls out; said anew under the new key, it counts."""
+    ledger = three_roots()
+    ledger.say("key.revoked", revocation("operator", 0, 0), by="DE", subject=OPERATOR)
+    ledger.say("root_key.replaced", replacement("DE", "new"), by="DE", subject=LEDGER)
+    ledger.say("key.revoked", revocation("DE", 5, 5), by="DE", key="new", subject=DE)
+    ledger.say("key.revoked", revocation("operator", 7, 7), by="FR", subject=OPERATOR)
+    assert set(verdicts(ledger, "operator")) == {"v"}
+
+    ledger.say("key.revoked", revocation("operator", 7, 7), by="DE", key="new", subject=OPERATOR)
+    assert verdicts(ledger, "operator") == "vvvvvvviiii"
+
+
+def test_the_roots_give_the_operator_a_new_key() -> None:
+    """By quorum too, valid from the next index on; the new key replaces a log key, and can be revoked in turn."""
+    ledger = three_roots()
+    for root in ("DE", "FR"):
+        ledger.say("key.revoked", revocation("operator", 5, 5), by=root, subject=OPERATOR)
+    ledger.say("key.certified", possession("second", OPERATOR), by="DE", subject=OPERATOR)
+    ledger.say("key.certified", possession("second", OPERATOR), by="DE", subject=OPERATOR)
+    assert ledger.roster_.key(keyed("second").id) is None
+
+    index = ledger.say("key.certified", possession("second", OPERATOR), by="AT", subject=OPERATOR)
+    assert ledger.roster_.verdict(keyed("second").id, index) == "unknown"
+    assert ledger.roster_.verdict(keyed("second").id, index + 1) == "valid"
+    again = judged(ledger, "key.certified", possession("second", OPERATOR), by="FR", subject=OPERATOR)
+    assert again == "bad_possession_proof"
+
+    ledger.say("log_key.replaced", log_key("log 2"), by="operator", key="second", subject=LEDGER)
+    ledger.say("key.revoked", revocation("second", 10, 10), by="AT", subject=OPERATOR)
+    assert ledger.roster_.verdict(keyed("second").id, ledger.size()) == "valid"
+    ledger.say("key.revoked", revocation("second", 11, 11), by="DE", subject=OPERATOR)
+    assert ledger.roster_.verdict(keyed("second").id, ledger.size()) == "invalid"
+
+
 # --- confirmation ---
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ledger.acts import Catalogue
     from ledger.cli.options import View
     from ledger.store.sqlite import SQLiteStore
+    from ledger.verify import Roster
 
 
 @dataclass(slots=True)
@@ -96,19 +97,34 @@ def directory(store: SQLiteStore, catalogue: Catalogue, asked: View | None = Non
     Cost: O(roster entries); the roster of all States is some thousands.
     """
     from ledger.reading import recorded
+    from ledger.verify import Roster
 
-    found = Directory()
+    found, judge = Directory(), Roster()
     for index, data in store.roster():
         entry = recorded(index, data, catalogue)
         if entry.body is None:
             continue
-        if asked is not None:
-            if asked.known_by is not None and entry.entry.recorded_at > asked.known_by:
-                continue
-            if asked.happened_by is not None and entry.statement.occurred_from > asked.happened_by:
-                continue
-        _apply(found, index, entry.statement, entry.body)
+        if asked is not None and asked.known_by is not None and entry.entry.recorded_at > asked.known_by:
+            continue
+        judge.fold(index, entry.statement, entry.body)
+        if asked is not None and asked.happened_by is not None and entry.statement.occurred_from > asked.happened_by:
+            continue
+        body = _agreed(judge, entry.statement, entry.body)
+        if body is not None:
+            _apply(found, index, entry.statement, body)
     return found
+
+
+def _agreed(judge: Roster, statement: Any, body: dict[str, Any]) -> dict[str, Any] | None:
+    """What an act has done: what one root says of the operator's keys, nothing until the quorum has said it."""
+    from ledger.keys import key_id
+
+    if statement.subject != judge.operator or statement.act not in {"key.revoked", "key.certified"}:
+        return body
+    key = judge.key(body["key"] if statement.act == "key.revoked" else key_id(body["public_key"]))
+    if key is None or (statement.act == "key.revoked" and key.invalid_from is None):
+        return None
+    return body | {"invalid_from": key.invalid_from, "suspect_from": key.suspect_from}
 
 
 def _apply(found: Directory, index: int, statement: Any, body: dict[str, Any]) -> None:

@@ -125,6 +125,8 @@ def key_certify(
     """
     Certify another key of an authority, signed by the root that enrolled it.
 
+    A new key of the operator is valid once a quorum of the founding roots has certified it, each with this command.
+
     JSON: the receipt {index, statement, disposition, reason, recorded_at}.
     """
     asked = read_request(request)
@@ -135,7 +137,7 @@ def key_certify(
         lambda _: (asked["authority"], _pair(asked)),
         as_json=as_json,
         quiet=quiet,
-        done="The key is certified",
+        done="The certification is recorded",
     )
 
 
@@ -191,6 +193,8 @@ def key_revoke(
     """
     Revoke a key of an authority, signed by the root that enrolled it.
 
+    A key of the operator is revoked once a quorum of the founding roots has said so, each with this command.
+
     JSON: the receipt {index, statement, disposition, reason, recorded_at}.
     """
     from ledger.acts import catalogue
@@ -224,7 +228,7 @@ def key_revoke(
             "reason": reason,
         }
 
-    _say_sized(ledger, key, "key.revoked", body, as_json=as_json, quiet=quiet, done="The key is revoked")
+    _say_sized(ledger, key, "key.revoked", body, as_json=as_json, quiet=quiet, done="The revocation is recorded")
 
 
 @key_app.command("retire")

@@ -212,6 +212,18 @@ class TestKeys:
 
         assert ("revoked", "compromised", 4) == (key["standing"], key["reason"], key["suspect_from"])
 
+    def test_revoke_the_operators(self, world: World) -> None:
+        """The operator's key is revoked once both roots have said so, and not before; then it signs no more."""
+        operator = PrivateKey.load(world.key("operator")).id.hex()
+        for root, standing, invalid in (("germany", "valid", None), ("france", "revoked", 3)):
+            said = ("--reason", "compromised", "--from", 3, "--suspect-from", 2)
+            good(world.run("key", "revoke", operator, "--key", world.key(root), *said))
+            key = good(world.run("authority", "show", "operator", "--json")).json["keys"][0]
+            assert (standing, invalid) == (key["standing"], key["invalid_from"])
+        refused = world.run("key", "rotate", world.key("operator2"), "--key", world.key("operator"))
+
+        assert 5 == refused.status
+
     def test_revoke_for_no_reason(self, world: World) -> None:
         """A reason outside the code list is a usage error that lists the codes."""
         result = world.run(
