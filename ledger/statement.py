@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger import verify
 from ledger.acts import codec
 from ledger.errors import FormatError
+from ledger.frozen import builder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -285,6 +286,10 @@ _VOICES: Final = {0: "own", 2: "on_behalf", 4: "reported"}
 _KINDS: Final = {0: "act", 2: "decision", 4: "claim", 6: "assessment"}
 _RINGS: Final = {0: "addressees", 2: "case", 4: "oversight", 6: "public"}
 _BOOLEANS: Final = {0: False, 1: True}
+_PLAIN_RINGS: Final = {ring: Visibility(ring, None) for ring in _RINGS.values()}
+
+_build_statement: Final = builder(Statement)
+_build_entry: Final = builder(Entry)
 
 
 def _long(data: bytes, at: int) -> tuple[int, int]:
@@ -314,7 +319,7 @@ def _text(data: bytes, at: int) -> tuple[str, int]:
     if length & 0x81:
         raise _NotPlain
     end = at + 1 + (length >> 1)
-    return str(data[at + 1 : end], "utf-8"), end
+    return data[at + 1 : end].decode(), end
 
 
 def _ids(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
@@ -336,6 +341,16 @@ _YEAR_10000: Final = 253_402_300_800_000_000
 
 
 def _instant(data: bytes, at: int) -> tuple[int, int]:
+    # From 1988 to 2112 an instant takes eight bytes: seven bits of each, all but the last with the high bit set.
+    eight = int.from_bytes(data[at : at + 8], "little")
+    if eight & 0x8080_8080_8080_8081 == 0x0080_8080_8080_8080:
+        eight &= 0x7F7F_7F7F_7F7F_7F7F
+        eight = eight & 0x007F_007F_007F_007F | (eight & 0x7F00_7F00_7F00_7F00) >> 1
+        eight = eight & 0x0000_3FFF_0000_3FFF | (eight & 0x3FFF_0000_3FFF_0000) >> 2
+        eight = eight & 0x0FFF_FFFF | eight >> 4 & 0x00FF_FFFF_F000_0000
+        if data[at + 7]:
+            return eight >> 1, at + 8
+        raise _NotPlain
     value, at = _long(data, at)
     if not _YEAR_1 <= value < _YEAR_10000:
         raise _NotPlain
@@ -386,7 +401,10 @@ def _plain_statement(data: bytes) -> Statement:
     Whatever is not plain, or not right, is left to the careful decoder, which also names the
     field. That every byte was there is known at the end, where the body must close the statement.
     """
-    ledger, at = _text(data, 16)
+    at = 17 + (data[16] >> 1)
+    if data[16] & 0x81:
+        raise _NotPlain
+    ledger = data[17:at].decode()
     publisher, key = data[at : at + 16], data[at + 16 : at + 48]
     sequence, at = _long(data, at + 48)
     voice = _VOICES[data[at]]
@@ -396,26 +414,53 @@ def _plain_statement(data: bytes) -> Statement:
     act, at = _text(data, at + 34)
     version, at = _long(data, at)
     kind = _KINDS[data[at]]
-    occurred_from, at = _instant(data, at + 1)
-    occurred_until, at = _instant(data, at)
+    since = at + 1
+    occurred_from, at = _instant(data, since)
+    # Most acts happened at one instant, written twice.
+    if data[since:at] == data[at : at + at - since]:
+        occurred_until, at = occurred_from, at + at - since
+    else:
+        occurred_until, at = _instant(data, at)
     confirmed = _BOOLEANS[data[at]]
     zone, at = _text(data, at + 1)
-    legal_effect_at, at = _optional_instant(data, at)
-    known_at, at = _optional_instant(data, at)
+    legal_effect_at = known_at = None
+    if data[at]:
+        legal_effect_at, at = _optional_instant(data, at)
+    else:
+        at += 1
+    if data[at]:
+        known_at, at = _optional_instant(data, at)
+    else:
+        at += 1
     addressees, at = _ids(data, at)
-    ring = _RINGS[data[at]]
-    embargo_until, at = _optional_instant(data, at + 1)
-    proceedings, at = _ids(data, at)
+    ring, embargo_until = _RINGS[data[at]], None
+    if data[at + 1]:
+        embargo_until, at = _optional_instant(data, at + 1)
+    else:
+        at += 2
+    proceedings: tuple[bytes, ...] = ()
+    if data[at]:
+        proceedings, at = _ids(data, at)
+    else:
+        at += 1
     language, at = _text(data, at)
-    local_reference, at = _optional_bytes(data, at, 32)
+    local_reference = None
+    if data[at]:
+        local_reference, at = _optional_bytes(data, at, 32)
+    else:
+        at += 1
     basis, at = _bases(data, at)
     answers, at = _ids(data, at)
-    corrects, at = _optional_bytes(data, at, 16)
-    attachments, at = _attachments(data, at)
+    corrects, attachments = None, ()
+    if data[at] or data[at + 1]:
+        corrects, at = _optional_bytes(data, at, 16)
+        attachments, at = _attachments(data, at)
+    else:
+        at += 2
     length, at = _long(data, at)
     if length < 0 or at + length != len(data):
         raise _NotPlain
-    return Statement(
+    return _build_statement(
         data[:16],
         ledger,
         publisher,
@@ -435,7 +480,7 @@ def _plain_statement(data: bytes) -> Statement:
         legal_effect_at,
         known_at,
         addressees,
-        Visibility(ring, embargo_until),
+        _PLAIN_RINGS[ring] if embargo_until is None else Visibility(ring, embargo_until),
         proceedings,
         language,
         local_reference,
@@ -544,7 +589,7 @@ def _plain_entry(data: bytes) -> Entry:
     case_version, at = _long(data, at + 1)
     if at != len(data):
         raise _NotPlain
-    return Entry(
+    return _build_entry(
         FORMAT,
         statement,
         None,
