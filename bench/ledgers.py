@@ -17,7 +17,7 @@ from ledger import resources
 from ledger.ledger import Ledger
 from ledger.log.tree import Frontier, stored_count
 from ledger.statement import decode_entry
-from ledger.store.sqlite import Row
+from ledger.store import Row
 from ledger.verify import leaf_hash
 
 if TYPE_CHECKING:

@@ -50,7 +50,7 @@ from ledger.statement import (
     sha256_of,
     signed_message,
 )
-from ledger.store.sqlite import Row
+from ledger.store import Row
 from ledger.verify import ROSTER_ACTS, Roster, leaf_hash
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from ledger.acts import Catalogue
     from ledger.domain import Thing
-    from ledger.store.sqlite import SQLiteStore, Writing
+    from ledger.store import Store, Writing
 
 BATCH_SIZE_MAX: Final = 4096
 """How many statements one signature may cover."""
@@ -230,7 +230,7 @@ class Sequencer:
 
     def __init__(
         self,
-        store: SQLiteStore,
+        store: Store,
         catalogue: Catalogue,
         sealer: Sealer,
         *,

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.log.tree import Frontier, root_at, stored_count
-from ledger.store.sqlite import Row, SQLiteStore
+from ledger.store import Row
+from ledger.store.sqlite import SQLiteStore
 from ledger.verify import leaf_hash, root_of
 
 if TYPE_CHECKING:

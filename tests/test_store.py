@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from ledger.errors import Conflict, NotFound, NotVerified
 from ledger.log import fsck
 from ledger.log.tree import Frontier, root_at, stored_count
-from ledger.store.sqlite import Row, SQLiteStore
+from ledger.store import Row
+from ledger.store.sqlite import SQLiteStore
 from ledger.verify import leaf_hash, root_of
 from tests.town import DE_PROSECUTOR, found, named, opened
 

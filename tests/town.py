@@ -253,7 +253,7 @@ def check_everything(ledger: Ledger) -> Roster:
         assert len(check_signatures(parse_note(note), checkpoint, keys, ed25519)) == 2
         sizes.append(checkpoint.size)
     assert sizes == sorted(set(sizes))
-    if entries and not ledger.store._read_only:
+    if entries and not ledger.store.read_only:
         assert sizes[-1] == store.size(), "the newest entries are sealed"
     return roster
 

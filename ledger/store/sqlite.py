@@ -28,8 +28,8 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -50,8 +50,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from ledger.store import Row
+
 BUSY_SECONDS: Final = 30
 """How long a writer of another process is waited for."""
+
+POLL_SECONDS: Final = 0.005
+"""How often a waiting reader looks for new entries."""
 
 NODES_REMEMBERED: Final = 100_000
 """How many nodes are remembered (some 15 MB); they never change once committed."""
@@ -151,25 +156,6 @@ CREATE INDEX IF NOT EXISTS roster ON entries (rowid) WHERE topic IN ({_ROSTER});
     for table in ("entries", "nodes", "statements", "cases", "seals")
     for verb in ("UPDATE", "DELETE")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """
-    One entry about to be appended, with everything that moves with it.
-
-    ``stream`` is the subject in hex, or ``rejected/`` and the statement id: a rejected statement
-    moves no stream, yet has its row.
-    """
-
-    index: int
-    stream: str
-    version: int
-    act: str
-    entry: bytes
-    statement_id: bytes
-    case: bytes | None
-    case_version: int
 
 
 class Writing:
@@ -311,7 +297,7 @@ class SQLiteStore:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         """Open the store of ``path``; create its tables unless *read_only*."""
         self.path = path
-        self._read_only = read_only
+        self.read_only = read_only
         if read_only and not path.exists():
             raise NotFound(
                 f"there is no ledger at {path}",
@@ -328,6 +314,11 @@ class SQLiteStore:
             self.recorder.create_table()
             with self._datastore.get_connection(commit=True) as connection:
                 connection.cursor().sqlite_cursor.executescript(_LOG_TABLES)
+
+    @property
+    def address(self) -> str:
+        """Where it is: the path of the file."""
+        return str(self.path)
 
     @classmethod
     def open_reader(cls, path: Path) -> SQLiteStore:
@@ -404,6 +395,14 @@ class SQLiteStore:
     def size(self) -> int:
         """Return the number of entries."""
         return cast("int", self._one("SELECT size FROM tree"))
+
+    def wait(self, size: int, seconds: float) -> int:
+        """Return the size as soon as it is more than *size*, at the latest after *seconds*."""
+        until = time.monotonic() + seconds
+        while (reached := self.size()) <= size and (left := until - time.monotonic()) > 0:
+            # Nobody notifies a file; a look costs some microseconds.
+            time.sleep(min(left, POLL_SECONDS))
+        return reached
 
     def entry(self, index: int) -> bytes:
         """Return the bytes of the entry at *index*; NotFound beyond the size."""
