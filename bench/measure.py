@@ -31,19 +31,30 @@ class Sizes:
     """How much is measured."""
 
     rounds: int = 5
-    statements: int = 8_000
+    statements: int = 20_000
     batched: int = 20_000
     each: int = 60  # statements per concurrent publisher
     proofs: int = 1_000
     processes: int = 11  # that prove once each
     proven: int = 1_000_000  # entries of the log that proofs come from
     log: int = 20_000
+    signed_log: int = 100_000  # entries whose signatures are audited
     long_log: int = 200_000
     folded: int = 100_000
 
 
 TINY = Sizes(
-    rounds=1, statements=200, batched=300, each=2, proofs=10, processes=1, proven=600, log=300, long_log=600, folded=300
+    rounds=1,
+    statements=200,
+    batched=300,
+    each=2,
+    proofs=10,
+    processes=1,
+    proven=600,
+    log=300,
+    signed_log=300,
+    long_log=600,
+    folded=300,
 )
 QUICK = Sizes(
     rounds=3,
@@ -54,6 +65,7 @@ QUICK = Sizes(
     processes=3,
     proven=50_000,
     log=5_000,
+    signed_log=20_000,
     long_log=20_000,
     folded=20_000,
 )

@@ -16,7 +16,7 @@ from bench.ledgers import filled, synthetic, world
 from bench.measure import Figure, Sizes, Watch, in_turns, median, ratio
 from ledger.acts import catalogue
 from ledger.ledger import Ledger
-from ledger.log.fsck import Report, check, check_tree
+from ledger.log.fsck import Helpers, Report, check, check_tree
 from ledger.log.tree import inclusion_ids, inclusion_path
 from ledger.statement import Signed, decode_entry
 from ledger.store.sqlite import SQLiteStore
@@ -145,7 +145,7 @@ def inclusion(sizes: Sizes) -> list[Figure]:
 
 
 def audit(sizes: Sizes) -> list[Figure]:
-    large, small = filled(sizes.long_log, batch=256), filled(sizes.log)
+    large, small = filled(sizes.long_log, batch=256), filled(sizes.signed_log)
     store, signed = (SQLiteStore(folder / "ledger.db", read_only=True) for folder in (large, small))
     entries = list(store.scan())
     checks = limits.checks(
@@ -155,8 +155,8 @@ def audit(sizes: Sizes) -> list[Figure]:
 
     def tree() -> float:
         report = Report(store.size())
-        with Watch() as watch:
-            check_tree(store, report, workers=1)
+        with Watch() as watch, Helpers(store, 1) as helpers:
+            check_tree(store, report, helpers=helpers)
         assert report.sound, report.faults
         return report.size / watch.seconds
 
@@ -184,7 +184,7 @@ def audit(sizes: Sizes) -> list[Figure]:
         ),
         Figure(
             "audit",
-            f"{sizes.log:,} entries with their signatures",
+            f"{sizes.signed_log:,} entries with their signatures",
             median(wholes["ours"]),
             "entries/s",
             median(wholes["limit"]),

@@ -1,8 +1,8 @@
 """
-The program of a process that checks a part of a log: ``python -m ledger.checking``.
+The program of a process that checks parts of a log: ``python -m ledger.checking FILE``.
 
-Started by ``ledger.log.fsck`` with what to check, the file of the store, and the range; prints what it
-found as JSON.
+Started by ``ledger.log.fsck``; each line of the input says what to check and the range
+(``entries 0 4096``), each line of the output is what was found, as JSON.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from ledger.log.fsck import check_part
 from ledger.store.sqlite import SQLiteStore
 
 
-def main(what: str, path: str, start: str, stop: str) -> None:
-    """Check one range and print the result."""
+def main(path: str) -> None:
+    """Check one range after the other until the input ends."""
     with closing(SQLiteStore.open_reader(Path(path))) as store:
-        json.dump(check_part(store, catalogue(), what, int(start), int(stop)), sys.stdout)
+        for line in sys.stdin:
+            what, start, stop = line.split()
+            print(json.dumps(check_part(store, catalogue(), what, int(start), int(stop))), flush=True)  # noqa: T201 -- its answer
 
 
 if __name__ == "__main__":

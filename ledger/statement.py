@@ -451,7 +451,8 @@ def _plain_statement(data: bytes) -> Statement:
         at += 1
     basis, at = _bases(data, at)
     answers, at = _ids(data, at)
-    corrects, attachments = None, ()
+    corrects: bytes | None = None
+    attachments: tuple[Attachment, ...] = ()
     if data[at] or data[at + 1]:
         corrects, at = _optional_bytes(data, at, 16)
         attachments, at = _attachments(data, at)

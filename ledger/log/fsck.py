@@ -14,18 +14,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from ledger.errors import FormatError, NotFound, NotVerified, Unavailable
 from ledger.keys import ed25519, key_id
 from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.reading import recorded
-from ledger.statement import EARLIEST, Recorded, decode_entry, decode_header, decode_statement, signed_message
+from ledger.statement import EARLIEST, decode_entry, decode_header, decode_statement, signed_message
 from ledger.verify import ROSTER_ACTS, Roster, check_signatures, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.acts import Catalogue
+    from ledger.statement import Entry, Statement
 
 Check = tuple[bytes, bytes, bytes]
 
@@ -48,8 +49,11 @@ GROUP: Final = 2_048
 TREE_HEAD_START: Final = 60_000
 """How many leaves are hashed while another process starts."""
 
-ENTRIES_HEAD_START: Final = 4_096
+ENTRIES_HEAD_START: Final = 2_048
 """How many entries are read, and their signatures checked, while another process starts."""
+
+HELPED_MIN: Final = 8_192
+"""From so many entries on, other processes are worth their start."""
 
 BATCHES: Final = 512
 """How many checked batch signatures are remembered."""
@@ -148,8 +152,11 @@ def check(
     Memory is flat: it grows with the number of keys alone.
     """
     report = Report(store.size())
-    check_tree(store, report, workers=workers, progress=progress)
-    roster = check_entries(store, catalogue, report, workers=workers, progress=progress) if signatures else None
+    with Helpers(store, workers if report.size >= HELPED_MIN else 0) as helpers:
+        if signatures:
+            helpers.start()
+        check_tree(store, report, helpers=helpers, progress=progress)
+        roster = check_entries(store, catalogue, report, helpers=helpers, progress=progress) if signatures else None
     check_checkpoints(store, report, roster)
     return report
 
@@ -172,25 +179,70 @@ def _ranges(stop: int, count: int, width: int, head_start: int) -> list[tuple[in
     return [(0, step), *((start, min(start + rest, stop)) for start in range(step, stop, rest))]
 
 
-class _Helpers:
-    """The other ranges, each checked by a process of its own (``python -m ledger.checking``)."""
+class Helpers:
+    """
+    Processes that each check one range at a time (``python -m ledger.checking``); closed, they are gone.
 
-    def __init__(self, what: str, store: Source, ranges: list[tuple[int, int]]) -> None:
-        self._processes = [
-            subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                [sys.executable, "-m", "ledger.checking", what, str(store.path), str(start), str(stop)],
-                stdout=subprocess.PIPE,
+    They start when they are told to, or with the first range.
+    """
+
+    def __init__(self, store: Source, count: int) -> None:
+        """Allow *count* processes; none is allowed too."""
+        self.count = count
+        self._store = store
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def start(self) -> None:
+        """Start those that are allowed; they take a fifth of a second."""
+        while len(self._processes) < self.count:
+            self._processes.append(
+                subprocess.Popen(  # noqa: S603 -- our own interpreter and module
+                    [sys.executable, "-m", "ledger.checking", str(self._store.path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
             )
-            for start, stop in ranges
-        ]
 
-    def results(self) -> Iterator[Any]:
-        """Yield what each found, in order of their ranges."""
+    def divide(self, stop: int, width: int, head_start: int) -> list[tuple[int, int]]:
+        """Cut 0..stop into a range for this process and one for each helper."""
+        return _ranges(stop, self.count + 1, width, 0 if self._processes else head_start)
+
+    @contextmanager
+    def checking(self, what: str, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
+        """Have one range checked by each; gives what each found, in order of their ranges."""
+        if ranges:
+            self.start()
+        asked = self._processes[: len(ranges)]
+        for process, (start, stop) in zip(asked, ranges, strict=True):
+            assert process.stdin is not None
+            with suppress(BrokenPipeError):  # it is missed when its answer is
+                process.stdin.write(f"{what} {start} {stop}\n")
+                process.stdin.flush()
+        yield map(self._found, asked)
+
+    @staticmethod
+    def _found(process: subprocess.Popen[str]) -> Any:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line.endswith("\n"):
+            raise Unavailable("a process that checked a part of the log ended early", what_now="check it again")
+        return json.loads(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for process in self._processes:
-            found, _ = process.communicate()
-            if process.returncode:
-                raise Unavailable("a process that checked a part of the log ended early", what_now="check it again")
-            yield json.loads(found)
+            assert process.stdin is not None
+            assert process.stdout is not None
+            if kind is not None:
+                process.kill()  # what it is still checking is for nobody
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            process.stdout.close()
+            process.wait()
+        self._processes.clear()
 
 
 def check_part(store: Source, catalogue: Catalogue, what: str, start: int, stop: int) -> dict[str, Any]:
@@ -237,16 +289,17 @@ def _order() -> tuple[int, ...]:
 
 
 def check_tree(
-    store: Source, report: Report, *, workers: int = 0, progress: Callable[[int], None] = lambda _: None
+    store: Source, report: Report, *, helpers: Helpers | None = None, progress: Callable[[int], None] = lambda _: None
 ) -> None:
     """Rebuild the tree from the entries; compare every node with the one stored. Sets ``report.root``."""
+    helpers = helpers or Helpers(store, 0)
     whole = report.size >> HEIGHT << HEIGHT
-    ranges = _ranges(whole, workers + 1, 1 << HEIGHT, TREE_HEAD_START)
-    helpers = _Helpers("tree", store, ranges[1:])
-    roots = _check_chunks(store, report, *ranges[0], progress) if ranges else []
-    for found in helpers.results():
-        _merge(report, found)
-        roots += [bytes.fromhex(root) for root in found["roots"]]
+    ranges = helpers.divide(whole, 1 << HEIGHT, TREE_HEAD_START)
+    with helpers.checking("tree", ranges[1:]) as others:
+        roots = _check_chunks(store, report, *ranges[0], progress) if ranges else []
+        for found in others:
+            _merge(report, found)
+            roots += [bytes.fromhex(root) for root in found["roots"]]
     # What lies above the chunks: few nodes, compared one by one.
     stack: list[bytes] = []
     for number, chunk in enumerate(roots):
@@ -362,18 +415,19 @@ def check_entries(
     catalogue: Catalogue,
     report: Report,
     *,
-    workers: int = 0,
+    helpers: Helpers | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Roster:
     """Read every entry: its signature, key, sequence, versions, clock and row. Returns the roster."""
-    ranges = _ranges(report.size, workers + 1, GROUP, ENTRIES_HEAD_START)
-    helpers = _Helpers("entries", store, ranges[1:])
+    helpers = helpers or Helpers(store, 0)
+    ranges = helpers.divide(report.size, GROUP, ENTRIES_HEAD_START)
     sequences: dict[str, int] = {}
     recorded_at = EARLIEST
-    parts = [_check_range(store, catalogue, report, *ranges[0], progress).to_json()] if ranges else []
-    for found in helpers.results():
-        _merge(report, found)
-        parts.append(found)
+    with helpers.checking("entries", ranges[1:]) as others:
+        parts = [_check_range(store, catalogue, report, *ranges[0], progress).to_json()] if ranges else []
+        for found in others:
+            _merge(report, found)
+            parts.append(found)
     for (start, _), part in zip(ranges, parts, strict=True):
         if part["clock"][0] < recorded_at:
             report.fault("was recorded before the entry in front of it", start)
@@ -412,25 +466,45 @@ def _check_range(
 ) -> _Reading:
     """Read the entries from *start* to before *stop*, and check each signature."""
     # A key may be revoked backwards, by a later entry: what counts is the roster before each entry.
-    reading = _Reading(_roster(store, catalogue, start))
+    reading = _Reading(_roster(store, catalogue, start), report)
     batches: dict[Check, bool] = {}
     for first in range(start, stop, GROUP):
         rows = store.rows(first, min(GROUP, stop - first))
         ids = []
         for index, stream, version, act, data in rows:
             try:
-                item = _item(index, data, catalogue)
+                entry = decode_entry(data)
+                statement = (decode_statement if entry.accepted else decode_header)(entry.statement)
+                # Of the bodies, which admission has checked, those of the roster alone.
+                body = None
+                if statement.act in ROSTER_ACTS and entry.accepted:
+                    body = catalogue.decode(statement.act, statement.version, statement.body)
             except FormatError as error:
                 report.fault(f"cannot be read: {error}", index)
                 continue
-            ids.append((item.statement.id, index))
-            one = reading.read(item, stream, version, act, report)
-            if one is None:
+            ids.append((statement.id, index))
+            public = reading.read(index, entry, statement, body)
+            if act != statement.act or (
+                (stream != statement.subject.hex() or version != entry.subject_version)
+                if entry.accepted
+                else (stream != f"rejected/{statement.id.hex()}" or version)
+            ):
+                report.fault("stands in another stream than it says", index)
+            if not entry.accepted:
+                # The body of a rejected statement is withheld, and with it what was signed.
+                report.unchecked += 1
+                continue
+            if public is None:
                 continue
             report.signatures += 1
-            if item.entry.batch is None:
-                if not ed25519(*one):
+            if entry.batch is None:
+                if not ed25519(public, signed_message(entry.statement), entry.signature):
                     report.fault("its signature does not hold", index)
+                continue
+            try:
+                one = public, signed_message(entry.statement, entry.batch), entry.signature
+            except NotVerified as error:
+                report.fault(f"its place in the batch: {error.what}", index)
                 continue
             if one not in batches:
                 batches = {**dict(islice(batches.items(), BATCHES)), one: ed25519(*one)}
@@ -444,24 +518,16 @@ def _check_range(
     return reading
 
 
-def _item(index: int, data: bytes, catalogue: Catalogue) -> Recorded:
-    """Decode an entry; of the bodies, which admission has checked, those of the roster alone."""
-    entry = decode_entry(data)
-    if not entry.accepted:
-        return Recorded(index, entry, decode_header(entry.statement), None)
-    statement = decode_statement(entry.statement)
-    decode = statement.act in ROSTER_ACTS
-    body = catalogue.decode(statement.act, statement.version, statement.body) if decode else None
-    return Recorded(index, entry, statement, body)
-
-
 @dataclass(slots=True)
 class _Reading:
     """What one entry must continue: the roster, each key's sequence, the clock."""
 
     roster: Roster
-    # Signing key -> index and sequence of its first statement here, and the sequence that follows.
-    sequences: dict[bytes, tuple[int, int, int]] = field(default_factory=dict)
+    report: Report
+    # Signing key -> the sequence that must follow.
+    following: dict[bytes, int] = field(default_factory=dict)
+    # Signing key -> index and sequence of its first statement here.
+    begun: dict[bytes, tuple[int, int]] = field(default_factory=dict)
     began_at: int | None = None
     recorded_at: int = EARLIEST
 
@@ -469,53 +535,43 @@ class _Reading:
         """What the next range must continue."""
         began_at = self.recorded_at if self.began_at is None else self.began_at
         return {
-            "sequences": {key.hex(): value for key, value in self.sequences.items()},
+            "sequences": {key.hex(): (*begun, self.following[key]) for key, begun in self.begun.items()},
             "clock": (began_at, self.recorded_at),
         }
 
-    def read(self, item: Recorded, stream: str, version: int, act: str, report: Report) -> Check | None:
-        """Compare an entry with its row and with what came before; return the signature to check, if it can be."""
-        index, entry, statement = item.index, item.entry, item.statement
-        if self.began_at is None:
-            self.began_at = entry.recorded_at
-        elif entry.recorded_at < self.recorded_at:
-            report.fault("was recorded before the entry in front of it", index)
-        self.recorded_at = entry.recorded_at
-        first = self.sequences.get(statement.key, (index, statement.sequence, statement.sequence))
-        if statement.sequence != first[2]:
-            report.fault(f"has sequence {statement.sequence}; its key's next was {first[2]}", index)
-        self.sequences[statement.key] = (first[0], first[1], statement.sequence + 1)
-        row = (
-            (statement.subject.hex(), entry.subject_version)
-            if entry.accepted
-            else (f"rejected/{statement.id.hex()}", 0)
-        )
-        if (stream, version, act) != (*row, statement.act):
-            report.fault("stands in another stream than it says", index)
-        if statement.act == "ledger.founded" and index == 0 and item.body is not None:
-            public: bytes | None = item.body["operator_key"]
-            if public is None or key_id(public) != statement.key:
-                public = None
+    def read(self, index: int, entry: Entry, statement: Statement, body: dict[str, Any] | None) -> bytes | None:
+        """Compare an entry with what came before; return the public key that its publisher then had."""
+        recorded_at, key, sequence = entry.recorded_at, statement.key, statement.sequence
+        if recorded_at < self.recorded_at and self.began_at is not None:
+            self.report.fault("was recorded before the entry in front of it", index)
+        elif self.began_at is None:
+            self.began_at = recorded_at
+        self.recorded_at = recorded_at
+        expected = self.following.get(key)
+        if expected is None:
+            self.begun[key] = index, sequence
+        elif sequence != expected:
+            self.report.fault(f"has sequence {sequence}; its key's next was {expected}", index)
+        self.following[key] = sequence + 1
+        public: bytes | None = None
+        if index == 0 and statement.act == "ledger.founded" and body is not None:
+            if key_id(body["operator_key"]) == key:
+                public = body["operator_key"]
         else:
-            standing = self.roster.key(statement.key)
-            public = None
-            if standing is not None and standing.authority == statement.publisher:
-                known = self.roster.verdict(statement.key, index) in {"valid", "contested"}
-                public = standing.public_key if known else None
+            standing = self.roster.key(key)
+            if (
+                standing is not None
+                and standing.authority == statement.publisher
+                and self.roster.verdict(key, index) in _STANDING
+            ):
+                public = standing.public_key
         if public is None:
-            report.fault("is signed by a key that its publisher did not have then", index)
-        if not entry.accepted:
-            # The body of a rejected statement is withheld, and with it what was signed.
-            report.unchecked += 1
-            return None
-        if item.body is not None:
-            if self.roster.judge(index, statement, item.body, ed25519) is not None:
-                report.fault("changes the roster against its rules", index)
-            self.roster.fold(index, statement, item.body)
-        if public is None:
-            return None
-        try:
-            return public, signed_message(entry.statement, entry.batch), entry.signature
-        except NotVerified as error:
-            report.fault(f"its place in the batch: {error.what}", index)
-            return None
+            self.report.fault("is signed by a key that its publisher did not have then", index)
+        if body is not None:
+            if self.roster.judge(index, statement, body, ed25519) is not None:
+                self.report.fault("changes the roster against its rules", index)
+            self.roster.fold(index, statement, body)
+        return public
+
+
+_STANDING: Final = frozenset({"valid", "contested"})
