@@ -49,10 +49,11 @@ SETTLED: Final = frozenset({"pending", "resolved"})
 USES: Final = frozenset(
     {
         "disclosure.made", "spontaneous_information.sent", "exhibit.handed_over", "result.handed_over",
-        "joint_team.material_shared", "proceedings.opened",
+        "joint_team.material_shared", "proceedings.opened", "surrender.decided", "extradition.decided",
+        "person.handed_over", "person.informed",
     }
 )  # fmt: skip
-"""Acts by which something is used or passed on."""
+"""Acts by which something is used or passed on, a person is pursued or let go on, or somebody is told."""
 
 ANSWER_DAYS: Final = 30
 """How long an authority has to answer where its rule does not say."""

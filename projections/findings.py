@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
 from ledger.law import form
-from projections import conditions, deadlines
+from projections import conditions, deadlines, provenance
 from projections.clocks import Act, Seat, clocks
 from projections.clocks import _Matter as Folded
 from projections.duties import SETTLED, USES, Book, Declared, Finding, Mark, Outside, book, findings
@@ -314,20 +314,53 @@ class _Asked:
 
         @cache
         def tell() -> Callable[[Act], tuple[Outside, ...]]:
-            given = list(acts)
-            gone = {act.corrects for act in given if act.corrects is not None}
-            counted = (a for a in given if a.from_at <= bound and a.statement not in gone)
-            folded = Folded(counted, self.seats, self.law.limits)
-            rules = conditions.attached(folded, self.law, running, at=self.at, known_on=known_on)
+            folded, rules = self.restraints(acts, bound, running, known_on)
             attached = conditions.against_conditions(self.views, folded, known_by=self.known_by)
 
             def outside(act: Act) -> tuple[Outside, ...]:
-                found = tuple(conditions.against_rules(folded, rules, act))
+                found = tuple(conditions.against_rules(folded, rules, act, self.law))
                 return (*found, *attached(act)) if self.conditioned else found
 
             return outside
 
         return lambda act: tell()(act) if act.act in USES else ()
+
+    def restraints(
+        self,
+        acts: Iterable[Act],
+        bound: int,
+        running: Iterable[Clock],
+        known_on: date | None,
+        *,
+        forward: bool = False,
+    ) -> tuple[Folded, tuple[conditions.Attached, ...]]:
+        """
+        Return the use rules of instruments under which the things of a case fell, here or in another case.
+
+        With *forward* the cases into which its exhibits went on are read too, not only those they come from.
+        The acts of all of these are returned folded.
+        """
+        given = list(acts)
+        here = self._counted(given, bound)
+        used = {one for act in given for one in (*conditions.exhibits_of(act), *_parents(act))}
+        homes = provenance.homes(self.views, sorted(used), known_by=self.known_by, forward=forward) if used else ()
+        # The acts of a case come first, before those of a request of another case that it names.
+        others = {one: self._acts("case_id = ?", id_bytes(one)) for one in homes if one != given[0].case}
+        if not others:
+            return here, conditions.attached(here, self.law, running, at=self.at, known_on=known_on)
+        wide = self._counted([*given, *(act for each in others.values() for act in each)], bound)
+        rules = list(conditions.attached(here, self.law, running, at=self.at, known_on=known_on, beyond=wide))
+        for each in others.values():
+            run = clocks(each, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
+            there = self._counted(each, bound)
+            rules += conditions.attached(there, self.law, run, at=self.at, known_on=known_on, beyond=wide)
+        return wide, tuple({(one.instrument, one.rule, one.index): one for one in rules}.values())
+
+    def _counted(self, acts: list[Act], bound: int) -> Folded:
+        """Fold what counts: what had happened, and was not corrected."""
+        gone = {act.corrects for act in acts if act.corrects is not None}
+        counted = {a.index: a for a in acts if a.from_at <= bound and a.statement not in gone}
+        return Folded(counted.values(), self.seats, self.law.limits)
 
     def _acts(self, condition: str, key: bytes) -> list[Act]:
         names = ", ".join(name for name, _ in COLUMNS)
@@ -404,6 +437,11 @@ class _Asked:
             )
             self.parts[case_id] = frozenset(id_text(one) for (one,) in rows)
         return self.parts[case_id]
+
+
+def _parents(act: Act) -> list[str]:
+    parents = act.body.get("parents") if act.act == "exhibit.derived" else None
+    return [str(one) for one in parents] if isinstance(parents, (list, tuple)) else []
 
 
 def _ask(views: Views, at: int, happened_by: int | None, known_by: int | None, law: Book | None) -> _Asked:

@@ -29,6 +29,14 @@ from projections.facts import (
     rows,
 )
 from projections.sentences import articles, sentence
+from projections.travelling import (
+    GIVING,
+    MAKING,
+    TAKING,
+    Condition,
+    OnExhibit,
+    binding,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -83,6 +91,7 @@ _ACTS: Final = frozenset(
         "statement.disputed",
         "use_condition.attached",
         "use_condition.lifted",
+        "use_condition.varied",
     }
 )
 
@@ -226,59 +235,6 @@ class Holding:
 
 
 @dataclass(frozen=True, slots=True)
-class Lift:
-    """A lifting: for whom (empty: every recipient), for which purposes (empty: every purpose)."""
-
-    index: int
-    when: When
-    said: Said
-    recipients: tuple[Who, ...]
-    purposes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BoundRecipient:
-    """
-    What one recipient may use the exhibit for: `purposes`, or anything where `free`.
-
-    `accepted` is how it answered the condition, by the entry `accepted_index`. `through` is who gave
-    the exhibit on to it, where the condition does not name it: a condition travels with the evidence.
-    """
-
-    authority: Who
-    purposes: tuple[str, ...]
-    free: bool
-    accepted: str | None
-    accepted_index: int | None
-    through: Who | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """
-    A use condition on the exhibit: in force at the instant asked about, or lifted or expired.
-
-    `bound_by` is exhibit, ancestor, disclosure, case or future_material, and `via` the id of that
-    thing. `purposes` are the only uses allowed at first. `recipients` are those it names, or, where
-    it names none, every holder shown.
-    """
-
-    condition: str
-    index: int
-    sentence: str
-    bound_by: str
-    via: str
-    when: When
-    said: Said
-    purposes: tuple[str, ...]
-    recipients: tuple[BoundRecipient, ...]
-    future_material: bool
-    expires_at: int | None
-    in_force: bool
-    lifted: tuple[Lift, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Disclosure:
     """One disclosure of the exhibit or of an ancestor, to one recipient."""
 
@@ -336,7 +292,7 @@ class BasisStep:
     One step of the legal basis, as it happened.
 
     `step` is measure_authorised, collected, condition_attached, information_sent, disclosed,
-    result_handed_over, requested, use_authorised, condition_lifted, ruled or recalled. For a
+    result_handed_over, requested, use_authorised, condition_lifted, condition_varied, ruled or recalled. For a
     disclosure, `authorised_index` is the first authorisation of the use for its recipient's
     country, and `before_authorisation` says that the disclosure began first (None: there is none).
     """
@@ -411,6 +367,39 @@ def exhibits(
     return tuple(_origin(reader, made, 0) for made in found)
 
 
+def homes(
+    views: Views,
+    exhibits: Iterable[str],
+    *,
+    known_by: int | None = None,
+    forward: bool = False,
+) -> tuple[str, ...]:
+    """
+    Return the cases that exhibits, and everything they were derived from, have gone through.
+
+    Args:
+        views: the projections, opened for reading.
+        exhibits: the exhibits, UUID text.
+        known_by: what the log knew by then, µs; None for no bound.
+        forward: also the cases of what was derived from them.
+
+    Cost: a few rows for each exhibit of the lineages.
+    """
+    reader = _Reader(views, Clocks(None, known_by))
+    found: dict[str, None] = {}
+    queue = list(dict.fromkeys(exhibits))
+    seen = set(queue)
+    for exhibit in queue:
+        rows_ = reader.subject(exhibit)
+        near = [parent for row in rows_ if row.act in _MADE for parent in row.body.get("parents", ())]
+        if forward:
+            near += [derived.subject for derived in reader.linked(exhibit, "parent")]
+        found.update((row.case, None) for row in (*rows_, *reader.linked(exhibit, "listed")))
+        queue += (one for one in dict.fromkeys(near) if one not in seen)
+        seen.update(near)
+    return tuple(found)
+
+
 _MADE: Final = ("exhibit.acquired", "exhibit.derived")
 
 _STEPS: Final[Mapping[str, str]] = {
@@ -434,11 +423,6 @@ _STEPS: Final[Mapping[str, str]] = {
     "recall.implemented": "recall_implemented",
 }
 
-#: Steps by which somebody comes to hold an exhibit.
-_GIVING: Final = frozenset({"informed", "disclosed", "handed_over", "result_handed_over", "shared"})
-_TAKING: Final = frozenset({"taken_over", "result_received"})
-_MAKING: Final = frozenset({"acquired", "derived"})
-
 _TIMELINE: Final[Mapping[str, str]] = {
     "measure.authorised": "measure_authorised",
     "exhibit.acquired": "collected",
@@ -449,6 +433,7 @@ _TIMELINE: Final[Mapping[str, str]] = {
     "request.issued": "requested",
     "request.recognised": "use_authorised",
     "use_condition.lifted": "condition_lifted",
+    "use_condition.varied": "condition_varied",
     "admissibility.ruled": "ruled",
     "disclosure.recalled": "recalled",
 }
@@ -461,6 +446,7 @@ _CASE_WIDE: Final = (
     "spontaneous_information.sent",
     "use_condition.attached",
     "use_condition.lifted",
+    "use_condition.varied",
 )
 
 
@@ -571,7 +557,7 @@ class _Chain:
             raise NotFound(f"nothing is known of exhibit {self.exhibit}")
         self.listing = self._listing()
         self.cases = self._cases()
-        self.requests = self._case_rows("request.issued")
+        self.requests = self.case_rows("request.issued")
         self._corrections: dict[int, int | None] = {}
 
     # ------------------------------------------------------------------------------- what is read
@@ -625,11 +611,11 @@ class _Chain:
                 own.setdefault(link.case)
         return tuple(own)
 
-    def _case_rows(self, *acts: str) -> list[Row]:
+    def case_rows(self, *acts: str) -> list[Row]:
         found = {row.index: row for case in self.cases for row in self.reader.of_case(case, acts)}
         return [found[index] for index in sorted(found)]
 
-    def _corrected(self, row: Row) -> int | None:
+    def corrected(self, row: Row) -> int | None:
         if row.index not in self._corrections:
             self._corrections[row.index] = self.reader.corrected_by(row)
         return self._corrections[row.index]
@@ -640,8 +626,8 @@ class _Chain:
         """Return the whole answer."""
         chain = self._hops()
         holders = self._holders(chain)
-        conditions = self._conditions(holders, chain)
-        holders = tuple(replace(holding, conditions=_binding(conditions, holding.authority)) for holding in holders)
+        conditions = OnExhibit(self).conditions(holders, chain)
+        holders = tuple(replace(holding, conditions=binding(conditions, holding.authority)) for holding in holders)
         withheld = self._withheld()
         first = self.made.get(self.exhibit) or next(
             row for exhibit in self.distance for row in self.reader.subject(exhibit)
@@ -703,9 +689,9 @@ class _Chain:
         said = views.said(row)
         giver: Who | None = None
         takers: tuple[Who, ...] = ()
-        if step in _GIVING:
+        if step in GIVING:
             giver, takers = said.speaker, self._takers(row)
-        elif step in _TAKING:
+        elif step in TAKING:
             source = row.body.get("from_authority")
             giver, takers = None if source is None else views.who(source), (said.speaker,)
         elif step == "acquired":
@@ -729,7 +715,7 @@ class _Chain:
             (),
             row.when.uncertain,
             True,
-            self._corrected(row),
+            self.corrected(row),
             self.reader.disputed_by(row),
         )
 
@@ -763,7 +749,7 @@ class _Chain:
                     changed = True
         return [
             replace(hop, on_path=False)
-            if hop.step in _GIVING | _TAKING
+            if hop.step in GIVING | TAKING
             and hop.exhibit is not None
             and hop.exhibit != self.exhibit
             and not any(taker.id in towards[hop.exhibit] for taker in hop.takers)
@@ -783,7 +769,7 @@ class _Chain:
                 salted = self._body(hop).get("hash_kind") == "salted"
                 check = self._hash_check(hop, hop.exhibit, known, gaps, salted=salted)
                 self._chain_gaps(hop, hop.exhibit, hops, holders, gaps)
-                if hop.step in _MAKING | _TAKING | _GIVING:
+                if hop.step in MAKING | TAKING | GIVING:
                     holders[hop.exhibit].update(taker.id for taker in hop.takers)
             elif hop.step == "withheld":
                 gaps.append(Gap("withheld", self.exhibit, hop.index, hop.sentence))
@@ -801,7 +787,7 @@ class _Chain:
     ) -> str | None:
         """Compare the hash that a hop states with the one stated when the exhibit was made."""
         if hop.step not in {"acquired", "derived", "handed_over", "taken_over"}:
-            return "missing" if hop.step in _GIVING | _TAKING else None
+            return "missing" if hop.step in GIVING | TAKING else None
 
         def gap(code: str, words: str) -> str:
             gaps.append(Gap(code, exhibit, hop.index, words))
@@ -856,14 +842,14 @@ class _Chain:
             gap("withheld", hop.sentence)
         if body.get("check", body.get("result")) in _FAILED:
             gap("integrity_check_failed", hop.sentence)
-        if hop.step in _GIVING | _TAKING:
+        if hop.step in GIVING | TAKING:
             self._half_gaps(hop, exhibit, hops, gap)
             # Who discloses decides on the exhibit; he need not hold it.
             decides = hop.step in {"disclosed", "informed", "shared"}
             if not decides and hop.giver is not None and hop.giver.id not in holders[exhibit]:
                 name = hop.giver.designation
                 gap("holder_not_shown", f"No entry shows how {name} came to hold it.")
-        if hop.said.voice == "reported" and hop.step in _GIVING | _TAKING | _MAKING:
+        if hop.said.voice == "reported" and hop.step in GIVING | TAKING | MAKING:
             gap("reported_only", "Nobody concerned has said this: it is known by report.")
 
     def _half_gaps(self, hop: Hop, exhibit: str, hops: list[Hop], gap: Note) -> None:
@@ -880,7 +866,7 @@ class _Chain:
         same = [
             other for other in hops if other.step in others and other.exhibit == exhibit and other.corrected_by is None
         ]
-        if hop.step in _GIVING:
+        if hop.step in GIVING:
             names = {taker.id for taker in hop.takers}
             same = [other for other in same if not names or other.said.speaker.id in names]
         else:
@@ -917,7 +903,7 @@ class _Chain:
                 if giver is not None and giver.handed_over_index is None:
                     key = (hop.giver.id or hop.giver.designation, exhibit)
                     found[key] = replace(giver, handed_over_index=hop.index)
-            if hop.step not in _GIVING | _TAKING | _MAKING:
+            if hop.step not in GIVING | TAKING | MAKING:
                 continue
             for taker in hop.takers:
                 key = (taker.id or taker.designation, exhibit)
@@ -936,10 +922,10 @@ class _Chain:
             for request in self.requests
             if taker.country is not None
             and self.views.said(request).speaker.country == taker.country
-            and self._corrected(request) is None
+            and self.corrected(request) is None
         ]
         before: bool | None = None
-        if hop.step not in _MAKING and taker.country and taker.authority_kind not in _NOT_OF_A_STATE:
+        if hop.step not in MAKING and taker.country and taker.authority_kind not in _NOT_OF_A_STATE:
             before = not any(request.when.from_at < hop.when.from_at for request in requests)
         purpose = None if row is None else row.body.get("purpose")
         return Holding(
@@ -961,7 +947,7 @@ class _Chain:
         for row, mine in self.listing.values():
             if row.act not in {"disclosure.made", "spontaneous_information.sent"}:
                 continue
-            if self._corrected(row) is not None:
+            if self.corrected(row) is not None:
                 continue
             recalled = [
                 follow.index for follow in self.reader.subject(row.subject) if follow.act == "disclosure.recalled"
@@ -1004,132 +990,7 @@ class _Chain:
                 row.subject,
             )
             for index, row in sorted(found.items())
-            if self._corrected(row) is None
-        )
-
-    # --------------------------------------------------------------------------------- conditions
-
-    def _conditions(self, holders: Sequence[Holding], chain: Sequence[Hop]) -> tuple[Condition, ...]:
-        doors: dict[int, tuple[Row, str]] = {}
-        for exhibit in self.distance:
-            for row in self.reader.subject(exhibit):
-                if row.act == "use_condition.attached":
-                    door = "exhibit" if exhibit == self.exhibit else "ancestor"
-                    doors[row.index] = (row, door)
-        carried = {row.subject for row, _ in self.listing.values()}
-        for row in self._case_rows("use_condition.attached"):
-            if row.index in doors:
-                continue
-            if row.subject in carried:
-                doors[row.index] = (row, "disclosure")
-            elif row.body["future_material"] and self._reaches(row, holders):
-                doors[row.index] = (row, "future_material")
-            elif row.subject in self.own_cases and self._existed(row):
-                doors[row.index] = (row, "case")
-        lifts = self._case_rows("use_condition.lifted")
-        for exhibit in self.distance:
-            lifts += [
-                row for row in self.reader.subject(exhibit) if row.act == "use_condition.lifted" and row not in lifts
-            ]
-        return tuple(
-            self._condition(row, door, lifts, holders, chain)
-            for _, (row, door) in sorted(doors.items())
-            if self._corrected(row) is None
-        )
-
-    def _reaches(self, row: Row, holders: Sequence[Holding]) -> bool:
-        """Whether a condition on future material binds somebody who came to the exhibit since."""
-        named = set(row.body["recipients"])
-        return any(
-            (not named or holding.authority.id in named)
-            and holding.since.until_at >= row.when.from_at
-            and holding.by not in _MAKING
-            for holding in holders
-        )
-
-    def _existed(self, row: Row) -> bool:
-        """Whether an exhibit of the lineage in the same case was there when the condition was attached."""
-        return any(made.case == row.subject and made.when.from_at <= row.when.until_at for made in self.made.values())
-
-    def _condition(
-        self,
-        row: Row,
-        door: str,
-        lifts: Sequence[Row],
-        holders: Sequence[Holding],
-        chain: Sequence[Hop],
-    ) -> Condition:
-        body, views = row.body, self.views
-        condition = str(body["condition"])
-        mine = [lift for lift in lifts if lift.body["condition"] == condition and self._corrected(lift) is None]
-        named = list(body["recipients"]) or [
-            holding.authority.id
-            for holding in holders
-            if holding.authority.id is not None and holding.by not in _MAKING
-        ]
-        through = _through(row, named, chain)
-        recipients = tuple(self._bound(row, recipient, through, mine) for recipient in through)
-        expires = body.get("expires_at")
-        at = self.clocks.happened_by
-        expired = expires is not None and at is not None and expires <= at
-        lifted_for_all = any(not lift.body["recipients"] and not lift.body["purposes"] for lift in mine)
-        bound = any(not recipient.free for recipient in recipients) if recipients else not lifted_for_all
-        return Condition(
-            condition,
-            row.index,
-            sentence(views, row),
-            door,
-            row.subject,
-            row.when,
-            views.said(row),
-            tuple(body["purposes"]),
-            recipients,
-            bool(body["future_material"]),
-            expires,
-            bound and not expired,
-            tuple(
-                Lift(
-                    lift.index,
-                    lift.when,
-                    views.said(lift),
-                    views.whos(lift.body["recipients"]),
-                    tuple(lift.body["purposes"]),
-                )
-                for lift in mine
-            ),
-        )
-
-    def _bound(
-        self, row: Row, recipient: str, through: Mapping[str, Who | None], lifts: Sequence[Row]
-    ) -> BoundRecipient:
-        purposes = dict.fromkeys(str(purpose) for purpose in row.body["purposes"])
-        # Who had it from another may do what that other may, and what was allowed to himself.
-        names = {recipient}
-        giver = through[recipient]
-        while giver is not None and giver.id is not None and giver.id not in names:
-            names.add(giver.id)
-            giver = through.get(giver.id)
-        free = False
-        for lift in lifts:
-            if lift.body["recipients"] and names.isdisjoint(lift.body["recipients"]):
-                continue
-            free = free or not lift.body["purposes"]
-            purposes |= dict.fromkeys(lift.body["purposes"])
-        answers = [
-            answer
-            for answer in self.reader.subject(row.subject)
-            if answer.act == "conditions.accepted"
-            and answer.body["condition"] == row.body["condition"]
-            and answer.actor == recipient
-        ]
-        answer = answers[-1] if answers else None
-        return BoundRecipient(
-            self.views.who(recipient),
-            tuple(purposes),
-            free,
-            None if answer is None else str(answer.body["outcome"]),
-            None if answer is None else answer.index,
-            through[recipient],
+            if self.corrected(row) is None
         )
 
     # -------------------------------------------------------------------------------- the timeline
@@ -1137,7 +998,7 @@ class _Chain:
     def timeline(self) -> tuple[BasisStep, ...]:
         """Return the legal basis step by step."""
         chain = self._hops()
-        conditions = {c.condition for c in self._conditions(self._holders(chain), chain)}
+        conditions = {c.condition for c in OnExhibit(self).conditions(self._holders(chain), chain)}
         found: dict[int, Row] = {}
         for exhibit in self.distance:
             for row in self.reader.subject(exhibit):
@@ -1149,11 +1010,11 @@ class _Chain:
         for hop in chain:
             if hop.step == "authorised" and (row_ := self.reader.statement(hop.statement)):
                 found[row_.index] = row_
-        for row in self._case_rows(*_CASE_WIDE):
+        for row in self.case_rows(*_CASE_WIDE):
             if row.act.startswith("use_condition.") and row.body["condition"] not in conditions:
                 continue
             found[row.index] = row
-        steps = [row for row in found.values() if row.act in _TIMELINE and self._corrected(row) is None]
+        steps = [row for row in found.values() if row.act in _TIMELINE and self.corrected(row) is None]
         steps.sort(key=lambda row: (row.when.from_at, row.index))
         return tuple(self._basis_step(row, steps) for row in steps)
 
@@ -1189,34 +1050,6 @@ class _Chain:
             issued = [r for r in self.requests if r.subject == row.subject]
             return any(self.views.said(request).speaker.country in countries for request in issued)
         return False
-
-
-def _through(row: Row, named: Iterable[str], chain: Sequence[Hop]) -> dict[str, Who | None]:
-    """
-    Return whom a condition binds: those named, and whoever had the exhibit from one so bound.
-
-    The chain is in the order in which things happened, so that one pass follows it on.
-    """
-    bound: dict[str, Who | None] = dict.fromkeys(named)
-    for hop in chain:
-        if hop.step not in _GIVING or hop.giver is None or hop.giver.id not in bound:
-            continue
-        if hop.corrected_by is not None or hop.when.until_at < row.when.from_at:
-            continue
-        for taker in hop.takers:
-            if taker.id is not None and taker.id not in bound:
-                bound[taker.id] = hop.giver
-    return bound
-
-
-def _binding(conditions: Iterable[Condition], authority: Who) -> tuple[str, ...]:
-    """Return the ids of the conditions in force that bind *authority*."""
-    return tuple(
-        condition.condition
-        for condition in conditions
-        if condition.in_force
-        and any(recipient.authority.id == authority.id and not recipient.free for recipient in condition.recipients)
-    )
 
 
 _FAILED: Final = frozenset({"different", "partly_identical"})
