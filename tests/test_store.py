@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import Conflict, NotFound, NotVerified
 from ledger.log import fsck
 from ledger.log.tree import Frontier, root_at, stored_count
-from ledger.store import Row
+from ledger.store import Row, open_store
 from ledger.store.sqlite import SQLiteStore
 from ledger.verify import leaf_hash, root_of
 from tests.town import DE_PROSECUTOR, found, named, opened
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from ledger.store.sqlite import Writing
+    from ledger.store import Store, Writing
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SQLiteStore]:
+def store(new_store: Callable[[], Store]) -> Store:
+    return new_store()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[SQLiteStore]:
     made = SQLiteStore(tmp_path / "ledger.db")
     yield made
     made.close()
 
 
-def append(store: SQLiteStore, entries: Sequence[bytes], *, first: int | None = None, seal: bool = False) -> None:
+def append(store: Store, entries: Sequence[bytes], *, first: int | None = None, seal: bool = False) -> None:
     """Append these bytes as a sequencer would, each its own stream."""
     with store.writing() as writing:
         write(store, writing, entries, first=first)
@@ -43,7 +49,7 @@ def append(store: SQLiteStore, entries: Sequence[bytes], *, first: int | None = 
             writing.seal(writing.size, root, b"note %d" % writing.size, writing.take_lease())
 
 
-def write(store: SQLiteStore, writing: Writing, entries: Sequence[bytes], *, first: int | None = None) -> None:
+def write(store: Store, writing: Writing, entries: Sequence[bytes], *, first: int | None = None) -> None:
     """The same, within a transaction."""
     start = writing.size if first is None else first
     frontier = Frontier.load(writing.size, store.hashes)
@@ -59,7 +65,7 @@ def write(store: SQLiteStore, writing: Writing, entries: Sequence[bytes], *, fir
     writing.append(rows, nodes, {b"key": start + len(rows)}, leaves, 1_000 + start)
 
 
-def everything(store: SQLiteStore) -> tuple[Any, ...]:
+def everything(store: Store) -> tuple[Any, ...]:
     """All that can be read of the log."""
     return (
         store.size(),
@@ -70,7 +76,7 @@ def everything(store: SQLiteStore) -> tuple[Any, ...]:
     )
 
 
-def fail_after(store: SQLiteStore, entries: Sequence[bytes]) -> None:
+def fail_after(store: Store, entries: Sequence[bytes]) -> None:
     """Append these bytes, and fail before the transaction is over."""
     with store.writing() as writing:
         size = writing.size
@@ -83,10 +89,10 @@ def fail_after(store: SQLiteStore, entries: Sequence[bytes]) -> None:
 
 
 @given(batches=st.lists(st.lists(st.binary(max_size=20), max_size=9), max_size=8))
-@settings(max_examples=25)
-def test_any_batches_make_the_tree_of_their_entries(tmp_path_factory, batches):
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_batches_make_the_tree_of_their_entries(new_store, batches):
     """However the entries were cut into batches, every size has the root of RFC 6962."""
-    with closing(SQLiteStore(tmp_path_factory.mktemp("store") / "ledger.db")) as store:
+    with closing(new_store()) as store:
         entries: list[bytes] = []
         for batch in batches:
             append(store, batch)
@@ -184,16 +190,16 @@ def test_the_first_checkpoint_that_covers_a_size_is_found(store):
 
 
 @pytest.mark.parametrize("table", ["entries", "nodes", "statements", "cases", "seals"])
-def test_the_tables_of_the_log_refuse_to_be_changed(store, table):
+def test_the_tables_of_the_log_refuse_to_be_changed(file, table):
     """UPDATE and DELETE are refused by the file itself, whoever opens it."""
-    append(store, [b"0", b"1"], seal=True)
-    before = everything(store)
-    with closing(sqlite3.connect(store.path)) as connection:
+    append(file, [b"0", b"1"], seal=True)
+    before = everything(file)
+    with closing(sqlite3.connect(file.path)) as connection:
         (column,) = connection.execute(f"SELECT name FROM pragma_table_info('{table}') LIMIT 1").fetchone()
         for change in (f"UPDATE {table} SET {column} = {column}", f"DELETE FROM {table}"):
             with pytest.raises(sqlite3.IntegrityError, match="append-only"):
                 connection.execute(change)
-    assert before == everything(store)
+    assert before == everything(file)
 
 
 @pytest.mark.parametrize("at", [0, 40, -1])
@@ -220,8 +226,8 @@ def test_one_byte_changed_in_the_file_is_found(tmp_path, at):
 # --- reading ---
 
 
-def test_what_is_not_there_is_said_so(store, tmp_path):
-    """No such entry, node, statement, stream or file."""
+def test_what_is_not_there_is_said_so(store):
+    """No such entry, node, statement or stream."""
     append(store, [b"0"])
 
     with pytest.raises(NotFound, match="entry 1"):
@@ -234,6 +240,10 @@ def test_what_is_not_there_is_said_so(store, tmp_path):
     assert [] == store.stream(bytes(16)) == store.case(bytes(16))
     assert 0 == store.next_sequence(b"nobody")
     assert None is store.checkpoint()
+
+
+def test_a_reader_makes_no_file(tmp_path):
+    """Where there is no ledger, looking for one leaves none."""
     with pytest.raises(NotFound):
         SQLiteStore.open_reader(tmp_path / "other.db")
     assert not (tmp_path / "other.db").exists()
@@ -245,7 +255,7 @@ def test_more_is_asked_than_one_query_takes(store):
     append(store, entries)
     nodes = list(store.node_hashes())
     order = list(range(len(nodes)))[::-1]
-    with closing(SQLiteStore.open_reader(store.path)) as reader:
+    with closing(open_store(store.address, read_only=True)) as reader:
         assert nodes[::-1] == reader.hashes(order)
     wanted = [sha256(b"%d" % number).digest()[:16] for number in range(1600)]
 
@@ -265,6 +275,76 @@ def test_a_reader_sees_whole_batches(store):
         thread.join()
     assert [b"0"] == seen[0][1]
     assert [b"0", b"1", b"2"] == list(store.scan())
+
+
+def test_whoever_waits_hears_of_the_next_entry(store):
+    """Waiting ends with the first entry beyond what was seen, or with the time given."""
+    append(store, [b"0"])
+    assert 1 == store.wait(0, 60)
+    assert 1 == store.wait(1, 0.02)
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(store.wait, 1, 60) for _ in range(3)]
+        append(store, [b"1", b"2"])
+        assert [3, 3, 3] == [one.result() for one in waiting]
+
+
+def test_many_rows_are_kept_as_few_are(store):
+    """Batches of any length: whatever can be in an entry, a stream or the name of an act comes back the same."""
+    awkward = [bytes(range(256)), b"", b"\\\n\t", "\u00e9\u2028".encode(), b"x" * 65_535]
+    for count in (1, 31, 32, 500):
+        append(store, [awkward[number % 5] + b"%d" % number for number in range(count)], seal=True)
+        found = store.rows(store.size() - count, count)
+        assert [awkward[number % 5] + b"%d" % number for number in range(count)] == [row[4] for row in found]
+    assert [] == list(store.miscounted())
+    leaves = [leaf_hash(entry) for entry in store.scan()]
+    assert root_of(leaves) == root_at(len(leaves), store.hashes)
+    whole = list(store.node_hashes())
+    assert [whole[start:] for start in (0, 1, 59, 60, 61, 700)] == [
+        list(store.node_hashes(start)) for start in (0, 1, 59, 60, 61, 700)
+    ]
+
+
+def test_streams_cases_and_sequences_are_found(store):
+    """What the sequencer asks before it decides, and what readers ask of one thing."""
+    case, rejected = named("case"), named("rejected")
+    rows = [
+        Row(0, named("a").hex(), 0, "case.opened", b"0", named("0"), case, 0),
+        Row(1, f"rejected/{rejected.hex()}", 0, "tab\tand\\slash", b"1", rejected, None, 0),
+        Row(2, named("a").hex(), 1, "person.registered", b"2", named("2"), case, 1),
+        Row(3, named("b").hex(), 0, "authority.enrolled", b"3", named("3"), named("other"), 0),
+    ]
+    frontier = Frontier()
+    leaves = [leaf_hash(row.entry) for row in rows]
+    nodes = list(enumerate(node for leaf in leaves for node in frontier.append(leaf)))
+    with store.writing() as writing:
+        assert {case: 0} == writing.case_sizes([case])
+        writing.append(rows, nodes, {b"one": 3, b"two": 1}, leaves, 9)
+    with store.writing() as writing:
+        assert (4, 9) == (writing.size, writing.recorded_at)
+        assert {case: 2, named("other"): 1, named("new"): 0} == writing.case_sizes([case, named("other"), named("new")])
+        assert {named("a")} == writing.streams([named("a"), named("c")])
+        assert set() == writing.streams([])
+        assert {named("2"): 2} == writing.known([named("2"), named("9")])
+        assert {} == writing.known([]) == writing.case_sizes([])
+        assert [3, 0] == [writing.next_sequence(key) for key in (b"one", b"three")]
+    assert {b"one": 3, b"two": 1} == store.next_sequences()
+    assert [0, 2] == store.stream(named("a")) == store.case(case)
+    assert [(0, b"0"), (2, b"2")] == store.stream_entries(named("a"))
+    assert [(3, b"3")] == store.roster()
+    assert [("rejected/" + rejected.hex(), 0, "tab\tand\\slash", b"1")] == [row[1:] for row in store.rows(1, 1)]
+    assert (1, 1) == (store.index_of(rejected), store.indexes_of([rejected, named("9")])[rejected])
+    assert [] == list(store.miscounted())
+
+
+def test_two_entries_may_not_share_what_is_one(store):
+    """One statement id, one version of a stream: a second is refused, and nothing of its batch stays."""
+    append(store, [b"0"])
+    before = everything(store)
+    one = store.rows(0, 1)[0]
+    again = Row(1, one[1], 0, "case.opened", b"1", named("fresh"), None, 0)
+    with pytest.raises((Conflict, sqlite3.IntegrityError)), store.writing() as writing:
+        writing.append([again], [(1, leaf_hash(b"1")), (2, bytes(32))], {}, [leaf_hash(b"1")], 2)
+    assert before == everything(store)
 
 
 def test_a_node_is_remembered_once_it_is_committed_and_not_before(store):

