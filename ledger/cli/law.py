@@ -12,7 +12,7 @@ from ledger.cli.trouble import Fault, Trouble
 if TYPE_CHECKING:
     from datetime import date, datetime
 
-    from ledger.law.data import Datum, Instrument
+    from ledger.law.data import Datum, Instrument, Limit
     from ledger.law.law import Law
 
 _COMMON = ("id", "instrument", "article", "text", "verified", "file", "country")
@@ -25,15 +25,35 @@ Country = Annotated[
     str | None,
     typer.Option("--country", metavar="CC", help="As it holds for a State, such as DE.", show_default=False),
 ]
-EditionFolder = Annotated[
-    Path | None,
+Edition = Annotated[
+    str | None,
     typer.Option(
         "--law",
-        metavar="DIR",
+        metavar="EDITION",
         envvar="COMITY_LAW",
-        help="Folder of another edition; else COMITY_LAW, else this release's.",
+        help="Folder or hash of another edition; else COMITY_LAW, else this release's.",
         show_default=False,
         show_envvar=False,
+    ),
+]
+Editions = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--editions",
+        metavar="DIR",
+        envvar="COMITY_EDITIONS",
+        help="Archive in which hashes are looked up; else COMITY_EDITIONS, and the ledger's own.",
+        show_default=False,
+        show_envvar=False,
+    ),
+]
+Pair = Annotated[
+    str | None,
+    typer.Option(
+        "--between",
+        metavar="CC,CC",
+        help="Only what holds between a requesting and a requested State, such as CH,DE.",
+        show_default=False,
     ),
 ]
 
@@ -41,7 +61,8 @@ EditionFolder = Annotated[
 @law_app.command("list")
 def law_list(
     limits: Annotated[bool, typer.Option("--limits", help="Every time limit instead.")] = False,
-    folder: EditionFolder = None,
+    edition: Edition = None,
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -50,7 +71,7 @@ def law_list(
     JSON, a line each: {id, title, from, until, countries, data, verified}; with --limits
     {id, instrument, article, period, by, verified, text}.
     """
-    law = _edition(folder)
+    law = _edition(edition, editions)
     if limits:
         rows = [_limit_row(law, name) for name in sorted(law.limits())]
         if as_json:
@@ -82,7 +103,8 @@ def law_list(
 def law_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An instrument, or the id of a rule such as EIO-REC.")],
     country: Country = None,
-    folder: EditionFolder = None,
+    edition: Edition = None,
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -90,7 +112,7 @@ def law_show(
 
     JSON: an instrument {id, title, ..., data: {kind: {id: [rule, ...]}}}, or a list of rules.
     """
-    law = _edition(folder)
+    law = _edition(edition, editions)
     if name in law.instruments:
         _show(law.instrument(name, country), as_json=as_json)
         return
@@ -120,17 +142,28 @@ def law_on(
         str | None, typer.Option("--instrument", metavar="NAME", help="Of one instrument only.", show_default=False)
     ] = None,
     country: Country = None,
-    folder: EditionFolder = None,
+    pair: Pair = None,
+    edition: Edition = None,
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
     Say which rules were in force on a day.
 
+    With --between, what does not hold between the two States is left out, and what may hold counts as not
+    verified: which declarations and accessions are not known.
+
     JSON, a line a rule: {kind, id, instrument, article, text, from, until, known_from, verified, ...}.
     """
-    law = _edition(folder).at(_day(day, "DATE"), known=_day(known_by, "--known-by") if known_by else None)
+    on = _day(day, "DATE")
+    law = _edition(edition, editions).at(on, known=_day(known_by, "--known-by") if known_by else None)
     names = [instrument] if instrument else list(law.instruments)
     rows = [(kind, datum) for kind, datum in _rows(law, names, country)]
+    if pair is not None:
+        requesting, requested = _pair(pair)
+        rows = [
+            (kind, held) for kind, datum in rows if (held := law.between(datum, requesting, requested, on)) is not None
+        ]
     if as_json:
         for kind, datum in rows:
             line({"kind": kind, **plain(datum)})
@@ -144,16 +177,21 @@ def law_on(
 
 @law_app.command("diff")
 def law_diff(
-    before: Annotated[str, typer.Argument(metavar="A", help="A day, or the folder of an edition.")],
-    after: Annotated[str, typer.Argument(metavar="B", help="A day, or the folder of an edition.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A day; or the folder, or the hash, of an edition.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="A day; or the folder, or the hash, of an edition.")],
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
     Say what differs between two days, or between two editions.
 
-    JSON, a line a rule: {instrument, country, kind, id, keys, before, after}.
+    A hash is that of `Entry.rules`, or its first eight digits or more; 'release' is this release's edition.
+    Rules, heads of instruments, ways of counting (kind counting) and calendars (kind calendar) are compared.
+
+    JSON, a line a rule: {instrument, country, kind, id, keys, before, after}; the instrument of ways of
+    counting and of calendars is empty.
     """
-    changes = _law(before).diff(_law(after))
+    changes = _law(before, editions).diff(_law(after, editions))
     if as_json:
         for one in changes:
             line(
@@ -175,7 +213,11 @@ def law_diff(
                 one.instrument + (f" in {one.country}" if one.country else ""),
                 one.kind,
                 one.id,
-                "new" if one.before is None else "gone" if one.after is None else ", ".join(one.keys),
+                "new"
+                if one.before is None
+                else "gone"
+                if one.after is None
+                else ", ".join(one.keys) or f"{one.before} -> {one.after}",
             )
             for one in changes
         ],
@@ -185,12 +227,12 @@ def law_diff(
 
 @law_app.command("check")
 def law_check(
-    folder: Annotated[
-        Path | None,
+    edition: Annotated[
+        str | None,
         typer.Argument(
-            metavar="[DIR]",
+            metavar="[EDITION]",
             envvar="COMITY_LAW",
-            help="Folder of an edition; else COMITY_LAW, else this release's.",
+            help="Folder or hash of an edition; else COMITY_LAW, else this release's.",
             show_default=False,
             show_envvar=False,
         ),
@@ -199,6 +241,7 @@ def law_check(
         str | None,
         typer.Option("--instrument", metavar="NAME", help="Only this instrument's files.", show_default=False),
     ] = None,
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -208,7 +251,7 @@ def law_check(
     """
     from ledger.law.checking import wrong
 
-    law = _edition(folder, only)
+    law = _edition(edition, editions, only)
     if only is not None and not law.instruments:
         raise Trouble(4, f"no instrument is called {only}", now="`comity law list` shows the instruments")
     found = list(wrong(law))
@@ -250,7 +293,8 @@ def law_graph(
         typer.Option("--on", metavar="DATE", help="As it was on a day; else today's file.", show_default=False),
     ] = None,
     country: Country = None,
-    folder: EditionFolder = None,
+    edition: Edition = None,
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
@@ -260,7 +304,8 @@ def law_graph(
     """
     from ledger.domain.diagrams import section
 
-    law = _edition(folder) if day is None else _edition(folder).at(_day(day, "--on"))
+    law = _edition(edition, editions)
+    law = law if day is None else law.at(_day(day, "--on"))
     procedure = law.procedure(instrument, country)
     if kind not in procedure.graphs:
         raise Trouble(2, f"--kind: {kind} is no kind of thing", now="one of " + ", ".join(procedure.graphs))
@@ -270,6 +315,31 @@ def law_graph(
             line({"act": edge.act, "from": edge.origin, "to": edge.to, "when": when})
         return
     text(section(procedure, kind))
+
+
+@law_app.command("archive")
+def law_archive(
+    archive: Annotated[Path, typer.Argument(metavar="DIR", help="The archive; made where there is none.")],
+    edition: Edition = None,
+    editions: Editions = None,
+    as_json: AsJson = False,
+) -> None:
+    """
+    Keep an edition in an archive, under its hash, so that it is found when an entry names it.
+
+    A ledger keeps the editions under which it publishes in its own folder law.
+
+    JSON: {edition, folder, held: [edition, ...]}.
+    """
+    from ledger.law.editions import held, keep
+    from ledger.law.law import HERE
+
+    kept = keep(archive, HERE if edition is None else _folder(edition, editions))
+    if as_json:
+        names = sorted(name for name, folder in held([archive]).items() if folder.parent == archive)
+        document({"edition": kept.name, "folder": str(kept), "held": names})
+        return
+    text(f"Edition {kept.name} is kept in {archive}.")
 
 
 def due(
@@ -286,24 +356,45 @@ def due(
         str | None, typer.Option("--variant", metavar="NAME", help="A variant, such as emergency.", show_default=False)
     ] = None,
     extended: Annotated[int, typer.Option("--extended", metavar="N", help="How often it was extended.", min=0)] = 0,
-    folder: EditionFolder = None,
+    other: Annotated[
+        str | None,
+        typer.Option("--with", metavar="STATE", help="The other State of the pair, such as FR.", show_default=False),
+    ] = None,
+    edition: Edition = None,
+    editions: Editions = None,
     as_json: AsJson = False,
 ) -> None:
     """
     Compute when a time limit ends, with every step and its article.
 
+    With --with, a limit that does not hold between the two States is not computed, and one that may hold counts
+    as not verified.
+
     JSON: {limit, article, start, due, last_day, rule, calendar, zone, verified, edition, steps: [{article, text}]};
     due is an instant with offset: the end of the last day, or of the last hour.
     """
-    from ledger.law.counting import calendar, counting_of
+    from ledger.law.counting import counting_of
     from ledger.law.counting import due as compute
 
-    law = _edition(folder)
+    law = _edition(edition, editions)
     began = _moment(start)
     on = began.date() if hasattr(began, "date") else began
-    rule = law.limit(limit, place.partition("-")[0], on=on)
+    country = place.partition("-")[0]
+    rule = law.limit(limit, country, on=on)
+    if other is not None:
+        asks = rule.by in {"requesting", "sending"}
+        requesting, requested = (country, other) if asks else (other, country)
+        held = law.between(rule, requesting, requested, on)
+        if held is None:
+            raise Trouble(
+                4,
+                f"{rule.id} does not hold between {requesting} and {requested} on {on}",
+                why="the law file lists who is bound, and which declarations and reservations there are",
+                now=f"`comity law show {rule.id}` names the lists it depends on",
+            )
+        rule = held
     counting = counting_of(rule.counting, place, law.countings)
-    result = compute(rule, began, calendar(place, zone), variant=variant, extended=extended, counting=counting)
+    result = compute(rule, began, law.calendar(place, zone), variant=variant, extended=extended, counting=counting)
     if as_json:
         document(
             {
@@ -350,6 +441,8 @@ def plain(value: Any) -> Any:
         return {key: plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(plain(one) for one in value)
     return value
 
 
@@ -382,11 +475,17 @@ def _limit_row(law: "Law", name: str) -> dict[str, Any]:
         "id": one.id,
         "instrument": one.instrument,
         "article": one.article,
-        "period": str(one.within) if one.within is not None else "as the act or form states",
+        "period": _period(one),
         "by": one.by,
         "verified": one.verified,
         "text": one.text,
     }
+
+
+def _period(one: "Limit") -> str:
+    if one.yearly is not None:
+        return "by {:02d}-{:02d} of the next year".format(*one.yearly)
+    return str(one.within) if one.within is not None else "as the act or form states"
 
 
 def _show(one: "Instrument", *, as_json: bool) -> None:
@@ -443,26 +542,52 @@ def _worded(value: Any) -> str:
 # ------------------------------------------------------------------------------------------ reading
 
 
-def _edition(folder: Path | None, only: str | None = None) -> "Law":
+def _edition(given: str | None, archives: list[Path] | None, only: str | None = None) -> "Law":
     from ledger.law.law import HERE, load, read
 
-    if folder is None:
+    if given is None:
         return load() if only is None else read(HERE, only=only)
-    if not (folder / "instruments").is_dir():
-        raise Trouble(
-            4,
-            f"there is no edition of the law in {folder}",
-            why="the folder holds no folder `instruments`",
-            now="name its folder with --law or COMITY_LAW, or leave both out for this release's",
-        )
-    return read(folder, only=only)
+    return read(_folder(given, archives), only=only)
 
 
-def _law(given: str) -> "Law":
+def _folder(given: str, archives: list[Path] | None) -> Path:
+    """The folder of an edition that is named by folder, or by its hash."""
+    from ledger.cli.options import folder
+    from ledger.law.editions import find, is_edition
+    from ledger.law.law import HERE
+
+    named = Path(given)
+    if (named / "instruments").is_dir():
+        return named
+    if given == "release":
+        return HERE
+    if is_edition(given) and not named.exists():
+        return find(given, [*(archives or ()), folder(None) / "law"])
+    raise Trouble(
+        4,
+        f"there is no edition of the law in {given}",
+        why="the folder holds no folder `instruments`",
+        now="name its folder or its hash with --law or COMITY_LAW, or leave both out for this release's",
+    )
+
+
+def _law(given: str, archives: list[Path] | None) -> "Law":
+    from datetime import date
+
     from ledger.law.law import load, read
 
-    folder = Path(given)
-    return read(folder) if folder.is_dir() else load().at(_day(given, "a day or a folder"))
+    try:
+        # A day is written with hyphens: eight digits alone may begin a hash.
+        return load().at(date.fromisoformat(given if "-" in given else ""))
+    except ValueError:
+        return read(_folder(given, archives))
+
+
+def _pair(given: str) -> tuple[str, str]:
+    requesting, comma, requested = given.partition(",")
+    if not comma or len(requesting) != 2 or len(requested) != 2:
+        raise Trouble(2, f"--between: {given} is no pair of States", now="give two codes, such as CH,DE")
+    return requesting.upper(), requested.upper()
 
 
 def _day(given: str, what: str) -> "date":

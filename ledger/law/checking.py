@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.errors import FormatError, NotFound
-from ledger.law.counting import Counting, Due, calendar, counting_of, due
+from ledger.law.counting import Due, calendar, counting_of, due
 from ledger.law.data import Example, Limit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ledger.law.law import Law
 
@@ -25,16 +25,16 @@ class Wrong(NamedTuple):
     what: str
 
 
-def computed(limit: Limit, example: Example, rules: Mapping[str, Counting] | None = None) -> Due:
-    """Compute a worked example, by the counting *rules* of its edition; raises as :func:`ledger.law.counting.due`."""
+def computed(limit: Limit, example: Example, law: Law | None = None) -> Due:
+    """Compute a worked example, as *law* counts or else this release; raises as :func:`ledger.law.counting.due`."""
     return due(
         limit,
         example.start,
-        calendar(example.place, example.zone),
+        (calendar if law is None else law.calendar)(example.place, example.zone),
         variant=example.variant,
         extended=example.extended,
         suspended=example.suspended,
-        counting=counting_of(limit.counting, example.place, rules),
+        counting=counting_of(limit.counting, example.place, None if law is None else law.countings),
     )
 
 
@@ -55,7 +55,7 @@ def wrong(law: Law) -> Iterator[Wrong]:
                 for at, example in enumerate(limit.examples):
                     key = f"limit.{limit.id}.examples[{at}]"
                     try:
-                        result = computed(limit, example, law.countings)
+                        result = computed(limit, example, law)
                     except (FormatError, NotFound) as error:
                         yield Wrong(limit.file, key, str(error))
                         continue

@@ -17,22 +17,41 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.metadata import version as installed
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger.errors import FormatError, NotFound
-from ledger.law.data import BASES
+from ledger.law.data import BASES, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from ledger.law.data import Limit, Period
 
-__all__ = ["Calendar", "Counting", "Due", "NoCalendar", "Step", "calendar", "counting_of", "countings", "due"]
+__all__ = [
+    "Calendar",
+    "Calendars",
+    "Counting",
+    "Due",
+    "Institution",
+    "NoCalendar",
+    "Step",
+    "calendar",
+    "calendars",
+    "counting_of",
+    "countings",
+    "due",
+]
 
 _HERE: Final = Path(__file__).parent
 _HOUR: Final = timedelta(hours=1)
-_UNITS: Final = ("hours", "days", "working_days", "weeks", "months", "years")
+_ROLLING: Final = frozenset(UNITS) - {"hours", "consecutive_days"}
+"""Units whose end a counting rule may move; consecutive days are what they say."""
+_MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -118,6 +137,7 @@ class Calendar:
     Args:
         place: ``DE``, ``DE-BY``, or the id of an institution.
         zone: IANA zone; that of the State where None.
+        known: the zones, years and institutions of an edition; this release's where None.
 
     Attributes:
         place: as given.
@@ -131,27 +151,25 @@ class Calendar:
 
     __slots__ = ("_days", "_read", "_years", "first_year", "last_year", "place", "unverified", "version", "zone")
 
-    def __init__(self, place: str, zone: str | None = None) -> None:
-        known = _places()
+    def __init__(self, place: str, zone: str | None = None, known: Calendars | None = None) -> None:
+        known = _calendars() if known is None else known
         country, _, part = place.partition("-")
-        own = known["institution"].get(place)
-        days: Mapping[int, tuple[date, ...]] = {}
+        own = known.institutions.get(place)
         if own is not None:
-            zone = zone or own["zone"]
-            days = {int(year): tuple(rows) for year, rows in own["days"].items()}
-            self.version = f"{place} ({own['source']})"
-            self.unverified = frozenset(own["unverified"])
-            self._read = days.get
-            self.first_year, self.last_year = min(days), max(days)
+            zone = zone or own.zone
+            self.version = f"{place} ({own.source})"
+            self.unverified = own.unverified
+            self._read = own.days.get
+            self.first_year, self.last_year = min(own.days), max(own.days)
         else:
-            zones = known["zones"]
+            zones = known.zones
             if zone is None and country not in zones:
                 raise NoCalendar(f"no zone is known for {place!r}: name a State such as DE, or the zone")
             zone = zone or str(zones.get(place, zones.get(country)))
             self._read = lambda year: _holidays(country, part or None, year)
             self.version = f"{place} (holidays {_release()})"
             self.unverified = frozenset()
-            self.first_year, self.last_year = known["first_year"], known["last_year"]
+            self.first_year, self.last_year = known.first_year, known.last_year
             _supported(country, part)
         try:
             self.zone = ZoneInfo(zone)
@@ -196,14 +214,94 @@ def calendar(place: str, zone: str | None = None) -> Calendar:
     return Calendar(place, zone)
 
 
-@cache
-def _places() -> dict[str, Any]:
-    data = tomllib.loads((_HERE / "calendars.toml").read_text())
-    known = {"first_year", "last_year", "zones", "institution"}
-    for key in data:
+@dataclass(frozen=True, slots=True)
+class Institution:
+    """
+    An institution of the Union, whose own days count where it must act (Regulation 1182/71 Art. 2(1)).
+
+    Attributes:
+        zone: IANA zone.
+        source: where its holidays were read.
+        days: its holidays, by year.
+        unverified: years whose days were not read in an official list.
+    """
+
+    zone: str
+    source: str
+    days: Mapping[int, tuple[date, ...]]
+    unverified: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Calendars:
+    """
+    What an edition of the law holds of calendars: ``calendars.toml``.
+
+    Attributes:
+        first_year: before it, public holidays of States are an error and no guess.
+        last_year: after it as well.
+        zones: IANA zone by State, or by part of a State.
+        institutions: by id.
+    """
+
+    first_year: int
+    last_year: int
+    zones: Mapping[str, str]
+    institutions: Mapping[str, Institution]
+
+
+def calendars(folder: Path = _HERE) -> Calendars:
+    """
+    Read the calendars of a law folder.
+
+    Raises:
+        FormatError: the file has an unknown key, lacks one, or has a value of another kind; the error
+            names file and key.
+    """
+    try:
+        data = tomllib.loads((folder / "calendars.toml").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise FormatError("is missing: an edition has its calendars", field="calendars.toml") from error
+    except ValueError as error:
+        raise FormatError(f"not TOML: {error}", field="calendars.toml") from error
+    _keys(data, "", {"first_year", "last_year", "zones", "institution"}, {"first_year", "last_year", "zones"})
+    for key in ("first_year", "last_year"):
+        if type(data[key]) is not int:
+            raise FormatError("is a year", field=f"calendars.toml: {key}")
+    zones = data["zones"]
+    for place, zone in zones.items():
+        if not isinstance(zone, str):
+            raise FormatError("is the name of a zone, such as Europe/Berlin", field=f"calendars.toml: zones.{place}")
+    institutions = {name: _institution(name, row) for name, row in data.get("institution", {}).items()}
+    return Calendars(data["first_year"], data["last_year"], MappingProxyType(zones), MappingProxyType(institutions))
+
+
+def _institution(name: str, row: dict[str, Any]) -> Institution:
+    key = f"institution.{name}"
+    _keys(row, f"{key}.", {"zone", "source", "days", "unverified"}, {"zone", "source", "days"})
+    days: dict[int, tuple[date, ...]] = {}
+    for year, rows in row["days"].items():
+        # One day of another year would be a holiday that nobody asks for.
+        if not year.isdecimal() or not all(type(one) is date and one.year == int(year) for one in rows):
+            raise FormatError("has days of this year", field=f"calendars.toml: {key}.days.{year}")
+        days[int(year)] = tuple(rows)
+    unverified = frozenset(row.get("unverified", ()))
+    if not days or not unverified <= days.keys():
+        raise FormatError("names years that have days", field=f"calendars.toml: {key}.unverified")
+    return Institution(row["zone"], row["source"], MappingProxyType(days), unverified)
+
+
+def _keys(table: Mapping[str, Any], under: str, known: set[str], needed: set[str]) -> None:
+    for key in table:
         if key not in known:
-            raise FormatError("unknown key", field=f"calendars.toml: {key}")
-    return {"institution": {}, **data}
+            raise FormatError("unknown key", field=f"calendars.toml: {under}{key}")
+    for key in sorted(needed - table.keys()):
+        raise FormatError("is missing", field=f"calendars.toml: {under}{key}")
+
+
+@cache
+def _calendars() -> Calendars:
+    return calendars()
 
 
 @cache
@@ -236,7 +334,8 @@ _KEYS: Final = {
     "working_days_at_least", "articles", "country", "hours_from_full_hour",
 }  # fmt: skip
 _NEEDED: Final = {"id", "title", "from", "verified", "text", "event_excluded", "rolls", "articles"}
-_STEPS: Final = {"event", *_UNITS, "parts", "rolls", "two_working_days"}
+_STEPS: Final = {"event", *UNITS, "parts", "rolls", "two_working_days", "fixed_day"}
+_OPTIONAL_STEPS: Final = {"consecutive_days", "two_working_days", "fixed_day"}
 
 
 def countings(folder: Path = _HERE) -> dict[str, Counting]:
@@ -260,7 +359,7 @@ def _counting(file: Path) -> Counting:
     for key in sorted(_NEEDED):
         if key not in data:
             raise FormatError("is missing", field=f"{file.name}: {key}")
-    for key, known in (("rolls", set(_UNITS) - {"hours"}), ("articles", _STEPS)):
+    for key, known in (("rolls", _ROLLING), ("articles", _STEPS)):
         for name in data[key]:
             if name not in known:
                 raise FormatError(f"{name!r} is not known", field=f"{file.name}: {key}")
@@ -269,7 +368,7 @@ def _counting(file: Path) -> Counting:
         raise FormatError("must be the file's name", field=f"{file.name}: id")
     if basis not in BASES or (data["verified"] and basis != "wording"):
         raise FormatError("only what was compared with the official wording is verified", field=f"{file.name}: basis")
-    for key in sorted(_STEPS - data["articles"].keys() - {"two_working_days"}):
+    for key in sorted(_STEPS - data["articles"].keys() - _OPTIONAL_STEPS):
         raise FormatError("is missing", field=f"{file.name}: articles.{key}")
     return Counting(
         id=data["id"],
@@ -347,6 +446,8 @@ def due(
     Source: Regulation 1182/71 Art. 3, and whatever the counting rule names.
     """
     rule = counting or counting_of(limit.counting, cal.place)
+    if limit.yearly is not None and variant is None and not extended:
+        return _fixed(limit, limit.yearly, _day_of(start, cal.zone), cal, rule)
     period, verified = limit.within, limit.verified
     if variant is not None:
         for one in limit.variants:
@@ -369,12 +470,29 @@ def due(
         at = _hours(periods, start, zone, rule, suspended, steps)
         last_on = (at - timedelta(microseconds=1)).date()
     else:
-        day = start.astimezone(zone).date() if isinstance(start, datetime) and start.tzinfo else start
-        day = day.date() if isinstance(day, datetime) else day
-        last_on = _days(periods, day, cal, rule, suspended, steps)
+        last_on = _days(periods, _day_of(start, zone), cal, rule, suspended, steps)
         at = _midnight(last_on.toordinal() + 1, zone)
     verified = verified and rule.verified and last_on.year not in cal.unverified
     return Due(at, last_on, limit.id, limit.article, rule.id, cal.version, zone.key, verified, tuple(steps))
+
+
+def _fixed(limit: Limit, yearly: tuple[int, int], day: date, cal: Calendar, rule: Counting) -> Due:
+    """The end of a limit that names a day of the year: the next year's, and it does not move."""
+    last_on = date(day.year + 1, *yearly)
+    named = f"{yearly[1]} {_MONTHS[yearly[0] - 1]}"
+    steps = [Step(limit.article, f"for {day.year}: {named} of the next year, {last_on.isoformat()}")]
+    article = rule.articles.get("fixed_day")
+    if article is not None:
+        steps.append(Step(article, "a day that the text names does not move to a working day"))
+    at = _midnight(last_on.toordinal() + 1, cal.zone)
+    # Where the rule is silent on fixed days, that this one does not move is our reading of it.
+    verified = limit.verified and rule.verified and article is not None
+    return Due(at, last_on, limit.id, limit.article, rule.id, cal.version, cal.zone.key, verified, tuple(steps))
+
+
+def _day_of(moment: date | datetime, zone: ZoneInfo) -> date:
+    """The local day of a day, of a local date-time, or of an instant."""
+    return date.fromordinal(_local_day(moment, zone))
 
 
 def _hours(
@@ -432,7 +550,8 @@ def _days(
     for period in periods:
         end = _add(end, period, cal)
         unit = period.unit
-        steps.append(Step(rule.articles[unit], f"{period} end on {date.fromordinal(end).isoformat()}"))
+        article = rule.articles.get(unit) or rule.articles["days"]
+        steps.append(Step(article, f"{period} end on {date.fromordinal(end).isoformat()}"))
         if period.part is not None:
             end += 30 * period.part[0] // period.part[1]
             steps.append(
@@ -459,7 +578,7 @@ def _days(
             end = rolled
     needed = rule.working_days_at_least
     # The period as stated has two days or more; a single day that moved over a weekend is still one day.
-    if needed and stated >= 2 and unit != "working_days":
+    if needed and stated >= 2 and unit not in {"working_days", "consecutive_days"}:
         found = 0
         for one in range(first, end + 1):
             found += cal.works(one)
@@ -481,7 +600,7 @@ def _days(
 def _add(base: int, period: Period, cal: Calendar) -> int:
     """The ordinal of the day on which ``period`` ends when the day before its first day is ``base``."""
     count = period.count
-    if period.unit == "days":
+    if period.unit in {"days", "consecutive_days"}:
         return base + count
     if period.unit == "weeks":
         return base + 7 * count

@@ -99,19 +99,22 @@ def holds(
     only: Mapping[str, tuple[Value, ...]], never: Mapping[str, tuple[Value, ...]], body: Mapping[str, object]
 ) -> bool:
     """Whether ``body`` has one of the ``only`` values in each such field, and none of the ``never`` values."""
-    return all(_has(body.get(name), values) for name, values in only.items()) and not any(
-        _has(body.get(name), values) for name, values in never.items()
+    return all(_has(name, body.get(name), values) for name, values in only.items()) and not any(
+        _has(name, body.get(name), values) for name, values in never.items()
     )
 
 
-def _has(value: object, values: tuple[Value, ...]) -> bool:
+def _has(name: str, value: object, values: tuple[Value, ...]) -> bool:
     if isinstance(value, (list, tuple)):
         return any(item in values for item in value)
+    if name == "limit" and isinstance(value, str):
+        # Acts write the id of a limit in small or capital letters.
+        return value.casefold() in {str(one).casefold() for one in values}
     return value in values
 
 
-Unit: TypeAlias = Literal["hours", "days", "working_days", "weeks", "months", "years"]
-UNITS: Final[tuple[Unit, ...]] = ("hours", "days", "working_days", "weeks", "months", "years")
+Unit: TypeAlias = Literal["hours", "days", "consecutive_days", "working_days", "weeks", "months", "years"]
+UNITS: Final[tuple[Unit, ...]] = ("hours", "days", "consecutive_days", "working_days", "weeks", "months", "years")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,8 @@ class Period:
     A length of time as a provision states it: one unit, never converted.
 
     Attributes:
-        unit: hours, days, working_days, weeks, months or years.
+        unit: one of :data:`UNITS`; consecutive days run without a gap, and their end never moves to a
+            working day.
         count: how many, 0 only for a period of a part of a month.
         part: for months, a further part as (numerator, denominator) of a month of 30 days.
     """
@@ -133,6 +137,33 @@ class Period:
         unit = self.unit.replace("_", " ")
         words = f"{self.count} {unit if self.count != 1 else unit[:-1]}"
         return words if self.part is None else f"{words} and {self.part[0]}/{self.part[1]} month"
+
+
+@dataclass(frozen=True, slots=True)
+class Between:
+    """
+    Between which two States a datum holds: ids of applicabilities that list the States.
+
+    Which States accepted a protocol, made a declaration or entered a reservation stands in those
+    applicabilities, each with its days. All parts that are given must be so.
+
+    Attributes:
+        both: the requesting and the requested State are listed in one of them, or the two as a pair.
+        requesting: the requesting State is listed.
+        requested: the requested State is listed.
+        one: at least one of the two is listed.
+        neither: none of the two is listed.
+    """
+
+    both: tuple[str, ...] = ()
+    requesting: tuple[str, ...] = ()
+    requested: tuple[str, ...] = ()
+    one: tuple[str, ...] = ()
+    neither: tuple[str, ...] = ()
+
+    def names(self) -> tuple[str, ...]:
+        """Every applicability that is named."""
+        return (*self.both, *self.requesting, *self.requested, *self.one, *self.neither)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +184,7 @@ class Datum:
         eli: address of the official text; the instrument's where the datum names none.
         source: where the datum was read, if not the official text.
         note: a doubt, or what the official text leaves open.
+        between: between which two States it holds; None where that does not depend on them.
         country: the State whose overlay has it; None in the instrument itself.
         file: name of the file.
     """
@@ -169,6 +201,7 @@ class Datum:
     eli: str | None = None
     source: str | None = None
     note: str | None = None
+    between: Between | None = None
     country: str | None = None
     file: str = ""
 
@@ -186,13 +219,17 @@ class Applicability(Datum):
 
     Attributes:
         effect: bound, not_bound, territory, declaration, scope or temporal.
-        countries: two-letter codes; empty where it says nothing of particular States.
+        countries: two-letter codes; empty where it says nothing of particular States, or where none is known.
+        pairs: two States each, for what two have agreed between them.
+        complete: whether no other State or pair is meant; else whether one is, is not known.
         kinds: request kinds that it is about; empty for all.
         measures: measures that it is about; empty for all.
     """
 
     effect: str
     countries: tuple[str, ...] = ()
+    pairs: tuple[tuple[str, str], ...] = ()
+    complete: bool = False
     kinds: tuple[str, ...] = ()
     measures: tuple[str, ...] = ()
 
@@ -384,9 +421,11 @@ class Limit(Datum):
     Attributes:
         by: the role that must act.
         nature: a key of :data:`NATURES`.
-        within: the period; None where the end is ``named`` or ``stated``.
+        within: the period; None where the end is ``named``, ``stated`` or ``yearly``.
         named: field of the starting act that holds the end as an instant.
         stated: the end is stated where the ledger cannot read it: in a sealed form, or in national law.
+        yearly: (month, day) that the text fixes, in the calendar year after that of the event; no clock runs
+            unless an act starts one.
         starts: acts that start it.
         starts_at: ``occurred``, ``legal_effect``, or the field of the starting act that holds the instant.
         ends: acts that meet it.
@@ -410,6 +449,7 @@ class Limit(Datum):
     within: Period | None = None
     named: str | None = None
     stated: bool = False
+    yearly: tuple[int, int] | None = None
     starts: tuple[Pattern, ...] = ()
     starts_at: str = "occurred"
     ends: tuple[Pattern, ...] = ()
@@ -453,6 +493,7 @@ class Ground(Datum):
         grounds: codes by which an act invokes it.
         nature: optional or mandatory.
         acts: acts that may invoke it.
+        when: allowed values by field of the invoking act's body, as for a refusal in part only.
         invoked_by: the role that may.
         consult_first: whether consultation must come before.
         waiver: role that must ask for a waiver of privilege or immunity; None where it is not about one.
@@ -463,11 +504,16 @@ class Ground(Datum):
     grounds: tuple[str, ...]
     nature: str
     acts: tuple[str, ...] = ("request.refused",)
+    when: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
     invoked_by: str = "requested"
     consult_first: bool = False
     waiver: str | None = None
     where: Where = EVERYWHERE
     exceptions: tuple[Exempt, ...] = ()
+
+    def open_to(self, act: str, body: Mapping[str, object], thing: Mapping[str, object]) -> bool:
+        """Whether an act with this body may invoke it, of a thing created by an act with the body ``thing``."""
+        return act in self.acts and holds(self.when, {}, body) and self.where.matches(thing)
 
 
 TIMINGS: Final = {
@@ -682,6 +728,22 @@ KINDS: Final[dict[str, type[Datum]]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """
+    To what an instrument applies though no request, and no act, names it.
+
+    Attributes:
+        streams: kinds of stream; what is said of these is under it, by whomever it binds.
+        follows: also what is said of exhibits that were named there, and of what was derived from them.
+        kinds: kinds of authority that it binds; empty for all.
+    """
+
+    streams: tuple[str, ...]
+    follows: bool = False
+    kinds: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Instrument:
     """
     One instrument as its file has it, or merged with the overlay of a State.
@@ -697,6 +759,7 @@ class Instrument:
         reviewed_on: when a person last read the file against the law.
         country: the State whose overlay is merged in; None for the instrument itself.
         with_instruments: ids of instruments that are read together with it (protocols).
+        applies_to: to what it applies though nobody names it; None for an instrument that a request names.
         data: every datum by kind and id; versions in the order of their first days.
         file: name of the file.
     """
@@ -713,3 +776,4 @@ class Instrument:
     with_instruments: tuple[str, ...]
     data: Mapping[str, Mapping[str, tuple[Datum, ...]]]
     file: str
+    applies_to: Reach | None = None

@@ -1,5 +1,5 @@
 """
-The law that this edition holds: instruments, overlays of States, counting rules; by day, and compared.
+The law that this edition holds: instruments, overlays, counting rules, calendars; by day, and compared.
 
 >>> from datetime import date
 >>> law = load().at(date(2026, 3, 2))
@@ -11,7 +11,7 @@ Nothing here decides. A datum that is not verified is given like any other and s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from ledger.domain.procedure import Edge, Graph, Procedure, When
 from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError, NotFound
-from ledger.law.counting import Counting, countings
-from ledger.law.data import Datum, Instrument, Limit, Stage
+from ledger.law.counting import Calendar, Calendars, Counting, calendars, countings
+from ledger.law.data import Applicability, Datum, Instrument, Limit, Stage
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
 __all__ = ["HERE", "Change", "Law", "load", "read"]
@@ -40,13 +40,13 @@ _KIND = TypeVar("_KIND", bound=Datum)
 @dataclass(frozen=True, slots=True)
 class Change:
     """
-    One datum in which two laws differ.
+    One datum, head of an instrument, counting rule or part of the calendars in which two laws differ.
 
     Attributes:
-        instrument: the instrument's id.
+        instrument: the instrument's id; empty for counting rules and calendars.
         country: the State whose overlay it is about; None for the instrument itself.
-        kind: kind of datum.
-        id: its id.
+        kind: kind of datum; or ``head``, ``counting``, ``calendar``.
+        id: its id; of a head the instrument's, of the calendars ``years``, a place or an institution.
         before: as the first law has it; None where it is new.
         after: as the second law has it; None where it is gone.
         keys: attributes that differ; empty where it is new or gone.
@@ -56,8 +56,8 @@ class Change:
     country: str | None
     kind: str
     id: str
-    before: Datum | None
-    after: Datum | None
+    before: object
+    after: object
     keys: tuple[str, ...]
 
 
@@ -70,17 +70,19 @@ class Law:
         instruments: each instrument without overlays, by id.
         overlays: each instrument merged with the overlay of a State, by (id, country).
         countings: the counting rules, by id.
+        calendars: years that are covered, zones, days of institutions.
         on: the day of whose law this is; None for all days.
         known_on: the day of whose knowledge this is; None for today's.
     """
 
-    __slots__ = ("__dict__", "countings", "edition", "instruments", "known_on", "on", "overlays")
+    __slots__ = ("__dict__", "calendars", "countings", "edition", "instruments", "known_on", "on", "overlays")
 
     def __init__(
         self,
         instruments: Mapping[str, Instrument],
         overlays: Mapping[tuple[str, str], Instrument],
         counting_rules: Mapping[str, Counting],
+        known_calendars: Calendars,
         *,
         edition: str,
         on: date | None = None,
@@ -89,6 +91,7 @@ class Law:
         self.instruments = MappingProxyType(dict(instruments))
         self.overlays = MappingProxyType(dict(overlays))
         self.countings = MappingProxyType(dict(counting_rules))
+        self.calendars = known_calendars
         self.edition = edition
         self.on = on
         self.known_on = known_on
@@ -133,6 +136,7 @@ class Law:
             {name: cut(one) for name, one in self.instruments.items() if applies(one)},
             {name: cut(one) for name, one in self.overlays.items() if applies(one)},
             self.countings,
+            self.calendars,
             edition=self.edition,
             on=on,
             known_on=known,
@@ -185,6 +189,107 @@ class Law:
                 return version
         raise NotFound(f"no limit {name!r}" + (f" on {on}" if on else "") + (f" in {country}" if country else ""))
 
+    def calendar(self, place: str, zone: str | None = None) -> Calendar:
+        """
+        The calendar of a place as this edition has it, kept as long as the law is.
+
+        Raises:
+            NoCalendar: no holidays, or no zone, are known for it.
+        """
+        found = self._calendars.get((place, zone))
+        if found is None:
+            found = self._calendars[place, zone] = Calendar(place, zone, self.calendars)
+        return found
+
+    @cached_property
+    def _calendars(self) -> dict[tuple[str, str | None], Calendar]:
+        return {}
+
+    def bound(self, instrument: str, country: str | None, on: date) -> bool | None:
+        """
+        Whether an instrument bound a State on a day; None where this law does not say so.
+
+        Applicabilities that are about some kinds of request or some measures alone do not count.
+        """
+        if country is None or instrument not in self.instruments:
+            return None
+        said = [a for a in self._parties(instrument) if a.applies(on)]
+        if any(country in a.countries for a in said if a.effect == "not_bound"):
+            return False
+        lists = [a for a in said if a.effect == "bound"]
+        if any(country in (*a.countries, *(one for pair in a.pairs for one in pair)) for a in lists):
+            return True
+        return False if lists and all(a.complete for a in lists) else None
+
+    def _parties(self, instrument: str) -> tuple[Applicability, ...]:
+        found = self._bound.get(instrument)
+        if found is None:
+            found = self._bound[instrument] = tuple(
+                one
+                for one in self.data(Applicability, instrument)
+                if one.effect in {"bound", "not_bound"} and not one.kinds and not one.measures
+            )
+        return found
+
+    @cached_property
+    def _bound(self) -> dict[str, tuple[Applicability, ...]]:
+        return {}
+
+    def between(self, datum: _KIND, requesting: str | None, requested: str | None, on: date) -> _KIND | None:
+        """
+        A datum as it holds between two States: itself; or not verified, where this law does not know whether
+        it holds; or None, where it does not hold, or its instrument does not bind one of them.
+
+        Args:
+            datum: of this law.
+            requesting: State of the authority that asks; None where it is not known.
+            requested: State of the authority that is asked; likewise.
+            on: the day whose declarations, reservations and accessions count.
+
+        Cost: less than a microsecond for most data, whose holding does not depend on the States.
+        """
+        if (
+            self.bound(datum.instrument, requesting, on) is False
+            or self.bound(datum.instrument, requested, on) is False
+        ):
+            return None
+        if datum.between is None:
+            return datum
+        holds = self._holds(datum, requesting, requested, on)
+        if holds is None:
+            return replace(datum, verified=False)
+        return datum if holds else None
+
+    def _holds(self, datum: Datum, requesting: str | None, requested: str | None, on: date) -> bool | None:
+        rule = datum.between
+        assert rule is not None
+
+        def listed(names: Iterable[str], *countries: str | None) -> bool | None:
+            """Whether all the States, or the two as a pair, are in the lists together."""
+            rows = self.instrument(datum.instrument, datum.country).data.get("applicability", {})
+            lists = [a for name in names for a in rows.get(name, ()) if isinstance(a, Applicability) and a.applies(on)]
+            if None in countries:
+                return None
+            if len(countries) == 2 and any({*countries} == {*pair} for a in lists for pair in a.pairs):
+                return True
+            if all(any(country in a.countries for a in lists) for country in countries):
+                return True
+            return False if all(a.complete for a in lists) else None
+
+        parts: list[bool | None] = []
+        if rule.both:
+            parts.append(listed(rule.both, requesting, requested))
+        if rule.requesting:
+            parts.append(listed(rule.requesting, requesting))
+        if rule.requested:
+            parts.append(listed(rule.requested, requested))
+        for names, wanted in ((rule.one, True), (rule.neither, False)):
+            if names:
+                each = (listed(names, requesting), listed(names, requested))
+                some = True if True in each else None if None in each else False
+                parts.append(some if some is None else some is wanted)
+        return False if False in parts else None if None in parts else True
+
     def limits(self) -> Mapping[str, str]:
         """The instrument of each limit, by the limit's id."""
         return MappingProxyType(self._limits)
@@ -213,7 +318,12 @@ class Law:
         return {}
 
     def diff(self, other: Law) -> tuple[Change, ...]:
-        """What is different in ``other``: data new, gone or changed, by instrument, State, kind and id."""
+        """
+        What is different in ``other``: new, gone or changed, by instrument, State, kind and id.
+
+        Covers every datum, the heads of the instruments, the counting rules, and the calendars. The common graph
+        belongs to the release that reads the law, and is not compared.
+        """
         changes: list[Change] = []
         before, after = _flat(self), _flat(other)
         for key in sorted(before.keys() | after.keys(), key=lambda k: tuple(str(part or "") for part in k)):
@@ -222,18 +332,34 @@ class Law:
                 continue
             keys: tuple[str, ...] = ()
             if old is not None and new is not None:
-                keys = tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name, None))
+                keys = _keys(old, new)
             instrument, country, kind, name, _ = key
             changes.append(Change(instrument, country, kind, name, old, new, keys))
         return tuple(changes)
 
 
-def _flat(law: Law) -> dict[tuple[str, str | None, str, str, date | None], Datum]:
-    found: dict[tuple[str, str | None, str, str, date | None], Datum] = {}
+def _keys(old: object, new: object) -> tuple[str, ...]:
+    if is_dataclass(old) and not isinstance(old, type):
+        return tuple(f.name for f in fields(old) if getattr(old, f.name) != getattr(new, f.name, None))
+    return ()
+
+
+def _flat(law: Law) -> dict[tuple[str, str | None, str, str, date | None], object]:
+    found: dict[tuple[str, str | None, str, str, date | None], object] = {}
+    for name, rule in law.countings.items():
+        found["", None, "counting", name, None] = rule
+    known = law.calendars
+    found["", None, "calendar", "years", None] = (known.first_year, known.last_year)
+    for place, zone in known.zones.items():
+        found["", None, "calendar", place, None] = zone
+    for name, institution in known.institutions.items():
+        found["", None, "calendar", name, None] = institution
     for (name, country), one in (
         *(((name, None), one) for name, one in law.instruments.items()),
         *law.overlays.items(),
     ):
+        # What the file says of itself; of an overlay that is when it was last compared with its sources.
+        found[name, country, "head", name, None] = replace(one, data=MappingProxyType({}))
         for kind, rows in one.data.items():
             for ident, versions in rows.items():
                 for version in versions:
@@ -276,7 +402,7 @@ def read(folder: Path, *, only: str | None = None) -> Law:
     Read every file of a law folder, and check all of it.
 
     Args:
-        folder: holds ``instruments`` and ``counting``.
+        folder: holds ``instruments``, ``counting`` and ``calendars.toml``.
         only: id of one instrument, which is read alone, with its overlays.
 
     Raises:
@@ -305,7 +431,9 @@ def read(folder: Path, *, only: str | None = None) -> Law:
             merged = reader.overlay(file.read_bytes(), parent, file=file.name)
             assert merged.country is not None
             overlays[merged.id, merged.country] = merged
-    return Law(instruments, overlays, counting_rules, edition=sha256(manifest_of(folder)).hexdigest())
+    return Law(
+        instruments, overlays, counting_rules, calendars(folder), edition=sha256(manifest_of(folder)).hexdigest()
+    )
 
 
 @cache

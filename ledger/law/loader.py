@@ -33,7 +33,7 @@ from ledger.law.data import (
     TIMINGS,
     UNITS,
     USES,
-    Applicability,
+    Between,
     Datum,
     Example,
     Exempt,
@@ -41,6 +41,7 @@ from ledger.law.data import (
     Instrument,
     Pattern,
     Period,
+    Reach,
     Ruling,
     StepEdit,
     Unit,
@@ -60,10 +61,14 @@ _ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+()-]{0,47}")
 _PLACE: Final = re.compile(r"[A-Z]{2}(-[A-Z0-9]{1,4})?|[a-z][a-z-]{1,31}")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 _ARTICLE_MAX: Final = 64
+_BETWEEN: Final = {"both", "requesting", "requested", "one", "neither"}
+_FIXED_DAY: Final = re.compile(r"(0[1-9]|1[0-2])-([0-2][1-9]|[1-3]0|31)")
+_DELAY, _LIMIT = "delay.notified", "limit"
+"""The act and its field that hold the id of a limit; a condition on it names a limit of the instrument."""
 
 _HEADER: Final = {
     "id", "title", "official", "eli", "from", "until", "counting", "reviewed", "parent", "country", "with",
-    "remove", "replace",
+    "remove", "replace", "applies_to",
 }  # fmt: skip
 _EFFECTS: Final = ("bound", "not_bound", "territory", "declaration", "scope", "temporal")
 _REVIEWS: Final = ("substance", "execution", "rights", "both", "domestic")
@@ -159,6 +164,7 @@ class Reader:
                 ),
                 data=MappingProxyType({}),
                 file=file,
+                applies_to=self._reach(data["applies_to"], "applies_to") if "applies_to" in data else None,
             )
         merged = {kind: dict(base.data.get(kind, {})) for kind in KINDS}
         for at, row in enumerate(self._list(data.get("remove", []), "remove")):
@@ -181,6 +187,15 @@ class Reader:
         )
         self._resolve(whole)
         return whole
+
+    def _reach(self, data: Any, key: str) -> Reach:
+        self._keys(data, key, {"streams", "follows", "kinds"}, {"streams"})
+        streams = _some(self._procedure.graphs)(self, data["streams"], f"{key}.streams")
+        if not streams:
+            self._fail(f"{key}.streams", "names at least one kind of stream")
+        follows = self._flag(data.get("follows", False), f"{key}.follows")
+        kinds = _some(self._catalogue.codes("authority_kinds"))(self, data.get("kinds", []), f"{key}.kinds")
+        return Reach(streams, follows, kinds)
 
     def _remove(self, row: Any, key: str, merged: dict[str, dict[str, tuple[Datum, ...]]]) -> None:
         needed = {"kind", "id", "article", "text", "from", "verified"}
@@ -247,6 +262,8 @@ class Reader:
         }
         for optional in ("eli", "source", "note"):
             values[optional] = self._text(table[optional], f"{key}.{optional}") if optional in table else None
+        if "between" in table:
+            values["between"] = self._between(table["between"], f"{key}.between")
         if values["until_on"] is not None and values["until_on"] <= values["from_on"]:
             self._fail(f"{key}.until", "is not after from")
         for field, read in own.items():
@@ -258,6 +275,12 @@ class Reader:
             self._limit(table, key)
         elif kind == "duty":
             self._duty(table, key)
+        elif kind == "ground":
+            for act in values.get("acts", ("request.refused",)):
+                self._conditions(act, table.get("when", {}), f"{key}.when")
+        elif kind == "applicability":
+            if table["effect"] in {"bound", "not_bound"} and "countries" not in table and "pairs" not in table:
+                self._fail(f"{key}.countries", "is missing: who is bound, or is not; empty where nobody is known")
         elif kind == "stage" and not (table.get("add") or table.get("remove")):
             self._fail(key, "neither adds nor removes a step")
         elif kind == "ruling" and values["known_from_on"] is None:
@@ -268,11 +291,18 @@ class Reader:
 
     def _limit(self, table: Table, key: str) -> None:
         condition = table.get("nature") == "condition"
-        if ("within" in table) + ("named" in table) + bool(table.get("stated")) != 1:
-            self._fail(f"{key}.within", "a limit has one of within, named (the field with its end), or stated = true")
-        if not condition and not table.get("starts"):
+        yearly = "yearly" in table
+        if ("within" in table) + ("named" in table) + bool(table.get("stated")) + yearly != 1:
+            self._fail(
+                f"{key}.within",
+                "a limit has one of within, named (the field with its end), yearly (a fixed day), or stated = true",
+            )
+        if yearly and (table.get("variants") or table.get("extension")):
+            self._fail(f"{key}.yearly", "a fixed day has neither variants nor an extension")
+        clockless = condition or (yearly and not table.get("starts"))
+        if not clockless and not table.get("starts"):
             self._fail(f"{key}.starts", "is missing: what starts the clock")
-        if not condition and table.get("nature", "act") == "act" and not table.get("ends"):
+        if not clockless and table.get("nature", "act") == "act" and not table.get("ends"):
             self._fail(f"{key}.ends", "is missing: what meets the limit")
         for field in (table.get("named"), table.get("starts_at")):
             if field in {None, "occurred", "legal_effect"}:
@@ -282,7 +312,7 @@ class Reader:
                 if field not in self._fields_of(act):
                     self._fail(f"{key}.starts[{at}]", f"{act} has no field {field!r}")
         names = {variant["name"] for variant in table.get("variants", [])}
-        if "within" in table and not table.get("examples"):
+        if ("within" in table or yearly) and not table.get("examples"):
             self._fail(f"{key}.examples", "is missing: a limit needs a worked example")
         for at, example in enumerate(table.get("examples", [])):
             if example.get("variant") not in {None, *names}:
@@ -316,6 +346,7 @@ class Reader:
     def _resolve(self, instrument: Instrument) -> None:
         """Check what one datum says of another."""
         limits = instrument.data.get("limit", {})
+        listed = instrument.data.get("applicability", {})
         ids = {name for rows in instrument.data.values() for name in rows}
         for kind, rows in instrument.data.items():
             for name, versions in rows.items():
@@ -327,12 +358,17 @@ class Reader:
                         for about in datum.about:
                             if about not in ids:
                                 self._fail(f"{kind}.{name}.about", f"the instrument has no datum {about!r}")
-                    if (
-                        isinstance(datum, Applicability)
-                        and datum.effect in {"bound", "not_bound"}
-                        and not datum.countries
-                    ):
-                        self._fail(f"{kind}.{name}.countries", "is missing: who is bound, or is not")
+                    for named in datum.between.names() if datum.between is not None else ():
+                        if named not in listed:
+                            self._unknown(
+                                f"{kind}.{name}.between",
+                                f"the instrument has no applicability {named!r}",
+                                named,
+                                listed,
+                            )
+                    for value in _limits_named(datum):
+                        if value not in limits:
+                            self._unknown(f"{kind}.{name}", f"the instrument has no limit {value!r}", value, limits)
 
     # ---------------------------------------------------------------------------------- parts of it
 
@@ -388,6 +424,37 @@ class Reader:
         if count == 0 and part is None:
             self._fail(f"{key}.{unit}", "must be at least 1")
         return Period(unit, count, part)
+
+    def fixed_day(self, data: Any, key: str) -> tuple[int, int]:
+        """A month and a day that every year has, as ``03-31``."""
+        found = _FIXED_DAY.fullmatch(data) if isinstance(data, str) else None
+        try:
+            # A year without 29 February, so that the day is there every year.
+            day = date(2023, int(found[1]), int(found[2])) if found else None
+        except ValueError:
+            day = None
+        if day is None:
+            self._fail(key, "is a month and a day that every year has, such as 03-31")
+        return day.month, day.day
+
+    def pairs(self, data: Any, key: str) -> tuple[tuple[str, str], ...]:
+        """Two States each."""
+        found = []
+        for at, row in enumerate(self._list(data, key)):
+            if not isinstance(row, list) or len(row) != 2 or row[0] == row[1]:
+                self._fail(f"{key}[{at}]", "is a pair of two States")
+            found.append((self._country(row[0], f"{key}[{at}]"), self._country(row[1], f"{key}[{at}]")))
+        return tuple(found)
+
+    def _between(self, data: Any, key: str) -> Between:
+        self._keys(data, key, _BETWEEN, ())
+        if not data:
+            self._fail(key, f"has one or more of {', '.join(sorted(_BETWEEN))}")
+        parts = {name: _texts(self, rows, f"{key}.{name}") for name, rows in data.items()}
+        for name, rows in parts.items():
+            if not rows:
+                self._fail(f"{key}.{name}", "names at least one applicability")
+        return Between(**parts)
 
     def extension(self, data: Any, key: str) -> Extension:
         """How a limit becomes longer."""
@@ -521,6 +588,9 @@ class Reader:
             allowed = fields[name]
             found[name] = self._values(values, f"{key}.{name}")
             for value in found[name]:
+                if (act, name) == (_DELAY, _LIMIT) and isinstance(value, str):
+                    # Which limits there are is known when the whole file is read.
+                    continue
                 if allowed is None or value not in allowed:
                     self._fail(f"{key}.{name}", f"{value!r} is no value of {act} {name}")
         return MappingProxyType(found)
@@ -620,6 +690,22 @@ class Reader:
         raise FormatError(what, field=f"{self._name}: {key}" if key else self._name)
 
 
+def _limits_named(datum: Datum) -> Iterator[str]:
+    """The limits that the conditions of a datum on acts name."""
+    for field in _PATTERNS:
+        for pattern in getattr(datum, field, ()):
+            if isinstance(pattern, Pattern):
+                yield from _limits_of(pattern)
+    extension = getattr(datum, "extension", None)
+    for pattern in extension.by if extension is not None else ():
+        yield from _limits_of(pattern)
+
+
+def _limits_of(pattern: Pattern) -> Iterator[str]:
+    for conditions in (pattern.when, pattern.unless) if pattern.act == _DELAY else ():
+        yield from (str(value) for value in conditions.get(_LIMIT, ()))
+
+
 def _statement_fields(catalogue: Catalogue) -> frozenset[str]:
     from pathlib import Path  # noqa: PLC0415 -- needed here alone
 
@@ -630,7 +716,14 @@ def _statement_fields(catalogue: Catalogue) -> frozenset[str]:
 
 _Read: TypeAlias = Callable[[Reader, Any, str], Any]
 
-_COMMON: Final = {"article", "text", "from", "until", "known_from", "verified", "basis", "eli", "source", "note"}
+_COMMON: Final = {
+    "article", "text", "from", "until", "known_from", "verified", "basis", "eli", "source", "note", "between",
+}  # fmt: skip
+_PATTERNS: Final = (
+    "starts", "ends", "suspended_by", "resumed_by", "restarted_by", "waived_by", "when", "then", "unless",
+    "attaches_to", "consent_by", "ends_by",
+)  # fmt: skip
+"""Fields of a datum that are arrays of acts with conditions; ``when`` of a ground is none."""
 
 
 def _text(reader: Reader, data: Any, key: str) -> str:
@@ -647,6 +740,11 @@ def _count(reader: Reader, data: Any, key: str) -> int:
 
 def _day(reader: Reader, data: Any, key: str) -> date:
     return reader._day(data, key)  # noqa: SLF001 -- part of the reader
+
+
+def _values_by_field(reader: Reader, data: Any, key: str) -> Mapping[str, tuple[Value, ...]]:
+    table = reader._table(data, key)  # noqa: SLF001 -- part of the reader
+    return MappingProxyType({name: reader._values(rows, f"{key}.{name}") for name, rows in table.items()})  # noqa: SLF001 -- part of the reader
 
 
 def _texts(reader: Reader, data: Any, key: str) -> tuple[str, ...]:
@@ -676,6 +774,8 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
     "applicability": {
         "effect": _of(_EFFECTS),
         "countries": _codes("countries"),
+        "pairs": Reader.pairs,
+        "complete": _flag,
         "kinds": _codes("request_kinds"),
         "measures": _codes("measures"),
     },
@@ -707,6 +807,7 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
         "within": Reader.period,
         "named": _text,
         "stated": _flag,
+        "yearly": Reader.fixed_day,
         "starts": Reader.patterns,
         "starts_at": _text,
         "ends": Reader.patterns,
@@ -728,6 +829,7 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
         "grounds": _codes("grounds"),
         "nature": _of(("optional", "mandatory")),
         "acts": Reader.acts,
+        "when": _values_by_field,
         "invoked_by": _of(ROLES),
         "consult_first": _flag,
         "waiver": _of(ROLES),

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.errors import FormatError
-from ledger.law.counting import Calendar, NoCalendar, calendar, countings, due
+from ledger.law.counting import Calendar, NoCalendar, calendar, calendars, countings, due
 from ledger.law.data import Extension, Limit, Pattern, Period, Variant, Where
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -172,7 +172,76 @@ def test_hours_run_from_the_event_where_no_rule_says_otherwise():
     assert "2026-04-09T18:20:00+02:00" == result.at.isoformat()
 
 
+def test_consecutive_days_never_move():
+    """Fifteen consecutive days end on the fifteenth, whatever day that is and whatever rule counts."""
+    sunday, good_friday = date(2026, 3, 7), date(2026, 3, 19)
+
+    assert date(2026, 3, 22) == last(Period("consecutive_days", 15), sunday)
+    assert date(2026, 3, 23) == last(Period("days", 15), sunday)
+    assert date(2026, 4, 3) == last(Period("consecutive_days", 15), good_friday)
+    national = due(limit(Period("consecutive_days", 15), counting="national"), sunday, calendar("DE"))
+    assert ("national-de", date(2026, 3, 22)) == (national.counting, national.last_on)
+
+
+def test_two_consecutive_days_need_no_working_day():
+    """The rule of two working days is for periods that may move."""
+    assert date(2026, 3, 8) == last(Period("consecutive_days", 2), date(2026, 3, 6))
+
+
+def test_a_fixed_day_is_that_of_the_next_year_and_does_not_move():
+    """Statistics of 2028 are due on Saturday 31 March 2029: Regulation 1182/71 moves no fixed day."""
+    one = replace(limit(Period("days", 1)), within=None, yearly=(3, 31))
+    for event in (date(2028, 1, 1), date(2028, 12, 31), datetime(2028, 12, 31, 22, 30, tzinfo=UTC)):
+        result = due(one, event, calendar("DE"))
+        assert (date(2029, 3, 31), True) == (result.last_on, result.verified), event
+    assert "2029-04-01T00:00:00+02:00" == result.at.isoformat()
+    assert ["1", "4, 5"] == [step.article for step in result.steps]
+
+
+def test_an_instant_after_the_new_year_of_the_acting_state_belongs_to_its_new_year():
+    """Half past eleven in the evening of 31 December in UTC is the next year in Berlin."""
+    one = replace(limit(Period("days", 1)), within=None, yearly=(3, 31))
+
+    assert date(2030, 3, 31) == due(one, datetime(2028, 12, 31, 23, 30, tzinfo=UTC), calendar("DE")).last_on
+    assert date(2029, 3, 31) == due(one, datetime(2028, 12, 31, 23, 30, tzinfo=UTC), calendar("IE")).last_on
+
+
+def test_a_rule_that_is_silent_on_fixed_days_verifies_none():
+    """Where the way of counting does not say that a fixed day stays, that is our reading and says so."""
+    one = replace(limit(Period("days", 1), counting="coe-ets-76"), within=None, yearly=(3, 31))
+
+    assert not due(one, date(2028, 5, 5), calendar("CH")).verified
+
+
 # ---------------------------------------------------------------------------------- what is an error
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("first_year = 1990", "frist_year = 1990", "frist_year"),
+        ("last_year = 2040", 'last_year = "2040"', "last_year"),
+        ('zone = "Europe/Brussels"', 'tzone = "Europe/Brussels"', "institution.eu-commission.tzone"),
+        ("unverified = [2025,", "unverified = [2024, 2025,", "institution.eu-commission.unverified"),
+        ("2023 = [2023-01-02", "2023 = [2022-01-02", "institution.eu-commission.days.2023"),
+        ('AD = "Europe/Andorra"', "AD = 1", "zones.AD"),
+    ],
+)
+def test_calendars_are_read_strictly(tmp_path, before, after, key):
+    """An unknown key, a year of another kind, a day of another year: refused, naming file and key."""
+    text = (ROOT / "ledger" / "law" / "calendars.toml").read_text(encoding="utf-8")
+    assert before in text
+    (tmp_path / "calendars.toml").write_text(text.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(FormatError) as trouble:
+        calendars(tmp_path)
+    assert f"calendars.toml: {key}" == trouble.value.field
+
+
+def test_a_folder_without_calendars_is_no_edition(tmp_path):
+    """The calendars of this release do not stand in for those of another."""
+    with pytest.raises(FormatError) as trouble:
+        calendars(tmp_path)
+    assert "calendars.toml" == trouble.value.field
 
 
 def test_a_year_without_a_calendar_is_an_error():
@@ -224,6 +293,15 @@ _PERIODS = st.one_of(
     st.builds(Period, st.just("years"), st.integers(1, 1)),
 )
 _PLACE = st.sampled_from(PLACES)
+
+
+@settings(deadline=None)
+@given(_PERIODS, _DAYS, _PLACE)
+def test_consecutive_days_end_after_exactly_so_many(period, day, place):
+    """No holiday, no weekend and no change of the clocks lengthens them."""
+    days = Period("consecutive_days", period.count)
+
+    assert day + timedelta(days=period.count) == last(days, day, place)
 
 
 @settings(deadline=None)

@@ -59,6 +59,7 @@ def test_an_example_that_is_wrong_is_found(tmp_path):
         (tmp_path / folder).mkdir()
     for rule in (HERE / "counting").glob("*.toml"):
         (tmp_path / "counting" / rule.name).write_bytes(rule.read_bytes())
+    (tmp_path / "calendars.toml").write_bytes((HERE / "calendars.toml").read_bytes())
     text = (HERE / "instruments" / "eu-eio-2014-41.toml").read_text(encoding="utf-8")
     (tmp_path / "instruments" / "eu-eio-2014-41.toml").write_text(text.replace("due = 2026-04-01", "due = 2026-04-02"))
 

@@ -12,7 +12,7 @@ from ledger.acts import catalogue
 from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError
 from ledger.law import law as law_module
-from ledger.law.data import CHECKS, KINDS, ROLES, Limit, Period
+from ledger.law.data import CHECKS, KINDS, ROLES, Between, Ground, Limit, Period
 from ledger.law.loader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -281,6 +281,98 @@ def test_an_overlay_without_a_parent_is_refused(tmp_path):
     (tmp_path / "instruments" / "eu-eio-2014-41.de.toml").write_text(OVERLAY)
     with pytest.raises(FormatError, match="no instrument of this name"):
         law_module.read(tmp_path)
+
+
+# ------------------------------------------------------------------------- between two States, and days
+
+BOUND = """
+[applicability.accepted]
+article = "14"
+text = "Who accepted the protocol."
+from = 2020-01-01
+verified = false
+effect = "bound"
+countries = ["CH"]
+"""
+
+YEARLY = """
+[limit.T-8]
+article = "28(2)"
+text = "Statistics by 31 March."
+from = 2017-05-22
+verified = true
+by = "requesting"
+yearly = "03-31"
+consequence = "None."
+examples = [{ start = 2026-12-31, in = "DE", due = 2027-03-31 }]
+"""
+
+
+def test_a_rule_names_the_lists_on_which_it_depends():
+    """A part of `between` names applicabilities of the same file."""
+    pair = BOUND + GROUND + 'between = { both = ["accepted"] }\n'
+
+    ground = read(HEAD + pair).data["ground"]["T-2"][0]
+    assert Between(both=("accepted",)) == ground.between
+
+
+def test_a_ground_may_depend_on_the_act_that_invokes_it():
+    """A refusal in part invokes what a whole one does not."""
+    ground = read(HEAD + GROUND + 'when = { scope = "partial" }\n').data["ground"]["T-2"][0]
+
+    assert isinstance(ground, Ground)
+    assert ground.open_to("request.refused", {"scope": "partial"}, {})
+    assert not ground.open_to("request.refused", {"scope": "full"}, {})
+    assert not ground.open_to("request.returned", {"scope": "partial"}, {})
+
+
+def test_a_duty_may_be_about_the_delay_of_one_limit():
+    """Acts write the id of a limit in small or capital letters."""
+    told = DUTY.replace('["consultation.opened"]', '[{ act = "delay.notified", when = { limit = "T-1" } }]')
+    (pattern,) = read(HEAD + LIMIT + told).data["duty"]["T-3"][0].then
+
+    assert pattern.matches("delay.notified", {"limit": "t-1"})
+    assert pattern.matches("delay.notified", {"limit": "T-1"})
+    assert not pattern.matches("delay.notified", {"limit": "t-2"})
+
+
+def test_a_fixed_day_needs_no_act():
+    """No clock runs for it, and its example is compulsory all the same."""
+    limit = read(HEAD + YEARLY).data["limit"]["T-8"][0]
+
+    assert isinstance(limit, Limit)
+    assert ((3, 31), (), None) == (limit.yearly, limit.starts, limit.within)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (BOUND + GROUND + 'between = { both = ["acepted"] }', "ground.T-2.between"),
+        (BOUND + GROUND + 'between = { bth = ["accepted"] }', "ground.T-2.between.bth"),
+        (GROUND + "between = {}", "ground.T-2.between"),
+        (BOUND + GROUND + "between = { one = [] }", "ground.T-2.between.one"),
+        (BOUND.replace('countries = ["CH"]', ""), "applicability.accepted.countries"),
+        (BOUND.replace('countries = ["CH"]', 'pairs = [["CH"]]'), "applicability.accepted.pairs[0]"),
+        (BOUND.replace('countries = ["CH"]', 'pairs = [["CH", "CH"]]'), "applicability.accepted.pairs[0]"),
+        (BOUND.replace('countries = ["CH"]', 'pairs = [["CH", "QQ"]]'), "applicability.accepted.pairs[0]"),
+        (GROUND + 'when = { scope = "half" }', "ground.T-2.when.scope"),
+        (GROUND + 'when = { size = "partial" }', "ground.T-2.when.size"),
+        (
+            LIMIT + DUTY.replace('["consultation.opened"]', '[{ act = "delay.notified", when = { limit = "T-9" } }]'),
+            "duty.T-3",
+        ),
+        (YEARLY.replace('"03-31"', '"02-29"'), "limit.T-8.yearly"),
+        (YEARLY.replace('"03-31"', '"31 March"'), "limit.T-8.yearly"),
+        (YEARLY + "within = { days = 3 }", "limit.T-8.within"),
+        (YEARLY.replace('examples = [{ start = 2026-12-31, in = "DE", due = 2027-03-31 }]', ""), "limit.T-8.examples"),
+        (LIMIT.replace("days = 30", "consecutive_days = 30, days = 3"), "limit.T-1.within"),
+    ],
+)
+def test_what_is_wrong_about_pairs_grounds_and_days_is_refused(text, key):
+    """Each refusal names file and key."""
+    with pytest.raises(FormatError) as trouble:
+        read(HEAD + text)
+    assert f"eu-eio-2014-41.toml: {key}" == trouble.value.field
 
 
 # ------------------------------------------------------------------------------------ its reference

@@ -1,0 +1,313 @@
+"""Editions: kept under their hash, found by it, and compared in everything they hold; rules between two States."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from datetime import date
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.errors import FormatError, NotFound
+from ledger.law.counting import due
+from ledger.law.data import Ground
+from ledger.law.editions import MANIFEST, find, held, keep
+from ledger.law.law import HERE, Law, load, read
+from ledger.law.manifest import manifest, rules
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DAY = date(2026, 3, 2)
+
+
+def copy(folder: Path) -> Path:
+    """A law folder that a test may change: one instrument, the ways of counting, the calendars."""
+    (folder / "instruments").mkdir(parents=True)
+    shutil.copytree(HERE / "counting", folder / "counting")
+    for name in ("calendars.toml", "procedure.toml"):
+        shutil.copyfile(HERE / name, folder / name)
+    (folder / "instruments" / "bilateral.toml").write_text(
+        """id = "bilateral"
+title = "Treaty"
+official = "A treaty, invented for a test"
+from = 2020-01-01
+counting = "eu-1182-71"
+reviewed = 2026-07-01
+[limit.T-1]
+article = "1"
+text = "Thirty days."
+from = 2020-01-01
+verified = true
+by = "requested"
+starts = ["request.received"]
+ends = ["request.recognised"]
+within = { days = 30 }
+consequence = "None."
+examples = [{ start = 2026-03-02, in = "DE", due = 2026-04-01 }]
+""",
+        encoding="utf-8",
+    )
+    return folder
+
+
+def change(file: Path, before: str, after: str) -> None:
+    """Replace a text that is there."""
+    text = file.read_text(encoding="utf-8")
+    assert before in text
+    file.write_text(text.replace(before, after, 1), encoding="utf-8")
+
+
+# ------------------------------------------------------------------------------------------------ kept
+
+
+def test_what_is_kept_is_found_by_its_hash_or_the_beginning_of_it(tmp_path):
+    """The archive gives back the very files whose hash was asked for."""
+    mine = copy(tmp_path / "mine")
+    kept = keep(tmp_path / "archive", mine)
+
+    assert read(mine).edition == kept.name
+    for name in (kept.name, kept.name[:8]):
+        assert kept == find(name, [tmp_path / "archive"])
+    assert () == read(kept).diff(read(mine))
+
+
+def test_this_release_is_an_edition_that_is_always_held(tmp_path):
+    """The hash that an entry written today carries is found without any archive."""
+    assert HERE == find(rules().hex(), [])
+    assert HERE == find(rules().hex(), [tmp_path / "none"])
+
+
+def test_keeping_twice_changes_nothing(tmp_path):
+    """An edition is kept once; nothing is left beside it."""
+    mine = copy(tmp_path / "mine")
+    first = keep(tmp_path / "archive", mine)
+    before = sorted((file, file.stat().st_mtime_ns) for file in first.rglob("*"))
+
+    assert first == keep(tmp_path / "archive", mine)
+    assert before == sorted((file, file.stat().st_mtime_ns) for file in first.rglob("*"))
+    assert [first] == list((tmp_path / "archive").iterdir())
+
+
+def test_an_interrupted_copy_never_passes_for_an_edition(tmp_path, monkeypatch):
+    """Where copying fails, nothing bears the name of the edition, and nothing is left."""
+    mine = copy(tmp_path / "mine")
+
+    def fails(*_: object) -> None:
+        raise OSError(28, "no space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", fails)
+    with pytest.raises(OSError, match="no space"):
+        keep(tmp_path / "archive", mine)
+    assert [] == list((tmp_path / "archive").iterdir())
+
+
+def test_an_edition_is_checked_with_the_tools_of_the_system(tmp_path):
+    """`sha256sum` gives the name of the folder from its manifest, and the manifest checks the files."""
+    kept = keep(tmp_path, HERE)
+
+    assert sha256((kept / MANIFEST).read_bytes()).hexdigest() == kept.name
+    assert manifest() == (kept / MANIFEST).read_bytes()
+    checked = subprocess.run(["sha256sum", "-c", MANIFEST], cwd=kept, capture_output=True, check=False)
+    assert 0 == checked.returncode
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "added"])
+def test_what_was_changed_after_it_was_kept_is_refused(tmp_path, damage):
+    """A hash means its files or nothing."""
+    kept = keep(tmp_path / "archive", copy(tmp_path / "mine"))
+    file = kept / "counting" / "national.toml"
+    if damage == "changed":
+        change(file, "event_excluded = true", "event_excluded = false")
+    elif damage == "missing":
+        file.unlink()
+    else:
+        file.with_name("national-xx.toml").write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
+
+    with pytest.raises(FormatError):
+        find(kept.name, [tmp_path / "archive"])
+
+
+def test_a_hash_that_nobody_holds_says_where_it_was_looked_for(tmp_path):
+    """What to do now is said: name the archive that has it."""
+    with pytest.raises(NotFound) as trouble:
+        find("0" * 64, [tmp_path])
+    assert str(tmp_path) in trouble.value.why
+    assert "--editions" in trouble.value.what_now
+
+
+def test_a_beginning_that_two_editions_share_is_not_guessed(tmp_path):
+    """Eight digits may be too few."""
+    for tail in ("1", "2"):
+        (tmp_path / ("ab" * 16 + tail * 32)).mkdir()
+
+    assert 3 == len(held([tmp_path]))
+    with pytest.raises(NotFound, match="2 editions"):
+        find("abababab", [tmp_path])
+
+
+# -------------------------------------------------------------------------------------------- compared
+
+
+@pytest.mark.parametrize(
+    ("file", "before", "after", "kind", "ident", "keys"),
+    [
+        ("counting/eu-1182-71.toml", "working_days_at_least = 2", "working_days_at_least = 3", "counting",
+         "eu-1182-71", ("working_days_at_least",)),
+        ("counting/eu-1182-71.toml", 'rolls = "3(4)"', 'rolls = "3(5)"', "counting", "eu-1182-71", ("articles",)),
+        ("calendars.toml", "last_year = 2040", "last_year = 2041", "calendar", "years", ()),
+        ("calendars.toml", 'AD = "Europe/Andorra"', 'AD = "Europe/Madrid"', "calendar", "AD", ()),
+        ("calendars.toml", "unverified = [2025, 2026, 2027]", "unverified = [2026, 2027]", "calendar",
+         "eu-commission", ("unverified",)),
+        ("instruments/bilateral.toml", "reviewed = 2026-07-01", "reviewed = 2026-07-02", "head", "bilateral",
+         ("reviewed_on",)),
+        ("instruments/bilateral.toml", "days = 30", "days = 31", "limit", "T-1", ("within",)),
+    ],
+)  # fmt: skip
+def test_a_difference_is_found_wherever_it_is(tmp_path, file, before, after, kind, ident, keys):
+    """In a rule, in the head of an instrument, in a way of counting, in the calendars."""
+    old = read(copy(tmp_path / "old"))
+    new = copy(tmp_path / "new")
+    change(new / file, before, after)
+
+    (found,) = old.diff(read(new))
+    assert (kind, ident, keys) == (found.kind, found.id, found.keys)
+    assert old.edition != read(new).edition
+
+
+def test_a_way_of_counting_can_be_new_or_gone(tmp_path):
+    """As a rule can."""
+    old, new = copy(tmp_path / "old"), copy(tmp_path / "new")
+    (new / "counting" / "national-de.toml").unlink()
+
+    (gone,) = read(old).diff(read(new))
+    (back,) = read(new).diff(read(old))
+    assert ("national-de", None) == (gone.id, gone.after)
+    assert ("national-de", None) == (back.id, back.before)
+
+
+def test_an_edition_counts_with_its_own_calendars(tmp_path):
+    """A zone or an institution that only another edition has is that edition's alone."""
+    folder = copy(tmp_path / "law")
+    change(folder / "calendars.toml", 'AD = "Europe/Andorra"', 'AD = "Pacific/Kiritimati"')
+    law = read(folder)
+    ends = {
+        one.limit("T-1").id + where.zone.key: due(law.limit("T-1"), DAY, where).at.isoformat()
+        for one, where in ((law, law.calendar("AD")), (law, load().calendar("AD")))
+    }
+
+    assert {
+        "T-1Pacific/Kiritimati": "2026-04-02T00:00:00+14:00",
+        "T-1Europe/Andorra": "2026-04-02T00:00:00+02:00",
+    } == ends
+
+
+# ------------------------------------------------------------------------------------ between two States
+
+LISTS = """
+[applicability.accepted]
+article = "14"
+text = "Who accepted the protocol."
+from = 2020-01-01
+verified = false
+effect = "declaration"
+countries = ["CH", "DE"]
+[[applicability.reserved]]
+article = "15"
+text = "Who reserved it."
+from = 2020-01-01
+until = 2025-01-01
+verified = false
+effect = "declaration"
+countries = ["DE", "FR"]
+complete = true
+[[applicability.reserved]]
+article = "15"
+text = "Who reserved it."
+from = 2025-01-01
+verified = false
+effect = "declaration"
+countries = ["FR"]
+complete = true
+[applicability.agreed]
+article = "16"
+text = "Who agreed on it."
+from = 2020-01-01
+verified = false
+effect = "declaration"
+pairs = [["GB", "US"]]
+complete = true
+[applicability.apart]
+article = "17"
+text = "Who took no part."
+from = 2020-01-01
+verified = false
+effect = "not_bound"
+countries = ["DK"]
+[ground.G]
+article = "3"
+text = "A ground."
+from = 2020-01-01
+verified = true
+grounds = ["lapse_of_time"]
+nature = "optional"
+"""
+
+
+def lawful(folder: Path, between: str) -> Law:
+    """A law with one ground that depends on the pair."""
+    file = copy(folder) / "instruments" / "bilateral.toml"
+    file.write_text(file.read_text(encoding="utf-8") + LISTS + between + "\n", encoding="utf-8")
+    return read(folder)
+
+
+@pytest.mark.parametrize(
+    ("between", "requesting", "requested", "on", "expected"),
+    [
+        ("", "CH", "DE", DAY, "holds"),
+        ("", "CH", "DK", DAY, "not"),
+        ("", None, None, DAY, "holds"),
+        ('both = ["accepted"]', "CH", "DE", DAY, "holds"),
+        ('both = ["accepted"]', "CH", "FR", DAY, "unknown"),
+        ('both = ["accepted"]', "CH", None, DAY, "unknown"),
+        ('both = ["agreed"]', "US", "GB", DAY, "holds"),
+        ('both = ["agreed"]', "GB", "US", DAY, "holds"),
+        ('both = ["agreed"]', "GB", "FR", DAY, "not"),
+        ('both = ["accepted", "agreed"]', "GB", "US", DAY, "holds"),
+        ('both = ["accepted", "agreed"]', "CH", "US", DAY, "unknown"),
+        ('requesting = ["reserved"]', "FR", "DE", DAY, "holds"),
+        ('requesting = ["reserved"]', "DE", "FR", DAY, "not"),
+        ('requesting = ["reserved"]', "DE", "FR", date(2024, 12, 31), "holds"),
+        ('requested = ["reserved"]', "DE", "FR", DAY, "holds"),
+        ('one = ["reserved"]', "DE", "FR", DAY, "holds"),
+        ('one = ["reserved"]', "DE", "CH", DAY, "not"),
+        ('one = ["accepted"]', "FR", "AT", DAY, "unknown"),
+        ('one = ["accepted"]', "FR", "DE", DAY, "holds"),
+        ('neither = ["reserved"]', "DE", "CH", DAY, "holds"),
+        ('neither = ["reserved"]', "DE", "CH", date(2024, 12, 31), "not"),
+        ('neither = ["reserved"]', "DE", "FR", DAY, "not"),
+        ('neither = ["accepted"]', "FR", "AT", DAY, "unknown"),
+        ('both = ["accepted"], neither = ["reserved"]', "FR", "AT", DAY, "not"),
+        ('both = ["accepted"], neither = ["reserved"]', "CH", "DE", DAY, "holds"),
+        ('both = ["accepted"], requested = ["reserved"]', "CH", "DK", DAY, "not"),
+    ],
+)  # fmt: skip
+def test_a_rule_holds_between_two_states_as_the_lists_say(tmp_path, between, requesting, requested, on, expected):
+    """What a list that is not complete leaves open counts as not verified, and is never left out."""
+    law = lawful(tmp_path, f"between = {{ {between} }}" if between else "")
+    (ground,) = law.data(Ground, "bilateral")
+
+    held_so = law.between(ground, requesting, requested, on)
+    said = "not" if held_so is None else "holds" if held_so.verified else "unknown"
+    assert expected == said
+
+
+def test_who_is_bound_is_known_only_where_the_list_is_complete(tmp_path):
+    """Denmark took no part; of a State that no list has, nothing is known."""
+    law = lawful(tmp_path, "")
+
+    assert (False, None, None) == tuple(law.bound("bilateral", one, DAY) for one in ("DK", "SE", None))
+    assert None is law.bound("no-such-instrument", "SE", DAY)
+    assert False is load().bound("eu-eio-2014-41", "IE", DAY)
