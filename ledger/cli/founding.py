@@ -88,6 +88,7 @@ def init(
     folder = keys or directory / "keys"
     from ledger.cli.opened import logging
     from ledger.keys import PrivateKey, Signer
+    from ledger.law.editions import keep
     from ledger.ledger import Ledger, Root, check_origin
     from ledger.statement import random_id
 
@@ -100,6 +101,8 @@ def init(
     for one in asked:
         signer = Signer(random_id(), _new_key(folder / f"{one.name}.pem"))
         founding.append((one, Root.of(one.holder, signer, origin, one.enrolls), signer.key))
+    # The first entries are judged under this edition, and name it by its hash.
+    keep(directory / "law")
     opened = Ledger.found(
         directory,
         origin=origin,

@@ -327,7 +327,7 @@ def law_archive(
     """
     Keep an edition in an archive, under its hash, so that it is found when an entry names it.
 
-    A ledger keeps the editions under which it publishes in its own folder law.
+    The commands that publish keep the edition of their release in the folder law of the ledger.
 
     JSON: {edition, folder, held: [edition, ...]}.
     """

@@ -65,10 +65,17 @@ def store(given: Path | None) -> Iterator[SQLiteStore]:
 
 @contextmanager
 def ledger(given: Path | None, *, read_only: bool = False) -> Iterator[Ledger]:
-    """The ledger, for publishing; *read_only* also where its log keys are not."""
+    """
+    The ledger, for publishing; *read_only* also where its log keys are not.
+
+    What is published is judged under this release's law, which is kept first: the entries name it by its hash.
+    """
+    from ledger.law.editions import keep
     from ledger.ledger import Ledger
 
     logging()
+    if not read_only:
+        keep(_present(folder(given)) / "law")
     with closing(Ledger.open(_present(folder(given)), read_only=read_only)) as opened:
         yield opened
 

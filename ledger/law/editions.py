@@ -10,7 +10,7 @@ something only while the files can be found, so each is kept once, and unchanged
 ========================= ======================================================================
 
 ``sha256sum MANIFEST`` gives the name of the folder, and ``sha256sum -c MANIFEST`` checks it, without us.
-A ledger keeps the editions under which it publishes in its own folder ``law``.
+The commands that publish keep the edition of their release in the folder ``law`` of the ledger.
 """
 
 from __future__ import annotations

@@ -116,6 +116,57 @@ def test_a_difference_names_rule_and_key(tmp_path: Path) -> None:
     assert "Nothing differs." in good(comity("law", "diff", HERE, HERE)).out
 
 
+def test_an_edition_is_named_by_its_hash(tmp_path: Path) -> None:
+    """The hash that an entry carries finds its files in an archive, whole or shortened."""
+    folder = edition(tmp_path / "mine")
+    file = folder / "counting" / "eu-1182-71.toml"
+    file.write_text(file.read_text(encoding="utf-8").replace("event_excluded = true", "event_excluded = false"))
+    archive = tmp_path / "archive"
+    kept = good(comity("law", "archive", archive, "--law", folder, "--json")).json
+    name = kept["edition"]
+
+    assert [name] == kept["held"]
+    (changed,) = good(comity("law", "diff", "release", name, "--editions", archive, "--json")).lines
+    assert ("", "counting", "eu-1182-71", ["event_excluded"]) == tuple(
+        changed[key] for key in ("instrument", "kind", "id", "keys")
+    )
+    asked = ("due", "EIO-REC", "--start", "2026-03-02", "--in", "DE", "--editions", archive, "--json")
+    then = good(comity(*asked, "--law", name[:8])).json
+    assert (name, "2026-03-31") == (then["edition"], then["last_day"])
+    assert "2026-04-01" == good(comity(*asked)).json["last_day"]
+    assert "Nothing differs." in good(comity("law", "diff", load().edition, HERE)).out
+    missing = comity("law", "diff", "release", name)
+    assert 4 == missing.status
+    assert "--editions" in missing.err
+
+
+def test_a_ledger_keeps_the_edition_it_publishes_under(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hash in its entries is found in its own folder, though the release has gone on."""
+    ledger = tmp_path / "ledger"
+    good(comity("init", ledger, "--origin", "test.example/law", "--root", "DE=germany"))
+
+    name = load().edition
+    assert (ledger / "law" / name / "MANIFEST").is_file()
+    folder = edition(tmp_path / "mine")
+    (folder / "counting" / "national-fr.toml").unlink()
+    monkeypatch.setenv("COMITY_LEDGER", str(ledger))
+    (gone,) = good(comity("law", "diff", name, folder, "--json")).lines
+    assert ("national-fr", None) == (gone["id"], gone["after"])
+
+
+def test_what_does_not_hold_between_two_states_is_not_computed() -> None:
+    """Denmark and Ireland are not bound by the Directive, so that no limit of it runs there."""
+    asked = ("due", "EIO-REC", "--start", "2026-03-02", "--in", "DE", "--json")
+    assert "2026-04-01" == good(comity(*asked, "--with", "FR")).json["last_day"]
+    said = comity(*asked, "--with", "DK")
+    assert (4, "") == (said.status, said.out)
+    assert "does not hold between DK and DE" in said.err
+    day = ("law", "on", "2026-03-02", "--instrument", "eu-eio-2014-41", "--json", "--between")
+    assert [] == good(comity(*day, "FR,IE")).lines
+    assert "EIO-REC" in {row["id"] for row in good(comity(*day, "FR,DE")).lines}
+    assert 2 == comity(*day, "FR").status
+
+
 def test_an_edition_with_a_wrong_example_or_key_does_not_pass(tmp_path: Path) -> None:
     """The check names file and key, and its status is that of invalid input."""
     assert good(comity("law", "check", "--instrument", "eu-eio-2014-41")).out.startswith("1 instrument, ")
