@@ -442,11 +442,13 @@ def _unmatched(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]
     found = []
     standing = [row for row in stream if row.statement not in corrected]
     acts = {row.act for row in standing}
-    for halves in views.procedure.halves:
-        if halves.first not in acts and halves.second not in acts:
+    for second in dict.fromkeys(halves.second for halves in views.procedure.halves):
+        # What is handed over and what is returned is taken over alike.
+        giving = [halves.first for halves in views.procedure.halves if halves.second == second]
+        if second not in acts and acts.isdisjoint(giving):
             continue
-        firsts = [row for row in standing if row.act == halves.first]
-        seconds = [row for row in standing if row.act == halves.second]
+        firsts = [row for row in standing if row.act in giving]
+        seconds = [row for row in standing if row.act == second]
         partner = _pairs(views, firsts, seconds)
         for row in firsts:
             other = partner.get(row.index)
@@ -455,11 +457,11 @@ def _unmatched(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]
                 lacks, shown = (row, other)
                 if other is not None and row.said_by_report and not other.said_by_report:
                     lacks, shown = (other, row)
-                awaits = halves.second if lacks is row else halves.first
+                awaits = second if lacks is row else row.act
                 found.append(_half(views, lacks, awaits, shown))
         paired = {other.index for other in partner.values()}
         found.extend(
-            _half(views, row, halves.first, None)
+            _half(views, row, giving[0], None)
             for row in seconds
             # A report beside halves that are paired already adds nothing that is missing.
             if row.index not in paired and not (row.said_by_report and firsts)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ledger.cli.directory import Directory
     from ledger.keys import Signer
+    from ledger.law.form import Gap
     from ledger.ledger import Ledger
     from ledger.statement import Draft
 
@@ -70,6 +71,9 @@ def publish(
         bool,
         typer.Option("--dry-run", help="Say what the ledger would answer, and who will see it."),
     ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --dry-run: each particular that a form lacks, in words.")
+    ] = False,
     batch: Annotated[bool, typer.Option("--batch", help="Sign many statements together, for volume.")] = False,
     receipts: Annotated[
         Path | None,
@@ -97,7 +101,8 @@ def publish(
     JSON, a line a draft: {line, index, statement, disposition: accepted|rejected, reason,
     recorded_at, receipt, repeated}; refused: {line, disposition: refused, reason, field, what,
     expected}; with --dry-run {line, act, answer: accepted|rejected, reason, detail, flags[],
-    visible_to: {ring, to, embargo_until, addressees[]}, warnings[], repeated}.
+    visible_to: {ring, to, embargo_until, addressees[]}, warnings[], form: [{copy, form, required, words,
+    lacking: [{id, section, article, text, verified}]}], repeated}.
     """
     if template is not None:
         _template(template)
@@ -123,7 +128,7 @@ def publish(
             note("There is no draft in it.", quiet=quiet)
             return
         if dry_run:
-            _dry_run(drafts, publishing, ledger, as_json=as_json)
+            _dry_run(drafts, publishing, ledger, as_json=as_json, verbose=verbose)
             return
         if receipts is not None:
             receipts.mkdir(parents=True, exist_ok=True)
@@ -406,7 +411,7 @@ def _keep(folder: Path | None, run: _Publishing, shape: dict[str, Any]) -> None:
 # ------------------------------------------------------------------------------------- the dry run
 
 
-def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json: bool) -> None:
+def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json: bool, verbose: bool) -> None:
     from ledger.cli.rehearsal import Rehearsal
     from ledger.cli.saying import reason_words
     from ledger.drafts import rfc3339
@@ -435,7 +440,9 @@ def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json
                     {"authority": str(UUID(bytes=one)), "called": run.roster.called(one)} for one in draft.addressees
                 ],
             },
-            "warnings": [*_unusual(draft, run, before), *_odd_times(draft, now), *_lacking(draft)],
+            # Who would see it cannot be undone once it is said; a form can still be completed.
+            "warnings": [*_unusual(draft, run, before), *_odd_times(draft, now)],
+            "form": [_gap(one) for one in _lacking(draft)],
             "repeated": run.repeated(draft),
         }
         if as_json:
@@ -455,6 +462,11 @@ def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json
             text(f"  flagged  {code}: {detail}")
         for warning in shape["warnings"]:
             text(f"  warning  {warning}")
+        for gap in shape["form"]:
+            text(f"  form     {gap['words']}")
+            for one in gap["lacking"] if verbose else ():
+                known = "" if one["verified"] else " (not compared with the official wording)"
+                text(f"           {' '.join(filter(None, (one['section'], _cited(one))))}: {one['text']}{known}")
     if rejected:
         raise Trouble(
             7,
@@ -464,22 +476,38 @@ def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json
         )
 
 
-def _lacking(draft: "Draft") -> "Iterator[str]":
-    """What the annex of the instrument requires, and the draft of a request does not carry."""
+def _lacking(draft: "Draft") -> "tuple[Gap, ...]":
+    """What the annex of the instrument requires, copy by copy, and the draft of a request does not carry."""
     if draft.act != "request.issued":
-        return
+        return ()
     from datetime import UTC, datetime
 
     from ledger.law import form
     from ledger.law.law import load
 
     on = datetime.fromtimestamp(draft.occurred_from / 1e6, UTC).date()
-    wanted = form.required(load(), str(draft.body["instrument"]), draft.act, draft.body, on=on)
-    for one in form.lacking(wanted, draft.body, form.carried(draft)):
-        copies = f" ({' and '.join(one.views)} copy)".replace("_", " ") if one.views else ""
-        yield f"the form lacks {one.form} {one.section}, Art. {one.article}{copies}: {one.text}" + (
-            "" if one.verified else " (UNVERIFIED)"
-        )
+    instrument = str(draft.body["instrument"])
+    return form.gaps(load(), instrument, draft.act, draft.body, draft.body, form.carried(draft), on=on)
+
+
+def _gap(gap: "Gap") -> dict[str, Any]:
+    """What one copy of a form lacks, in full."""
+    return {
+        "copy": gap.view,
+        "form": gap.form,
+        "required": gap.required,
+        "words": gap.words,
+        "lacking": [
+            {"id": one.id, "section": one.section, "article": one.article, "text": one.text, "verified": one.verified}
+            for one in gap.lacking
+        ],
+    }
+
+
+def _cited(one: dict[str, Any]) -> str:
+    """The provision, where it is more than the box itself."""
+    article = one["article"]
+    return f"(Article {article})" if article[:1].isdigit() and article != one["section"] else ""
 
 
 def _until(visible: dict[str, Any]) -> str:

@@ -177,7 +177,8 @@ class Procedure:
         self.creates = MappingProxyType(dict(creates))
         self.answering = answering
         self.halves = halves
-        self._halves_of = {h.first: h for h in halves} | {h.second: h for h in halves}
+        # Where two acts have the same second half, that half alone awaits the one that is named first.
+        self._halves_of = {h.first: h for h in halves} | {h.second: h for h in reversed(halves)}
         self._by_stage: dict[tuple[str, str | None, str], tuple[Edge, ...]] = {}
         self._by_act: dict[tuple[str, str], tuple[Edge, ...]] = {}
         self._rank: dict[tuple[str, str], int] = {}

@@ -373,6 +373,37 @@ class TestDryRun:
 
         assert ["occurred_from lies in the future"] == said["warnings"]
 
+    def test_what_the_form_lacks_is_one_line_a_copy(self, founded: World) -> None:
+        """A line for each copy of each form; with --verbose and in JSON every particular with its provision."""
+        case = fresh()
+        drafts = [opened(case), issued(case, fresh(), founded.ids["lille"])]
+        _, lines = self.rehearse(founded, *drafts)
+        (gap,) = lines[1]["form"]
+        assert (None, "A") == (gap["copy"], gap["form"])
+        assert gap["words"].startswith(f"Annex A lacks {len(gap['lacking'])} of {gap['required']} particulars")
+        assert not any("Annex" in warning for warning in lines[1]["warnings"])
+        assert all(one["article"] and one["text"] for one in gap["lacking"])
+
+        said = "\n".join(map(json.dumps, drafts))
+        asked = ("publish", "-", "--dry-run", "--key", founded.key("berlin"))
+        short = good(founded.run(*asked, stdin=said)).out
+        full = good(founded.run(*asked, "--verbose", stdin=said)).out
+        assert 1 == short.count("  form     Annex A lacks")
+        assert not any(one["text"] in short for one in gap["lacking"])
+        assert all(" ".join(one["text"].split()) in " ".join(full.split()) for one in gap["lacking"])
+
+    def test_the_copies_of_a_production_order_are_kept_apart(self, founded: World) -> None:
+        """What the provider's copy lacks is not what the enforcing authority's copy lacks."""
+        case = fresh()
+        order = issued(case, fresh(), founded.ids["lille"], occurred_from="2026-09-01T10:00:00Z")
+        order["body"] |= {"instrument": "eu-e-evidence-2023-1543", "form": "produce", "measures": ["content_data"]}
+        _, lines = self.rehearse(founded, opened(case), order)
+        copies = {gap["copy"]: {one["id"] for one in gap["lacking"]} for gap in lines[1]["form"]}
+        assert {"provider", "enforcing_authority"} == copies.keys()
+        assert copies["provider"] < copies["enforcing_authority"]
+        words = [gap["words"] for gap in lines[1]["form"]]
+        assert any(said.startswith("the provider's copy of Annex I lacks") for said in words)
+
     def test_words(self, founded: World) -> None:
         """A person reads the same."""
         said = json.dumps(opened(fresh(), addressees=["root:FR"]))
