@@ -19,18 +19,19 @@ from ledger.errors import FormatError, NotFound
 from ledger.law.counting import due as counted
 from ledger.law.data import Limit
 from projections import provenance
-from projections.clocks import Reason
-from projections.clocks import _calendar as calendar_of
-from projections.duties import USES, Outside
+from projections.checks import Outside
+from projections.duties import USES
+from projections.running import Reason, calendar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from ledger.law.data import Pattern, Use
-    from projections.clocks import Act, Clock
-    from projections.clocks import _Matter as Folded
-    from projections.duties import Book
+    from projections.matters import Act
+    from projections.matters import Matter as Folded
     from projections.provenance import Provenance
+    from projections.rules import Book
+    from projections.running import Clock
     from projections.travelling import Condition
     from projections.views import Views
 
@@ -46,6 +47,7 @@ __all__ = [
     "exhibits_of",
     "judged",
     "person_of",
+    "recalled",
     "takers_of",
     "travelled",
 ]
@@ -700,7 +702,7 @@ def against_rules(folded: Folded, rules: Iterable[Attached], act: Act, book: Boo
                 rule.text,
                 rule.edition,
                 rule.verified,
-                _recalled(folded, act),
+                recalled(folded, act),
                 found.uncertain,
             )
 
@@ -838,7 +840,7 @@ def _words(codes: Iterable[str]) -> str:
     return " or ".join(code.replace("_", " ") for code in sorted(codes))
 
 
-def _recalled(folded: Folded, act: Act) -> int | None:
+def recalled(folded: Folded, act: Act) -> int | None:
     """The entry by which what was passed on was taken back: the recall, once it was implemented."""
     done = (a for a in folded.streams.get(act.subject, ()) if a.act == "recall.implemented")
     return next((a.index for a in done if act.act in {"disclosure.made", "spontaneous_information.sent"}), None)
@@ -873,7 +875,7 @@ def against_conditions(views: Views, folded: Folded, *, known_by: int | None) ->
                 why = condition_breach(views, condition, act)
                 if why is not None and condition.condition not in seen:
                     seen.add(condition.condition)
-                    yield Outside(condition.index, condition.condition, why, ended_by=_recalled(folded, act))
+                    yield Outside(condition.index, condition.condition, why, ended_by=recalled(folded, act))
 
     return against
 

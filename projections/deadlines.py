@@ -16,13 +16,15 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
-from projections.clocks import RUNNING, Act, Clock, Seat, clocks, rules
+from projections.clocks import RUNNING, Clock, clocks
 from projections.facts import COLUMNS, Clocks, Fact, Table, id_bytes, id_text, row_of
+from projections.matters import Act, Seat
+from projections.rules import rules
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from projections.clocks import Rules
+    from projections.rules import Rules
     from projections.views import Views
 
 NAME: Final = "deadlines"

@@ -20,10 +20,13 @@ from typing import TYPE_CHECKING, Final
 from ledger.errors import NotFound
 from ledger.law import form
 from projections import conditions, deadlines, provenance
-from projections.clocks import Act, Seat, clocks
-from projections.clocks import _Matter as Folded
-from projections.duties import SETTLED, USES, Book, Declared, Finding, Mark, Outside, book, findings
+from projections.checks import Declared, Mark, Outside
+from projections.clocks import clocks
+from projections.duties import SETTLED, USES, Finding, findings
 from projections.facts import COLUMNS, Clocks, Fact, Table, id_bytes, id_text, row_of
+from projections.matters import Act, Seat
+from projections.matters import Matter as Folded
+from projections.rules import Book, book
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -280,18 +283,10 @@ class _Asked:
 
     def fold(self, key: bytes) -> tuple[Finding, ...] | None:
         """Fold one case; None where nothing is known of it."""
-        self.marks = {}
-        acts = self._acts("case_id = ?", key)
-        bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
-        if not any(act.from_at <= bound for act in acts):
+        gathered = self.gather(key)
+        if gathered is None:
             return None
-        held = {act.subject for act in acts}
-        # A request of another case, to which a thing of this one belongs: it says under which instrument.
-        beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
-        for one in sorted(beyond):
-            acts += self._acts("subject = ?", id_bytes(one))
-        known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
-        running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
+        acts, bound, running, known_on = gathered
         found = findings(
             acts,
             self.law,
@@ -306,6 +301,26 @@ class _Asked:
         )
         text = id_text(key)
         return tuple(one for one in found if one.case == text)
+
+    def gather(self, key: bytes) -> tuple[list[Act], int, tuple[Clock, ...], date | None] | None:
+        """
+        Read one case: its acts, until when they count, its clocks, and the day whose law counts.
+
+        After the acts of the case come those of a request of another case to which a thing of this one belongs.
+        """
+        self.marks = {}
+        acts = self._acts("case_id = ?", key)
+        bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
+        if not any(act.from_at <= bound for act in acts):
+            return None
+        held = {act.subject for act in acts}
+        # A request of another case, to which a thing of this one belongs: it says under which instrument.
+        beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
+        for one in sorted(beyond):
+            acts += self._acts("subject = ?", id_bytes(one))
+        known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
+        running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
+        return acts, bound, running, known_on
 
     def _outside(
         self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None
@@ -403,14 +418,18 @@ class _Asked:
             return one.verified
         if not one.verified and not self.concerns(one, who):
             return False
-        mark = self.marks.get(one.index)
-        if mark is None or who == mark.publisher or who in mark.addressees or who == one.authority:
+        return who == one.authority or self.may_see(one.index, one.case, who)
+
+    def may_see(self, index: int, case_id: str, who: str) -> bool:
+        """Whether an authority may see an entry of a case that was read last."""
+        mark = self.marks.get(index)
+        if mark is None or who == mark.publisher or who in mark.addressees:
             return True
         if mark.embargo_until is not None and self.at < mark.embargo_until:
             return False
         if mark.ring == "public" or (mark.ring == "oversight" and self._kind(who) in _OVERSIGHT):
             return True
-        return mark.ring != "addressees" and who in self._taking_part(one.case)
+        return mark.ring != "addressees" and who in self._taking_part(case_id)
 
     def concerns(self, one: Finding, who: str) -> bool:
         """Whether a finding concerns an authority: it had to act, or, where only its State is known, sits there."""
@@ -442,6 +461,13 @@ class _Asked:
 def _parents(act: Act) -> list[str]:
     parents = act.body.get("parents") if act.act == "exhibit.derived" else None
     return [str(one) for one in parents] if isinstance(parents, (list, tuple)) else []
+
+
+def asked(
+    views: Views, *, at: int, happened_by: int | None = None, known_by: int | None = None, law: Book | None = None
+) -> _Asked:
+    """Return the reading of cases that other answers over the same facts share; arguments are those of `case`."""
+    return _ask(views, at, happened_by, known_by, law)
 
 
 def _ask(views: Views, at: int, happened_by: int | None, known_by: int | None, law: Book | None) -> _Asked:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from projections.duties import Book, Finding
+    from projections.duties import Finding
+    from projections.rules import Book
     from projections.views import Views
 
     Follow = Callable[[Log], Views]

@@ -21,8 +21,10 @@ from ledger.law.data import Limit
 from ledger.law.law import HERE, read
 from ledger.law.manifest import manifest_of
 from projections import deadlines
-from projections.clocks import STANDINGS, Act, Clock, Rules, Seat, clocks, rules
+from projections.clocks import STANDINGS, Clock, clocks
 from projections.facts import id_text, micros
+from projections.matters import Act, Seat
+from projections.rules import Rules, rules
 from projections.runner import Runner
 from tests.projections.build import DAY, Log, on, some_id
 
@@ -154,10 +156,11 @@ def law_of(folder: Path, *, overlay: bool = False) -> Rules:
     """The small law of these tests, read as a release is."""
     (folder / "instruments").mkdir(parents=True)
     shutil.copytree(HERE / "counting", folder / "counting")
+    shutil.copy(HERE / "calendars.toml", folder / "calendars.toml")
     (folder / "instruments" / f"{EIO}.toml").write_text(LAW)
     if overlay:
         (folder / "instruments" / f"{EIO}.fr.toml").write_text(OVERLAY)
-    return Rules(read(folder), manifest_of(folder), _procedure().by)
+    return Rules(read(folder), manifest_of(folder), _procedure())
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +171,7 @@ def law(tmp_path_factory: pytest.TempPathFactory) -> Rules:
 
 @cache
 def _real(*only: str) -> list[Rules]:
-    return [Rules(read(HERE, only=one), manifest_of(HERE), _procedure().by) for one in only]
+    return [Rules(read(HERE, only=one), manifest_of(HERE), _procedure()) for one in only]
 
 
 def name(of: str) -> str:

@@ -19,9 +19,9 @@ from ledger.law.law import HERE, read
 from ledger.law.manifest import manifest_of
 from ledger.statement import Speaker
 from projections import findings
-from projections.clocks import Rules
-from projections.duties import CHECKED, Book, book_of
+from projections.checks import CHECKED
 from projections.facts import id_text
+from projections.rules import Book, book_of
 from projections.runner import Runner
 from tests.projections.build import DAY, Log, on, some_id
 
@@ -56,13 +56,13 @@ def law_of(folder: Path, *data: str, overlay: str = "") -> Book:
     """A law with one instrument, of the data given."""
     (folder / "instruments").mkdir(parents=True)
     (folder / "counting").symlink_to(HERE / "counting")
+    (folder / "calendars.toml").symlink_to(HERE / "calendars.toml")
     (folder / "instruments" / "eu-eio-2014-41.toml").write_text(HEAD + "\n".join(data))
     if overlay:
         (folder / "instruments" / "eu-eio-2014-41.fr.toml").write_text(
             'parent = "eu-eio-2014-41"\ncountry = "FR"\nreviewed = 2026-07-01\n' + overlay
         )
-    law, manifest, graph = read(folder), manifest_of(folder), procedure.load()
-    return book_of(law, manifest, Rules(law, manifest, graph.by), graph.halves)
+    return book_of(read(folder), manifest_of(folder), procedure.load())
 
 
 def duty(name: str, words: str) -> str:
@@ -442,9 +442,10 @@ def test_an_observation_becomes_a_finding_by_an_answer_or_by_time(views: Follow,
     refused = log.say("request.refused", "r", "Lille", "2024-03-20", known="2024-03-25", **refusal)
     view = views(log)
     one = only(view, log, law, at=on("2024-03-26"))
-    # It could not answer before anybody knew of it.
-    assert ("observation", on("2024-04-04")) == (one.standing, one.answer_due_at)
-    assert "finding" == only(view, log, law, at=on("2024-04-04")).standing
+    # It could not answer before anybody knew of it; ten whole days, in its own zone, which has summer time.
+    assert ("observation", on("2024-04-04") + 22 * DAY // 24) == (one.standing, one.answer_due_at)
+    assert "observation" == only(view, log, law, at=on("2024-04-04")).standing
+    assert "finding" == only(view, log, law, at=on("2024-04-05")).standing
 
     issued = log.say("finding.issued", "r", "Ombud", "2024-03-26", rule="consult", severity="serious")
     log.say("finding.answered", "r", "GStA", "2024-03-26", answer="contested", replies_to=(issued,))
