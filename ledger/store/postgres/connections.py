@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
+from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, new_type, register_type
 
 from ledger.errors import Conflict, NotPermitted, Unavailable
@@ -153,7 +154,7 @@ class Connections:
             with suppress(IndexError):
                 self._idle.pop().close()
 
-    def read(self, query: str, values: Any = None) -> list[tuple[Any, ...]]:
+    def read(self, query: str | sql.Composable, values: Any = None) -> list[tuple[Any, ...]]:
         """
         Run one query that changes nothing and return its rows; again when the server went away.
 

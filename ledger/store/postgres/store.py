@@ -25,7 +25,7 @@ from psycopg2 import sql
 
 from ledger.errors import Conflict, NotFound, NotPermitted, NotVerified, Unavailable
 from ledger.store.postgres.connections import Connections, Patience, gone, meaning
-from ledger.store.postgres.tables import NODES_PER_ROW, byte_array, copy, create_log, escaped
+from ledger.store.postgres.tables import COPY_MIN, NODES_PER_ROW, byte_array, copy, create_log, escaped
 from ledger.verify import ROSTER_ACTS
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ POLL_SECONDS: Final = 0.25
 
 NODES_REMEMBERED: Final = 100_000
 """How many nodes are remembered (some 15 MB); they never change once committed."""
-
-COPY_MIN: Final = 32
-"""From so many rows on, COPY is worth its two round trips more."""
 
 PAGE: Final = 1_000
 """How many entries are read at a time where all are read."""

@@ -21,19 +21,22 @@ They bind whoever owns the tables too; the roles of ``deploy/roles.sql`` do not 
 from __future__ import annotations
 
 from io import BytesIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from psycopg2 import sql
 
 from ledger.verify import ROSTER_ACTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- the driver writes its types small
 
 NODES_PER_ROW: Final = 60
 """How many nodes share a row: with 32 bytes each it stays under 2 kB, where values move out of the table."""
+
+COPY_MIN: Final = 32
+"""From so many rows on, COPY is worth its two round trips more."""
 
 CREATION_LOCK: Final = 0x636F6D697479
 """The advisory lock under which tables are made: processes that start together make them once."""
@@ -130,11 +133,6 @@ def copy(cursor: Cursor, target: sql.Composable, lines: Iterable[str]) -> None:
     """Copy lines of the text format of COPY, each with its newline, into *target*: a table and its columns."""
     data = "".join(lines).encode()
     cursor.copy_expert(sql.SQL("COPY {} FROM STDIN").format(target), BytesIO(data), size=1 << 18)
-
-
-def arrays(*values: Sequence[Any]) -> tuple[Any, ...]:
-    """Return columns as parameters of ``unnest``: bytes as the text of a bytea[], anything else as it is."""
-    return tuple(byte_array(column) if column and isinstance(column[0], bytes) else list(column) for column in values)
 
 
 def byte_array(values: Iterable[bytes]) -> str:
