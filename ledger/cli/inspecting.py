@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -23,10 +22,9 @@ from ledger.cli.options import (
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ledger.cli.directory import Directory
-    from ledger.log.fsck import Report
     from ledger.statement import Recorded
 
 _POLL_SECONDS = 0.2
@@ -209,13 +207,16 @@ def fsck(
     """
     Rebuild the whole tree from the entries and compare; verify every signature and checkpoint.
 
-    JSON: {sound, entries, root, checkpoints, signatures, unchecked, faults: [{index, what}]}; index is
-    null for the log as a whole, and unchecked counts rejected entries, whose bodies are withheld.
-    Exit status 3 when anything differs.
+    A warning names what does not make the ledger unsound and should be looked at, such as a published
+    checkpoint that is missing beside the store.
+
+    JSON: {sound, entries, root, checkpoints, signatures, unchecked, faults: [{index, what}], warnings:
+    [what]}; index is null for the log as a whole, and unchecked counts rejected entries, whose bodies
+    are withheld. Exit status 3 when anything differs.
     """
     from ledger.acts import catalogue
     from ledger.cli.opened import store
-    from ledger.log.fsck import check
+    from ledger.log.fsck import check, check_published
 
     with store(ledger) as opened:
         size = opened.size()
@@ -227,7 +228,7 @@ def fsck(
                 workers=max(0, (os.cpu_count() or 1) - 1) if size > _MANY else 0,
                 progress=_two_steps(done),
             )
-        _published(folder(ledger), report, opened.hashes)
+        check_published(folder(ledger) / "checkpoint", opened, report)
     if as_json:
         document(
             {
@@ -238,6 +239,7 @@ def fsck(
                 "signatures": report.signatures,
                 "unchecked": report.unchecked,
                 "faults": [{"index": fault.index, "what": fault.what} for fault in report.faults],
+                "warnings": report.warnings,
             }
         )
     elif report.sound:
@@ -247,6 +249,8 @@ def fsck(
     else:
         for fault in report.faults:
             text(("the log: " if fault.index is None else f"entry {fault.index}: ") + fault.what)
+    for warning in report.warnings if not as_json else ():
+        text(f"warning: {warning}")
     if not report.sound:
         first = next((fault.index for fault in report.faults if fault.index is not None), None)
         raise Trouble(
@@ -269,26 +273,3 @@ def _two_steps(done: "Callable[[int], None]") -> "Callable[[int], None]":
         done(before[0] + before[1])
 
     return count
-
-
-def _published(where: Path, report: "Report", hashes: "Callable[[Sequence[int]], list[bytes]]") -> None:
-    """Compare the checkpoint beside the store, which others may have seen, with the tree."""
-    from ledger.errors import FormatError, NotFound
-    from ledger.log.tree import root_at
-    from ledger.verify import parse_checkpoint, parse_note
-
-    try:
-        published = parse_checkpoint(parse_note((where / "checkpoint").read_bytes()).text)
-    except FileNotFoundError:
-        return
-    except FormatError as error:
-        report.fault(f"the published checkpoint cannot be read: {error}")
-        return
-    if published.size > report.size:
-        report.fault(f"a checkpoint over {published.size} entries was published; the log holds {report.size}")
-        return
-    try:
-        if root_at(published.size, hashes) != published.root:
-            report.fault(f"the log does not extend the published checkpoint over {published.size} entries")
-    except NotFound as error:
-        report.fault(str(error))

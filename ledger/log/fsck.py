@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
 
 from ledger.errors import FormatError, NotFound, NotVerified, Unavailable
 from ledger.keys import ed25519, key_id
@@ -77,6 +77,8 @@ class Report:
     signatures: int = 0
     unchecked: int = 0
     faults: list[Fault] = field(default_factory=list)
+    # What does not make the log unsound, and yet should be looked at.
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
@@ -114,6 +116,9 @@ class Source(Protocol):
     def checkpoints(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Size, root, signed note, in order."""
 
+    def checkpoint(self, min_size: int | None = None) -> bytes | None:
+        """The newest signed checkpoint, or the first that covers so many entries."""
+
     def rows(self, start: int, limit: int) -> list[tuple[int, str, int, str, bytes]]:
         """Index, stream, version, act, entry."""
 
@@ -125,6 +130,17 @@ class Source(Protocol):
 
     def next_sequences(self) -> dict[bytes, int]:
         """Next sequence by key."""
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A store that guards what the tree does not cover: its checkpoints, its triggers, its index of cases."""
+
+    def altered(self) -> Iterator[str]:
+        """Which checkpoints were taken out, and which guards are not those that were made."""
+
+    def misplaced(self, cases: Sequence[tuple[bytes, int, int]]) -> list[int]:
+        """Those indexes to which (case, version, index) does not lead."""
 
 
 def check(
@@ -382,14 +398,17 @@ def check_checkpoints(store: Source, report: Report, roster: Roster | None) -> N
     """
     Compare every checkpoint ever signed with the tree; with a *roster*, check its signatures too.
 
-    Must follow ``check_tree``, which has established the stored nodes.
+    Must follow ``check_tree``, which has established the stored nodes. Nor may one be missing: entries and the
+    checkpoint over them are written in one transaction, and checkpoints are counted.
     """
     previous = 0
     for size, root, note in store.checkpoints():
-        report.checkpoints += 1
         if size > report.size:
+            if size <= store.size():
+                break  # others go on publishing; what was there at the beginning is checked
             report.fault(f"a checkpoint over {size} entries was signed; the log holds {report.size}: it was cut")
             continue
+        report.checkpoints += 1
         try:
             signed = parse_note(note)
             checkpoint = parse_checkpoint(signed.text)
@@ -405,6 +424,61 @@ def check_checkpoints(store: Source, report: Report, roster: Roster | None) -> N
         except (FormatError, NotVerified, NotFound) as error:
             report.fault(f"the checkpoint over {size} entries: {error}")
         previous = size
+    if previous != report.size:
+        report.fault(
+            f"no checkpoint covers the entries from {previous} on, though each is written together with one: "
+            "the newest checkpoints were deleted; receipts may hold them; opening the ledger for writing signs one anew"
+        )
+    if isinstance(store, Guarded):
+        for what in store.altered():
+            report.fault(what)
+
+
+def check_published(beside: Path, store: Source, report: Report) -> None:
+    """
+    Compare the file ``checkpoint`` of the ledger's folder, which others may have seen, with the store.
+
+    That it is missing or old is a warning, since a power failure may leave it so (``Ledger`` says when it is
+    durable); that it says something else than the store is a fault.
+    """
+    now = (
+        "a store restored from an older copy would not be noticed by it; compare the root with a receipt or "
+        "a copy of the checkpoint from elsewhere, then open the ledger for writing, which writes it anew"
+    )
+    try:
+        note = beside.read_bytes()
+    except FileNotFoundError:
+        report.warnings.append(
+            f"the file {beside.name}, which the ledger publishes beside its store, is missing: {now}"
+        )
+        return
+    if not note:
+        report.warnings.append(f"the file {beside.name}, which the ledger publishes beside its store, is empty: {now}")
+        return
+    try:
+        published = parse_checkpoint(parse_note(note).text)
+        held = store.size()  # read after the file: what was published had been stored before
+        if published.size > held:
+            report.fault(
+                f"a checkpoint over {published.size} entries was published; the log holds {held}: "
+                "it was restored from an older copy, or cut; refill it from a mirror, never delete the checkpoint"
+            )
+        elif root_at(published.size, store.hashes) != published.root:
+            report.fault(f"the log does not extend the published checkpoint over {published.size} entries")
+        elif published.size and store.checkpoint(published.size) != note:
+            report.fault(
+                f"the published checkpoint over {published.size} entries is not among those kept: "
+                "it was deleted from the store, or the file was altered; keep both, and compare with receipts"
+            )
+        elif published.size < report.size:
+            report.warnings.append(
+                f"the file {beside.name} covers {published.size} entries, and the store has signed one over "
+                f"{report.size}: {now}, unless another process is publishing at this moment"
+            )
+    except FormatError as error:
+        report.fault(f"the published checkpoint cannot be read: {error}")
+    except NotFound as error:
+        report.fault(str(error))
 
 
 # --- what the entries say ------------------------------------------------------------------------
@@ -471,6 +545,7 @@ def _check_range(
     for first in range(start, stop, GROUP):
         rows = store.rows(first, min(GROUP, stop - first))
         ids = []
+        cases: list[tuple[bytes, int, int]] = []
         for index, stream, version, act, data in rows:
             try:
                 entry = decode_entry(data)
@@ -494,6 +569,7 @@ def _check_range(
                 # The body of a rejected statement is withheld, and with it what was signed.
                 report.unchecked += 1
                 continue
+            cases.append((statement.case, entry.case_version or 0, index))
             if public is None:
                 continue
             report.signatures += 1
@@ -514,6 +590,8 @@ def _check_range(
         for statement_id, index in ids:
             if known.get(statement_id) != index:
                 report.fault("the index of statement ids does not lead to it", index)
+        for index in store.misplaced(cases) if isinstance(store, Guarded) else ():
+            report.fault("the index of cases does not lead to it", index)
         progress(first + len(rows))
     return reading
 

@@ -13,15 +13,25 @@ statements statement id -> index                    once
 cases      (case, case version) -> index            once
 sequences  signing key -> next sequence             moved
 tree       the size, in its only row                moved
-seals      one signed checkpoint, by size           once
-sealer     the epoch of whoever may seal            moved
+seals      one signed checkpoint, by size; numbered once
+sealer     the epoch of whoever may seal, and how   moved
+           many checkpoints were ever kept
 ========== ======================================== ==========================================
 
 Why no reader ever skips: an index is assigned while the write lock of the file is held, and the
 lock is released by the commit.
 So the order of indexes is the order of commits, and whoever sees an index sees every smaller one.
 
-What "written once" means is enforced by triggers: the tables of the log refuse UPDATE and DELETE.
+What "written once" means is enforced by triggers: the tables of the log refuse UPDATE and DELETE, and
+``entries`` and ``seals`` refuse to have a row replaced by INSERT OR REPLACE, which no DELETE trigger sees.
+In ``nodes``, ``statements`` and ``cases`` a replaced row is not refused: the triggers would cost 5 % of the
+speed of appending, and what stands there follows from the entries, so that ``comity fsck`` finds it.
+Triggers guard against tools and slips; whoever may write the file can drop them. ``altered`` says so.
+They are made with the file and never again: a trigger that is gone stays gone until somebody has looked.
+
+Why checkpoints are numbered, and counted elsewhere: a checkpoint deleted from the middle could not be told
+from one that was never made, since a group of entries may be of any size. Whoever deletes rows, renumbers
+the others and sets the counter, is found by the receipts and bundles that hold the missing one.
 """
 
 from __future__ import annotations
@@ -29,7 +39,8 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -60,6 +71,9 @@ POLL_SECONDS: Final = 0.005
 
 NODES_REMEMBERED: Final = 100_000
 """How many nodes are remembered (some 15 MB); they never change once committed."""
+
+FORMAT: Final = 1
+"""The version of the tables, as ``user_version`` of the file. No earlier one was ever released."""
 
 READ_IDS_MAX: Final = 500
 """How many nodes one query asks for."""
@@ -135,6 +149,18 @@ def _entries_table(name: str) -> list[str]:
 
 _ROSTER: Final = ",".join(f"'{act}'" for act in sorted(ROSTER_ACTS))
 
+_SAME_VERSION: Final = (
+    "SELECT 1 FROM entries WHERE originator_id = NEW.originator_id AND originator_version = NEW.originator_version"
+)
+
+# What each table of the log refuses, and when: UPDATE and DELETE always, INSERT where it would replace a row.
+_REFUSED: Final = (
+    *((table, "UPDATE", "") for table in ("entries", "nodes", "statements", "cases", "seals")),
+    *((table, "DELETE", "") for table in ("entries", "nodes", "statements", "cases", "seals")),
+    ("entries", "INSERT", f"WHEN NEW.rowid <= (SELECT MAX(rowid) FROM entries) OR EXISTS ({_SAME_VERSION}) "),
+    ("seals", "INSERT", "WHEN NEW.size <= (SELECT MAX(size) FROM seals) "),
+)
+
 _LOG_TABLES: Final = f"""
 CREATE TABLE IF NOT EXISTS nodes (id INTEGER PRIMARY KEY, hash BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS statements (id BLOB PRIMARY KEY, idx INTEGER NOT NULL) WITHOUT ROWID;
@@ -146,15 +172,18 @@ CREATE TABLE IF NOT EXISTS tree (
     only INTEGER PRIMARY KEY CHECK (only = 1), size INTEGER NOT NULL, recorded_at INTEGER NOT NULL
 );
 INSERT OR IGNORE INTO tree VALUES (1, 0, 0);
-CREATE TABLE IF NOT EXISTS seals (size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS sealer (only INTEGER PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL);
-INSERT OR IGNORE INTO sealer VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS seals (
+    size INTEGER PRIMARY KEY, root BLOB NOT NULL, note BLOB NOT NULL, number INTEGER NOT NULL
+);
+CREATE TABLE IF NOT EXISTS sealer (
+    only INTEGER PRIMARY KEY CHECK (only = 1), epoch INTEGER NOT NULL, seals INTEGER NOT NULL
+);
+INSERT OR IGNORE INTO sealer VALUES (1, 0, 0);
 CREATE INDEX IF NOT EXISTS roster ON entries (rowid) WHERE topic IN ({_ROSTER});
 """ + "".join(
-    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} "
+    f"CREATE TRIGGER IF NOT EXISTS {table}_{verb.lower()} BEFORE {verb} ON {table} {when}"
     f"BEGIN SELECT RAISE(ABORT, '{table}: the log is append-only'); END;\n"
-    for table in ("entries", "nodes", "statements", "cases", "seals")
-    for verb in ("UPDATE", "DELETE")
+    for table, verb, when in _REFUSED
 )
 
 
@@ -167,7 +196,9 @@ class Writing:
         row = cursor.execute("SELECT size, recorded_at FROM tree").fetchone()
         self.size: int = row[0]
         self.recorded_at: int = row[1]
-        self.epoch: int = cursor.execute("SELECT epoch FROM sealer").fetchone()[0]
+        self.epoch: int
+        self._seals: int
+        self.epoch, self._seals = cursor.execute("SELECT epoch, seals FROM sealer").fetchone()
         self.fresh: Sequence[tuple[int, bytes]] = ()
 
     def known(self, statement_ids: Sequence[bytes]) -> dict[bytes, int]:
@@ -269,7 +300,9 @@ class Writing:
             )
         kept = run.execute("SELECT root, note FROM seals WHERE size = ?", (size,)).fetchone()
         if kept is None:
-            run.execute("INSERT INTO seals VALUES (?,?,?)", (size, root, note))
+            run.execute("INSERT INTO seals VALUES (?,?,?,?)", (size, root, note, self._seals))
+            self._seals += 1
+            run.execute("UPDATE sealer SET seals = ?", (self._seals,))
             return note
         if kept[0] != root:
             raise Conflict(
@@ -311,9 +344,24 @@ class SQLiteStore:
         if not read_only:
             self._datastore = SQLiteDatastore(str(path), lock_timeout=BUSY_SECONDS, originator_id_type="text")
             self.recorder = EntryRecorder(self._datastore)
-            self.recorder.create_table()
-            with self._datastore.get_connection(commit=True) as connection:
-                connection.cursor().sqlite_cursor.executescript(_LOG_TABLES)
+            with self._exclusive() as cursor:
+                if self._made(cursor) == 0:
+                    for statement in _statements(self.recorder):
+                        cursor.execute(statement)
+        else:
+            self._made(self._reader())
+
+    def _made(self, run: sqlite3.Connection | sqlite3.Cursor) -> int:
+        """Return the format of the file, 0 for a new one; Conflict for one that this program does not know."""
+        (found,) = run.execute("PRAGMA user_version").fetchone()
+        tables = run.execute("SELECT COUNT(*) FROM sqlite_master WHERE name = 'tree'").fetchone()[0]
+        if found > FORMAT or (tables and found < FORMAT):
+            raise Conflict(
+                f"{self.path} has tables of format {found}; this program reads format {FORMAT}",
+                why="it was made by a later version, or by one from before the first release",
+                what_now="open it with the version that made it; a ledger of before the first release is founded anew",
+            )
+        return cast("int", found)
 
     @property
     def address(self) -> str:
@@ -533,6 +581,59 @@ class SQLiteStore:
         if self._one("SELECT COUNT(*) FROM cases") != accepted:
             yield "the index of cases has another number of rows than there are accepted entries"
 
+    def misplaced(self, cases: Sequence[tuple[bytes, int, int]]) -> list[int]:
+        """Return those indexes to which (case, version, index) does not lead."""
+        wrong = []
+        for start in range(0, len(cases), READ_IDS_MAX // 2):
+            part = cases[start : start + READ_IDS_MAX // 2]
+            query = (
+                f"SELECT id, version, idx FROM cases WHERE (id, version) IN (VALUES {','.join(['(?,?)'] * len(part))})"
+            )
+            found = set(self._reader().execute(query, [value for case in part for value in case[:2]]))
+            wrong += [index for case, version, index in part if (case, version, index) not in found]
+        return wrong
+
+    def altered(self) -> Iterator[str]:
+        """Say which checkpoints were taken out, and which triggers are not those that the file was made with."""
+        # One read transaction: another process may seal meanwhile.
+        run = self._reader()
+        run.execute("BEGIN")
+        try:
+            (kept,) = run.execute("SELECT seals FROM sealer").fetchone()
+            seals = run.execute("SELECT number, size FROM seals ORDER BY size").fetchall()
+            found = {name: (table, sql) for name, table, sql in run.execute(_TRIGGERS)}
+        finally:
+            run.execute("COMMIT")
+        expected, after = 0, 0
+        for number, size in [*seals, (kept, None)]:
+            if number != expected:
+                missing = number - expected
+                upto = "the newest entries" if size is None else f"size {size}"
+                yield (
+                    f"{missing} checkpoint{'' if missing == 1 else 's'} between size {after} and {upto} were deleted: "
+                    "receipts may hold them, and prove what this log showed then; keep those"
+                    if missing > 0
+                    else f"the checkpoint over {size} entries is numbered {number}, and should be {expected}: "
+                    "checkpoints were renumbered or put in"
+                )
+            expected, after = number + 1, size or after
+        made = _triggers()
+        for name, (table, sql) in made.items():
+            if found.get(name, ("", ""))[1] != sql:
+                how, first = ("altered", f"DROP TRIGGER {name}; ") if name in found else ("dropped", "")
+                yield (
+                    f"the trigger {name}, which keeps {table} append-only, was {how}: somebody may have changed rows; "
+                    "if nothing else is found here, and the root is that of a receipt from elsewhere, "
+                    f"put it back: {first}{sql};"
+                )
+        tables = {table for table, _ in made.values()} | {"sequences", "tree", "sealer"}
+        for name, (table, _) in found.items():
+            if name not in made and table in tables:
+                yield (
+                    f"the trigger {name} on {table} is not one of this program: it may change what is written; "
+                    f"keep a copy, then: DROP TRIGGER {name};"
+                )
+
     def checkpoint(self, min_size: int | None = None) -> bytes | None:
         """Return the newest signed checkpoint, or the first that covers *min_size* entries."""
         if min_size is None:
@@ -551,6 +652,29 @@ class SQLiteStore:
 
     def _column(self, query: str, *values: Any) -> list[int]:
         return [row[0] for row in self._reader().execute(query, values)]
+
+
+_TRIGGERS: Final = "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name"
+
+
+def _statements(recorder: EntryRecorder) -> Iterator[str]:
+    """Yield what makes the tables of a new file, one statement at a time: within one transaction."""
+    yield from recorder.construct_create_table_statements()
+    begun = ""
+    for line in _LOG_TABLES.splitlines(keepends=True):
+        begun += line
+        if sqlite3.complete_statement(begun):
+            yield begun
+            begun = ""
+    yield f"PRAGMA user_version = {FORMAT}"
+
+
+@cache
+def _triggers() -> dict[str, tuple[str, str]]:
+    """Return table and text of each trigger by its name, as SQLite itself keeps them."""
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.executescript(";".join(_entries_table("entries")) + ";" + _LOG_TABLES)
+        return {name: (table, sql) for name, table, sql in fresh.execute(_TRIGGERS)}
 
 
 def _parts(values: Sequence[Any]) -> Iterator[tuple[Sequence[Any], str]]:

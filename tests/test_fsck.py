@@ -1,0 +1,277 @@
+"""What was taken out of a store, or put beside it, is found and named: each by an attempt of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ledger.errors import Conflict
+from ledger.log import fsck
+from ledger.store.sqlite import SQLiteStore
+from tests.town import DE_PROSECUTOR, Town, found, named, opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+WRITTEN_ONCE = ("entries", "nodes", "statements", "cases", "seals")
+GUARDED = {
+    *(f"{table}_update" for table in WRITTEN_ONCE),
+    *(f"{table}_delete" for table in WRITTEN_ONCE),
+    "entries_insert",
+    "seals_insert",
+}
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Town:
+    """A closed ledger of ten entries, with checkpoints over 1, 5, 6, 7, 8, 9 and 10."""
+    made = found(tmp_path / "ledger")
+    for number in range(5):
+        made.say(made.opening(f"case {number}"), DE_PROSECUTOR)
+    made.ledger.close()
+    return made
+
+
+def tamper(town: Town, *changes: str, guarded: bool = True) -> None:
+    """Change the file as somebody who can write it; without its guards where told so, which are put back."""
+    with closing(sqlite3.connect(town.ledger.folder / "ledger.db", isolation_level=None)) as db:
+        guards = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+        for name, _ in guards if not guarded else ():
+            db.execute(f"DROP TRIGGER {name}")
+        for change in changes:
+            db.execute(change)
+        for _, sql in guards if not guarded else ():
+            db.execute(sql)
+
+
+def checked(town: Town, *, signatures: bool = True) -> fsck.Report:
+    """What the check finds, the checkpoint beside the store included."""
+    folder = town.ledger.folder
+    with closing(SQLiteStore.open_reader(folder / "ledger.db")) as store:
+        report = fsck.check(store, town.ledger.catalogue, signatures=signatures)
+        fsck.check_published(folder / "checkpoint", store, report)
+    return report
+
+
+def only(town: Town, *, signatures: bool = False) -> str:
+    """The one fault that is found, with or without looking at signatures."""
+    report = checked(town, signatures=signatures)
+    assert [None] == [fault.index for fault in report.faults], report.faults
+    return report.faults[0].what
+
+
+def test_what_nobody_touched_is_sound(town):
+    """No fault, and no warning."""
+    report = checked(town)
+    assert ([], [], 7) == (report.faults, report.warnings, report.checkpoints)
+
+
+# --- checkpoints ---
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("size = 1", "1 checkpoint between size 0 and size 5 were deleted"),
+        ("size = 7", "1 checkpoint between size 6 and size 8 were deleted"),
+        ("size IN (6, 7, 8)", "3 checkpoints between size 5 and size 9 were deleted"),
+    ],
+)
+def test_a_checkpoint_taken_out_is_missed(town, where, said):
+    """Named by the sizes between which it stood, and said who may still hold it."""
+    tamper(town, f"DELETE FROM seals WHERE {where}", guarded=False)
+    assert said in only(town)
+    assert "receipts may hold them" in only(town)
+
+
+def test_the_newest_checkpoints_taken_out_are_missed(town):
+    """The entries behind the last that is left are covered by none; opening signs one anew, and the gap stays."""
+    tamper(town, "DELETE FROM seals WHERE size > 7", guarded=False)
+    said = [fault.what for fault in checked(town).faults]
+    assert any("no checkpoint covers the entries from 7 on" in one for one in said)
+    assert any("3 checkpoints between size 7 and the newest entries were deleted" in one for one in said)
+
+    opened(town.ledger.folder, town.clock).ledger.close()
+    assert "3 checkpoints between size 7 and size 10 were deleted" in only(town)
+
+
+def test_all_checkpoints_taken_out_are_missed(town):
+    """Also where none is left to compare with."""
+    tamper(town, "DELETE FROM seals", guarded=False)
+    assert any("7 checkpoints" in fault.what for fault in checked(town).faults)
+
+
+def test_a_checkpoint_put_in_or_renumbered_is_found(town):
+    """Numbers run without a gap in the order of sizes, whoever closes one."""
+    tamper(town, "UPDATE seals SET number = 2 WHERE size = 7", guarded=False)
+    assert "the checkpoint over 7 entries is numbered 2, and should be 3" in "".join(
+        fault.what for fault in checked(town).faults
+    )
+
+
+def test_a_published_checkpoint_that_is_not_kept_is_found(town):
+    """Taken out of the store with the numbers made good, it is still beside the store."""
+    last = "DELETE FROM seals WHERE size = 10", "UPDATE sealer SET seals = 6"
+    tamper(town, *last, guarded=False)
+    assert any(
+        "the published checkpoint over 10 entries is not among those kept" in one.what for one in checked(town).faults
+    )
+
+
+def test_what_is_appended_meanwhile_is_no_fault(town, monkeypatch):
+    """Another process publishes while a check runs: its checkpoint is not taken for one of a log that was cut."""
+    folder = town.ledger.folder
+    writer = opened(folder, town.clock)
+    real = fsck.check_entries
+    monkeypatch.setattr(
+        fsck, "check_entries",
+        lambda *given, **how: (real(*given, **how), writer.say(writer.opening("meanwhile"), DE_PROSECUTOR))[0],
+    )  # fmt: skip
+    with closing(SQLiteStore.open_reader(folder / "ledger.db")) as store:
+        report = fsck.check(store, town.ledger.catalogue)
+        assert 11 == store.size()
+        fsck.check_published(folder / "checkpoint", store, report)
+    writer.ledger.close()
+    assert ([], [], 7) == (report.faults, report.warnings, report.checkpoints)
+
+
+# --- the checkpoint beside the store ---
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda file: file.unlink(), "is missing"),
+        (lambda file: file.write_bytes(b""), "is empty"),
+        (lambda file: file.write_bytes(kept(file, 7)), "covers 7 entries, and the store has signed one over 10"),
+    ],
+)
+def test_a_published_checkpoint_that_is_gone_or_old_is_a_warning(town, change, said):
+    """A power failure may leave it so: what it means is said, and opening the ledger puts it right."""
+    file = town.ledger.folder / "checkpoint"
+    newest = file.read_bytes()
+    change(file)
+    report = checked(town)
+    assert report.sound
+    assert [True] == [said in one and "compare the root with a receipt" in one for one in report.warnings]
+
+    opened(town.ledger.folder, town.clock).ledger.close()
+    assert newest == file.read_bytes()
+    assert [] == checked(town).warnings
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda note: note.replace(b"\n10\n", b"\n11\n"), "over 11 entries was published; the log holds 10"),
+        (lambda note: note.replace(b"\n10\n", b"\n9\n"), "does not extend the published checkpoint over 9"),
+        (lambda note: note[:-20], "cannot be read"),
+        (lambda note: note[: note.rindex(b"\xe2\x80\x94")], "is not among those kept"),
+    ],
+)
+def test_a_published_checkpoint_that_says_something_else_is_a_fault(town, change, said):
+    """Newer than the store, over another tree, broken, or with other signatures than were made."""
+    file = town.ledger.folder / "checkpoint"
+    file.write_bytes(change(file.read_bytes()))
+    assert said in only(town)
+
+
+def kept(file: Path, size: int) -> bytes:
+    """The checkpoint over so many entries that the store beside the file keeps."""
+    with closing(SQLiteStore.open_reader(file.with_name("ledger.db"))) as store:
+        note = store.checkpoint(size)
+    assert note is not None
+    return note
+
+
+# --- what is written once ---
+
+
+def test_the_guards_are_those_that_are_tried_here(town):
+    """Every trigger of the file is among those that the tests below drop and alter."""
+    with closing(sqlite3.connect(town.ledger.folder / "ledger.db")) as db:
+        assert {(name,) for name in GUARDED} == set(db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'"))
+
+
+@pytest.mark.parametrize("name", sorted(GUARDED))
+def test_a_guard_that_was_dropped_or_altered_is_found(town, name):
+    """Opening the ledger does not hide it; what is said to do puts it right."""
+    table, _, verb = name.rpartition("_")
+    for how, first in (
+        ("dropped", ()),
+        ("altered", (f"CREATE TRIGGER {name} BEFORE {verb} ON {table} WHEN 0 BEGIN SELECT 1; END",)),
+    ):
+        tamper(town, f"DROP TRIGGER {name}", *first)
+        opened(town.ledger.folder, town.clock).ledger.close()
+        said = only(town)
+        assert f"the trigger {name}, which keeps {table} append-only, was {how}" in said
+        cure = said[said.index("put it back: ") + 13 :]
+        with closing(sqlite3.connect(town.ledger.folder / "ledger.db")) as db:
+            db.executescript(cure)
+        assert checked(town, signatures=False).sound
+
+
+@pytest.mark.parametrize("table", ["entries", "sequences", "tree", "seals"])
+def test_a_trigger_of_somebody_else_is_found(town, table):
+    """It may change what is written, at the moment it is written."""
+    tamper(town, f"CREATE TRIGGER quiet AFTER INSERT ON {table} BEGIN DELETE FROM tree; END")
+    assert f"the trigger quiet on {table} is not one of this program" in only(town)
+
+
+@pytest.mark.parametrize("table", ["entries", "seals"])
+def test_a_row_cannot_be_replaced(town, table):
+    """INSERT OR REPLACE fires no DELETE trigger: what stands there already is refused all the same."""
+    with closing(sqlite3.connect(town.ledger.folder / "ledger.db")) as db:
+        columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+        for at in (5, 10):
+            same = f"SELECT * FROM {table} WHERE {columns[0]} = {at}"
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                db.execute(f"INSERT OR REPLACE INTO {table} {same}")
+        if table == "entries":
+            # Under a new number, yet of a version that its stream has: the row of that version would go.
+            other = "SELECT 11, originator_id, originator_version, topic, x'00' FROM entries WHERE rowid = 10"
+            with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+                db.execute(f"INSERT OR REPLACE INTO entries {other}")
+    assert checked(town).sound
+
+
+@pytest.mark.parametrize(
+    ("change", "index", "said"),
+    [
+        ("INSERT OR REPLACE INTO nodes SELECT id, zeroblob(32) FROM nodes WHERE id = 4", 3, "its bytes do not give"),
+        (
+            "INSERT OR REPLACE INTO statements SELECT id, 7 FROM statements WHERE idx = 8",
+            8,
+            "the index of statement ids does not lead to it",
+        ),
+    ],
+)
+def test_a_row_that_was_replaced_is_found(town, change, index, said):
+    """Where replacing is not refused, what stands there follows from the entries."""
+    tamper(town, change)
+    assert [(index, True)] == [(fault.index, said in fault.what) for fault in checked(town).faults]
+
+
+def test_a_case_that_leads_to_another_entry_is_found(town):
+    """Also where two were exchanged, and no count differs."""
+    one, two = named("case 0").hex(), named("case 1").hex()
+    tamper(
+        town,
+        f"INSERT OR REPLACE INTO cases VALUES (x'{one}', 0, 6)",
+        f"INSERT OR REPLACE INTO cases VALUES (x'{two}', 0, 5)",
+    )
+    assert [5, 6] == [fault.index for fault in checked(town).faults]
+    assert {"the index of cases does not lead to it"} == {fault.what for fault in checked(town).faults}
+
+
+@pytest.mark.parametrize("number", [0, 2])
+@pytest.mark.parametrize("read_only", [True, False])
+def test_a_file_of_another_format_is_not_opened(town, number, read_only):
+    """It would be misread; the error says with what to open it."""
+    tamper(town, f"PRAGMA user_version = {number}")
+    with pytest.raises(Conflict, match=f"format {number}") as refused:
+        SQLiteStore(town.ledger.folder / "ledger.db", read_only=read_only)
+    assert "the version that made it" in refused.value.what_now
