@@ -23,7 +23,7 @@ import os
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -77,6 +77,9 @@ BATCH_SIZE: Final = 256
 
 OUTBOX_ROWS_MAX: Final = 1024
 """How many statements are made durable, and sent, at a time."""
+
+DURABLE_SECONDS: Final = 1.0
+"""How often the published checkpoint is forced to the disk while statements are published."""
 
 SIMULATION: Final = "/simulation"
 
@@ -197,6 +200,9 @@ class Ledger:
         self._outbox: Outbox | None = None
         self._sequencer: Sequencer | None = None
         self._published: tuple[int, int] | None = None
+        # When the published checkpoint was last forced to the disk, and whether one was written since.
+        self._durable_at: float | None = None
+        self._written = False
         if log_keys is not None:
             sealer = _Sealer(origin, log_keys, clock, self._publish_checkpoint)
             self._check_not_behind()
@@ -370,6 +376,7 @@ class Ledger:
         """End the sequencer and close the store."""
         if self._sequencer is not None:
             self._sequencer.close()
+            self._make_durable()
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -388,16 +395,44 @@ class Ledger:
     # --- the checkpoint beside the store ---
 
     def _publish_checkpoint(self, note: bytes) -> None:
-        """Put the checkpoint beside the store, before anybody is answered: an older copy restored is then noticed."""
+        """
+        Put the checkpoint beside the store, before anybody is answered: an older copy restored is then noticed.
+
+        The store is the truth and durable; this file is its public copy. It is replaced whole, and whoever reads
+        it, or kills this process, finds one checkpoint or the next. It is forced to the disk, with the name
+        that leads to it, when the ledger is opened and closed and once in ``DURABLE_SECONDS``: doing so for every
+        group of publishers would cost two more waits for the disk beside the store's own. So a power failure may
+        leave a copy that is older by that second, or by what the system had not written of its own accord
+        since; the next start publishes the newest of the store. Only who restores an older store before that
+        start, within that second, is not noticed by it.
+        """
         path = self.folder / "checkpoint"
         # Another process may be a step ahead, or write at this very moment: it never goes back.
         with _locked(self.folder / "checkpoint.lock"):
             if _identity(path) != self._published and path.exists() and _size_of(path.read_bytes()) > _size_of(note):
                 return
             temporary = self.folder / "checkpoint.new"
-            temporary.write_bytes(note)
+            now = time.monotonic()
+            durable = self._durable_at is None or now - self._durable_at >= DURABLE_SECONDS
+            with temporary.open("wb") as file:
+                file.write(note)
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             temporary.replace(path)
+            if durable:
+                _sync(self.folder)
+                self._durable_at = now
             self._published = _identity(path)
+            self._written = not durable
+
+    def _make_durable(self) -> None:
+        """Force the published checkpoint to the disk, where the last one was not."""
+        if self._written:
+            with suppress(FileNotFoundError):  # somebody took it away: the next start writes it anew
+                _sync(self.folder / "checkpoint")
+                _sync(self.folder)
+            self._written = False
 
     def _check_not_behind(self) -> None:
         path = self.folder / "checkpoint"
@@ -712,6 +747,15 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _sync(path: Path) -> None:
+    """Force a file to the disk, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -75,9 +76,9 @@ def test_what_nobody_touched_is_sound(town):
 @pytest.mark.parametrize(
     ("where", "said"),
     [
-        ("size = 1", "1 checkpoint between size 0 and size 5 were deleted"),
-        ("size = 7", "1 checkpoint between size 6 and size 8 were deleted"),
-        ("size IN (6, 7, 8)", "3 checkpoints between size 5 and size 9 were deleted"),
+        ("size = 1", "1 checkpoint was deleted between size 0 and size 5"),
+        ("size = 7", "1 checkpoint was deleted between size 6 and size 8"),
+        ("size IN (6, 7, 8)", "3 checkpoints were deleted between size 5 and size 9"),
     ],
 )
 def test_a_checkpoint_taken_out_is_missed(town, where, said):
@@ -92,10 +93,10 @@ def test_the_newest_checkpoints_taken_out_are_missed(town):
     tamper(town, "DELETE FROM seals WHERE size > 7", guarded=False)
     said = [fault.what for fault in checked(town).faults]
     assert any("no checkpoint covers the entries from 7 on" in one for one in said)
-    assert any("3 checkpoints between size 7 and the newest entries were deleted" in one for one in said)
+    assert any("3 checkpoints were deleted between size 7 and the newest entries" in one for one in said)
 
     opened(town.ledger.folder, town.clock).ledger.close()
-    assert "3 checkpoints between size 7 and size 10 were deleted" in only(town)
+    assert "3 checkpoints were deleted between size 7 and size 10" in only(town)
 
 
 def test_all_checkpoints_taken_out_are_missed(town):
@@ -185,6 +186,35 @@ def kept(file: Path, size: int) -> bytes:
         note = store.checkpoint(size)
     assert note is not None
     return note
+
+
+def test_the_published_checkpoint_is_forced_to_the_disk(town, monkeypatch):
+    """At the start, once in a while, and at the end: the file before it takes its name, then the folder."""
+    folder, forced = town.ledger.folder, list[str]()
+    monkeypatch.setattr(
+        "ledger.ledger.os.fsync",
+        lambda handle: forced.extend(
+            path.name
+            for path in (folder, folder / "checkpoint", folder / "checkpoint.new")
+            if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino
+        ),
+    )
+    monkeypatch.setattr("ledger.ledger.DURABLE_SECONDS", 1e9)
+    again = opened(folder, town.clock)
+    assert ["checkpoint.new", "ledger"] == forced
+    again.say(again.opening("one"), DE_PROSECUTOR)
+    assert ["checkpoint.new", "ledger"] == forced, "no group of publishers waits for it"
+
+    again.ledger.close()
+    assert ["checkpoint", "ledger"] == forced[2:]
+    again.ledger.close()
+    assert 4 == len(forced), "what is durable already is left alone"
+
+    monkeypatch.setattr("ledger.ledger.DURABLE_SECONDS", 0)
+    again = opened(folder, town.clock)
+    again.say(again.opening("two"), DE_PROSECUTOR)
+    again.ledger.close()
+    assert ["checkpoint.new", "ledger"] * 2 == forced[4:]
 
 
 # --- what is written once ---

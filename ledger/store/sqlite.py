@@ -595,22 +595,20 @@ class SQLiteStore:
 
     def altered(self) -> Iterator[str]:
         """Say which checkpoints were taken out, and which triggers are not those that the file was made with."""
-        # One read transaction: another process may seal meanwhile.
         run = self._reader()
-        run.execute("BEGIN")
-        try:
-            (kept,) = run.execute("SELECT seals FROM sealer").fetchone()
-            seals = run.execute("SELECT number, size FROM seals ORDER BY size").fetchall()
-            found = {name: (table, sql) for name, table, sql in run.execute(_TRIGGERS)}
-        finally:
-            run.execute("COMMIT")
+        found = {name: (table, sql) for name, table, sql in run.execute(_TRIGGERS)}
+        # One query, one snapshot: another process may seal meanwhile.
+        numbers = run.execute(
+            "SELECT number, size FROM seals UNION ALL SELECT seals, NULL FROM sealer ORDER BY size NULLS LAST"
+        )
         expected, after = 0, 0
-        for number, size in [*seals, (kept, None)]:
+        for number, size in numbers:
             if number != expected:
                 missing = number - expected
+                what = "1 checkpoint was" if missing == 1 else f"{missing} checkpoints were"
                 upto = "the newest entries" if size is None else f"size {size}"
                 yield (
-                    f"{missing} checkpoint{'' if missing == 1 else 's'} between size {after} and {upto} were deleted: "
+                    f"{what} deleted between size {after} and {upto}: "
                     "receipts may hold them, and prove what this log showed then; keep those"
                     if missing > 0
                     else f"the checkpoint over {size} entries is numbered {number}, and should be {expected}: "
