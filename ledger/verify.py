@@ -44,7 +44,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from hashlib import sha256, sha512
 from pathlib import Path
 from types import NoneType, SimpleNamespace
@@ -1521,24 +1521,26 @@ def called(roster: Roster, authority: bytes) -> str:
     return authority.hex() if known is None else f"{known.designation or known.kind.replace('_', ' ')} ({known.holder})"
 
 
-def whose_act(roster: Roster, statement: Any, indexes: Mapping[bytes, int]) -> str:
+def whose_act(statement: Any, named: Callable[[bytes], str], index_of: Callable[[bytes], int | None]) -> str:
     """
     Whose act it is; and where another says so, who, and on what ground: the mandate, or the source.
 
-    ``indexes`` has the entry of each statement known, by its id: a mandate is named by its entry.
+    ``named`` calls an authority by its name; ``index_of`` finds the entry of a statement, if it is known.
     """
-    publisher, speaker = called(roster, statement.publisher), statement.speaker
+    publisher, speaker = named(statement.publisher), statement.speaker
     if statement.voice == "own":
         return publisher
     if speaker is None:
         return f"somebody not named, says {publisher}"
     kind = (speaker.authority_kind or "authority").replace("_", " ")
-    actor = f"{kind} ({speaker.country})" if speaker.authority is None else called(roster, speaker.authority)
+    actor = f"{kind} ({speaker.country})" if speaker.authority is None else named(speaker.authority)
     if statement.voice == "reported":
         return f'{actor}, as reported by {publisher} from "{speaker.source}"'
-    mandate = "no mandate" if speaker.mandate is None else f"mandate {speaker.mandate.hex()}"
-    given = f" (entry {indexes[speaker.mandate]})" if speaker.mandate in indexes else ""
-    return f"{actor}, through {publisher} under {mandate}{given}"
+    if speaker.mandate is None:
+        return f"{actor}, through {publisher} without a mandate"
+    given = index_of(speaker.mandate)
+    where = "not in this extract" if given is None else f"entry {given}"
+    return f"{actor}, through {publisher} under mandate {speaker.mandate.hex()} ({where})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -1773,7 +1775,7 @@ class _Bundle:
                 "mandate": speaker.mandate and speaker.mandate.hex(),
                 "source": speaker.source,
             },
-            "whose_act": whose_act(self.roster, statement, self.indexes),
+            "whose_act": whose_act(statement, partial(called, self.roster), self.indexes.get),
             "occurred_from": iso(statement.occurred_from),
             "occurred_until": iso(statement.occurred_until),
             "occurred_confirmed": statement.occurred_confirmed,
@@ -1858,6 +1860,7 @@ def verify_bundle(
     return report
 
 
+_UNCHECKED = "NOT CHECKED (that needs the cryptography package)"
 _ALGORITHM_NAMES = {ED25519: "Ed25519", COSIGNATURE_ED25519: "Ed25519 cosignature", ML_DSA_44: "ML-DSA-44"}
 
 
@@ -1899,11 +1902,11 @@ def _plain(report: Mapping[str, Any]) -> str:
         f"  ledger {report['origin']}, {report['size']} entries, root {report['root']}",
         f"  founding entry {report['pin']} ({'as pinned' if report['pin_given'] else 'not pinned'})",
         *(
-            f"  log key {line['key_id']} ({line['algorithm']}): {'holds' if line['checked'] else 'NOT CHECKED'}"
+            f"  log key {line['key_id']} ({line['algorithm']}): {'holds' if line['checked'] else _UNCHECKED}"
             for line in report["log_signatures"]
         ),
         *(
-            f"  witness {line['name']} at {line['at'] or 'no time'}: {'holds' if line['checked'] else 'NOT CHECKED'}"
+            f"  witness {line['name']} at {line['at'] or 'no time'}: {'holds' if line['checked'] else _UNCHECKED}"
             for line in report["cosigned_by"]
         ),
         f"  roster: {report['roster_entries']} further entries, each of which its rules admit",

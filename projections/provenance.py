@@ -879,8 +879,9 @@ class _Chain:
             "result_handed_over",
             "result_received",
         }:
-            words = others[0].replace("_", " ")
-            gap("other_half_missing", f"The other side has not said that it was {words}.")
+            what = "the result" if others[0].startswith("result_") else "it"
+            words = others[0].removeprefix("result_").replace("_", " ")
+            gap("other_half_missing", f"The other side has not said that {what} was {words}.")
         if hop.step in {"disclosed", "shared", "result_handed_over"} and not any(
             other.hash is not None or self._body(other).get("check") == "identical" for other in said
         ):

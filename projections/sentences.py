@@ -445,7 +445,8 @@ def sentence(views: Views, row: Row) -> str:
         source = f", source: {said.source}" if said.source else ""
         words += f" (as reported by {said.publisher.designation}{source})"
     elif said.voice == "on_behalf":
-        words += f" (published by {said.publisher.designation} on its behalf)"
+        mandate = (said.mandate or "none").replace("-", "")[:8]
+        words += f" (published by {said.publisher.designation} on its behalf, mandate {mandate})"
     return words + "."
 
 

@@ -64,10 +64,9 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Load two real cases, show them, damage one byte and find it."""
-    from ledger.cli.console import out
     from ledger.cli.demo import demo as show
 
-    show(folder, as_json, out())
+    show(folder, as_json)
 
 
 app.command("init")(founding.init)

@@ -16,7 +16,7 @@ from ledger.cli.options import (
     Zone,
     view,
 )
-from ledger.cli.shown import said_by, short, when, who
+from ledger.cli.shown import reported, said_by, short, when, who
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -139,14 +139,17 @@ def _first(steps: "Sequence[Next]") -> str:
 
 def _show_case(found: "CaseStatus") -> None:
     since = f" since {when(found.since)}" if found.since else ""
-    text(f"Case {found.case}: {_words(found.stage)}{since}, {found.entries} entries")
+    stage = _words(found.stage) or "its opening is not in this copy, or not at the time asked about"
+    if found.own is not None:
+        stage = reported(stage, by_report=found.own.reported)
+    text(f"Case {found.case}: {stage}{since}, {found.entries} entries")
     table(
         ("thing", "id", "stage", "since", "entry", "can lawfully come next"),
         [
             (
-                thing.thing_kind,
+                _words(thing.thing_kind),
                 short(thing.thing),
-                _words(thing.stage),
+                reported(_words(thing.stage), by_report=thing.reported),
                 when(thing.since),
                 thing.index,
                 _first(thing.next),
@@ -162,6 +165,7 @@ def _show_case(found: "CaseStatus") -> None:
 
 def _show_open(found: "CaseStatus | ThingStatus") -> None:
     challenges = getattr(found, "challenges", ())
+    by_report = {thing.thing for thing in getattr(found, "things", ()) if thing.reported}
     if challenges:
         text("Challenges")
         table(
@@ -173,7 +177,7 @@ def _show_open(found: "CaseStatus | ThingStatus") -> None:
                     _words(one.challenge_kind),
                     when(one.lodged),
                     ", ".join(map(_words, one.suspends)),
-                    _words(one.outcome) if one.outcome else "pending",
+                    reported(_words(one.outcome), by_report=one.challenge in by_report) or "pending",
                 )
                 for one in challenges
             ],
@@ -274,7 +278,7 @@ def request_list(
                 (
                     thing.thing,
                     short(thing.case),
-                    _words(thing.stage),
+                    reported(_words(thing.stage), by_report=thing.reported),
                     when(thing.since),
                     thing.index,
                     _first(thing.next),
@@ -325,7 +329,7 @@ def request_show(
 def _show_thing(found: "ThingStatus") -> None:
     text(
         f"{found.thing_kind.capitalize()} {found.thing} in case {found.case}\n"
-        f"{_words(found.stage)} since {when(found.since)} (entry {found.index})"
+        f"{reported(_words(found.stage), by_report=found.reported)} since {when(found.since)} (entry {found.index})"
     )
     table(
         ("entry", "when", "what", "leads to"),

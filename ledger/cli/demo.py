@@ -24,15 +24,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-from ledger.cli.shown import when, who
+from ledger.cli.console import laid_out
+from ledger.cli.exhibits import ruling_of
+from ledger.cli.shown import day, said_by, when, who
 from ledger.errors import Conflict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from ledger.scenarios import Scenario, Simulation
     from projections.admissibility import Standing
-    from projections.provenance import Provenance
+    from projections.provenance import BasisStep, Provenance
     from projections.status import CaseStatus, ThingStatus
     from projections.views import Views
 
@@ -74,7 +76,7 @@ class _Report:
     sections: dict[str, Any] = field(default_factory=dict)
 
 
-def demo(folder: Path | None, as_json: bool, _console: object = None) -> None:
+def demo(folder: Path | None, as_json: bool) -> None:
     """
     Play both scenarios into *folder* and tell what the ledger knows of them.
 
@@ -158,21 +160,9 @@ def _head(stage: _Stage, number: int, title: str, why: str) -> None:
     sys.stdout.write("\n")
 
 
-def _table(stage: _Stage, widths: Sequence[int], rows: Iterable[Sequence[str]]) -> None:
-    """Columns of fixed widths, each cell wrapped; the first row is the heading."""
-    if stage.quiet:
-        return
-    for number, row in enumerate(rows):
-        cells = [
-            textwrap.wrap(cell, width, break_on_hyphens=False) or [""] for cell, width in zip(row, widths, strict=True)
-        ]
-        for line in range(max(map(len, cells))):
-            parts = (
-                (cell[line] if line < len(cell) else "").ljust(width) for cell, width in zip(cells, widths, strict=True)
-            )
-            sys.stdout.write("  ".join(parts).rstrip() + "\n")
-        if number == 0:
-            sys.stdout.write("  ".join("-" * width for width in widths) + "\n")
+def _table(stage: _Stage, rows: Sequence[Sequence[str]]) -> None:
+    if not stage.quiet:
+        sys.stdout.write("".join(f"{line}\n" for line in laid_out(rows, WIDTH)))
 
 
 def _command(stage: _Stage, text: str) -> None:
@@ -194,19 +184,25 @@ def _played(stage: _Stage, report: _Report) -> None:
         stage,
         1,
         "Two real cases, published statement by statement",
-        "Every act below was signed by the authority that says it, judged, and sealed into one append-only tree: "
-        "whoever keeps the root of the tree can prove later what was known, and when.",
+        "Every statement below was signed by the authority that publishes it, checked against the rules, and sealed "
+        "into one append-only tree: whoever keeps the root of the tree can show later that no entry was changed, "
+        "removed or slipped in.",
     )
     for scenario in stage.scenarios:
         _say(stage, f"- {scenario.title}: {len(scenario.statements)} statements", hang=2)
     _say(
         stage,
-        f"{reported} of the {len(told)} statements report courts and States that have no key here, each naming its "
-        f"source; {unconfirmed} are dated from memory and marked unconfirmed. Authorities and rulings are real; "
-        "persons, keys and the single chat are synthetic.",
+        f"{reported} of the {len(told)} statements report what others did, courts and States that have no key here, "
+        f"each naming its source; the dates of {unconfirmed} could not be confirmed, and are marked so. Authorities "
+        "and rulings are real; persons, keys and the single chat are synthetic.",
     )
     _say(stage, f"\nledger {head.origin}")
-    _say(stage, f"size   {head.size} entries")
+    _say(
+        stage,
+        f"size   {head.size} entries: these statements, and {head.size - len(told)} that found the ledger and say who "
+        "may sign",
+        hang=7,
+    )
     _say(stage, f"root   {head.root.hex()}")
     report.sections["played"] = {
         "folder": str(stage.folder),
@@ -315,24 +311,34 @@ def _provenance(stage: _Stage, report: _Report) -> None:
         stage,
         4,
         "Where one chat comes from: as of 2 June 2020, and as of today",
-        "Evidence is judged by what was known when it was used; the ledger answers as of any day, and names every link "
-        "that nobody has shown.",
+        "Evidence is judged by what was known when it was used. The ledger has two clocks, when things happened and "
+        "when it was told of them; as of a day means both, to the end of that day, here in Berlin.",
     )
     chat = stage.ledger.named("chat-1")
     at = instant(THEN, zone=ZONE, end=True)
     then = provenance.exhibit(stage.views, chat, happened_by=at, known_by=at)
+    happened = provenance.exhibit(stage.views, chat, happened_by=at)
     now = provenance.exhibit(stage.views, chat)
+    steps = provenance.legal_basis_timeline(stage.views, chat)
     rows = [("", "as of 2 June 2020", "as of today")]
     rows += [(name, read(then), read(now)) for name, read in _ASPECTS]
-    _table(stage, (18, 38, 38), rows)
-    _say(stage, "\n" + _difference(then, now))
-    _say(stage, "\nThe chain as of today, from the authorisation to the court:")
-    for hop in now.chain:
-        if hop.on_path and hop.step in _LINKS:
-            gaps = "; ".join(_GAPS[gap.code] for gap in hop.gaps if gap.code in _GAPS)
-            _say(stage, f"{hop.index:>4}  {_link(hop)}{f'  [{gaps}]' if gaps else ''}", hang=6)
+    _table(stage, rows)
+    difference = _difference(then, happened, now, steps)
+    _say(stage, "\n" + difference)
+    path = [hop for hop in now.chain if hop.on_path and hop.step in _LINKS]
+    _say(
+        stage,
+        f"\nThe chain as of today, from the authorisation to the court: the {len(path)} of its {len(now.chain)} links "
+        "by which the chat came there. In brackets what no entry shows: a hash of what moved, the word of the other "
+        "side, the word of anybody concerned.",
+    )
+    for hop in path:
+        gaps = [_GAPS[gap.code] for gap in hop.gaps if gap.code in _GAPS]
+        if hop.said.voice == "reported" and _GAPS["reported_only"] not in gaps:
+            gaps.append(_GAPS["reported_only"])
+        _say(stage, f"{hop.index:>4}  {_link(hop)}" + (f"  [{'; '.join(gaps)}]" if gaps else ""), hang=6)
     _say(stage, "\nOn which authority, and since when:")
-    for step in provenance.legal_basis_timeline(stage.views, chat):
+    for step in steps:
         if step.step in _BASIS:
             late = (
                 f" - before it was authorised (entry {step.authorised_index})"
@@ -341,7 +347,7 @@ def _provenance(stage: _Stage, report: _Report) -> None:
             )
             _say(
                 stage,
-                f"{step.index:>4}  {when(step.when)}: {_BASIS[step.step]}, {who(step.said.speaker)}{late}",
+                f"{step.index:>4}  {when(step.when)}: {_BASIS[step.step]}, {said_by(step.said)}{late}",
                 hang=6,
             )
     report.sections["provenance"] = {
@@ -349,7 +355,7 @@ def _provenance(stage: _Stage, report: _Report) -> None:
         "as_of": THEN,
         "then": to_json(then),
         "now": to_json(now),
-        "difference": _difference(then, now),
+        "difference": difference,
     }
 
 
@@ -368,7 +374,9 @@ def _germans(found: Provenance) -> list[int]:
 def _asked(found: Provenance) -> str:
     shown = _germans(found)
     return (
-        f"{len(shown)} orders: entries {', '.join(map(str, shown))}" if shown else "none: no order of Germany is shown"
+        f"{len(shown)} orders of Germany: entries {', '.join(map(str, shown))}"
+        if shown
+        else "none of Germany is recorded"
     )
 
 
@@ -393,8 +401,8 @@ def _unknown(found: Provenance) -> str:
 
 def _doubted(found: Provenance) -> str:
     return (
-        "; ".join(f"entry {hop.index}, {who(hop.said.speaker)}" for hop in found.chain if hop.step == "discrepancy")
-        or "nobody yet"
+        "; ".join(f"entry {hop.index}, {said_by(hop.said)}" for hop in found.chain if hop.step == "discrepancy")
+        or "none is recorded"
     )
 
 
@@ -449,21 +457,37 @@ def _link(hop: Any) -> str:
     return f"{when(hop.when)}: {who(hop.said.speaker)} {did}"
 
 
-def _difference(then: Provenance, now: Provenance) -> str:
-    """What changed in between, in one sentence; each clause only if the answers bear it out."""
-    before = (
-        "On 2 June 2020 Germany already held the chat, for evaluation by the police only, and the ledger knew of no "
-        "order"
-        if not _germans(then) and any(one.authority.country == "DE" for one in then.holders)
-        else "On 2 June 2020 less was known"
-    )
-    lifted = any(condition.lifted for condition in now.conditions)
-    after = f"since then Germany has asked {len(_germans(now))} times"
-    if lifted:
-        after += ", the condition was lifted on 13 June 2020"
-    if _doubted(now) != _doubted(then):
-        after += ", a court has doubted the integrity of the data"
-    return f"{before}; {after}, and the method is still withheld." if now.withheld else f"{before}; {after}."
+def _difference(then: Provenance, happened: Provenance, now: Provenance, steps: Sequence[BasisStep]) -> str:
+    """What differs between the days and between the clocks; each clause only if the answers bear it out."""
+    clauses = []
+    if not _germans(then) and any(one.authority.country == "DE" for one in then.holders):
+        clauses.append(
+            "By the end of 2 June 2020 the ledger had been told that Germany held the chat, for evaluation by the "
+            "police only, and of no order of Germany."
+        )
+    later = set(_germans(happened)) - set(_germans(then))
+    clauses += [
+        f"The order dated {when(step.when)} (entry {step.index}) was recorded on {day(step.when.recorded_at, ZONE)}: "
+        "as it is dated it had happened by then, but the ledger did not know."
+        for step in steps
+        if step.index in later
+    ]
+    clauses.append(f"Today {len(_germans(now))} orders are shown.")
+    clauses += [
+        f"{who(lift.said.speaker)} widened the condition on {when(lift.when)} to "
+        f"{' and '.join(use.replace('_', ' ') for use in lift.purposes) or 'any use'} (entry {lift.index})."
+        for condition in now.conditions
+        for lift in condition.lifted
+    ]
+    clauses += [
+        f"{who(hop.said.speaker)} doubted the integrity of the data on {when(hop.when)} (entry {hop.index}"
+        f"{', by report' if hop.said.voice == 'reported' else ''})."
+        for hop in now.chain
+        if hop.step == "discrepancy"
+    ]
+    if now.withheld:
+        clauses.append("The method is still withheld.")
+    return " ".join(clauses)
 
 
 def _rulings(stage: _Stage, report: _Report) -> None:
@@ -483,14 +507,22 @@ def _rulings(stage: _Stage, report: _Report) -> None:
     _say(stage)
     rows = [("court", "proceedings", "stage", "outcome", "decided", "entry")]
     rows += [_ruling(stage, one) for one in found]
-    _table(stage, (26, 25, 8, 11, 15, 5), rows)
+    _table(stage, rows)
+    reports = [(last.index, last.said) for one in found if (last := ruling_of(one)).said.voice == "reported"]
+    _say(
+        stage,
+        f"\n{len(found) - len(reports)} of the {len(found)} rulings was published by the court itself; the others are "
+        "known by report alone:",
+    )
+    for index, said in reports:
+        _say(stage, f"{index:>4}  {said_by(said)}", hang=6)
     report.sections["rulings"] = to_json(list(found))
 
 
 def _ruling(stage: _Stage, one: Standing) -> tuple[str, str, str, str, str, str]:
-    last = one.history[-1]
-    outcome = one.outcome.upper() if one.outcome else f"{last.outcome}, overturned"
-    return (who(one.court), stage.title(one.proceedings), one.stage, outcome, when(last.when), str(one.index))
+    last = ruling_of(one)
+    outcome = one.outcome.upper() if one.outcome else f"{last.outcome}, {one.standing} by entry {one.index}"
+    return (who(one.court), stage.title(one.proceedings), one.stage, outcome, when(last.when), str(last.index))
 
 
 def _damage(stage: _Stage, report: _Report) -> None:
@@ -502,8 +534,8 @@ def _damage(stage: _Stage, report: _Report) -> None:
         stage,
         6,
         "One byte changed, and found",
-        "Somebody with access to the disk changes a ruling in a copy of the store; the signature, the tree and the "
-        "checkpoint all contradict it, and the check names the entry.",
+        "Somebody with access to the disk changes a ruling in a copy of the store; the tree and the publisher's "
+        "signature contradict it, and the check names the entry.",
     )
     index = stage.ledger.labelled("hamburg-ruling").index
     with tempfile.TemporaryDirectory() as scratch:
@@ -581,8 +613,9 @@ def _bundle(stage: _Stage, report: _Report) -> None:
             )
         status = checked.returncode
         lines = [line for line in checked.stdout.splitlines() if not line[:3].strip().isdigit()]
-        head, _, _ = checked.stdout.partition("Entries:")
-        for line in head.splitlines():
+        head, _, entries = checked.stdout.partition("Entries:")
+        example = next((line for line in entries.splitlines() if "as reported by" in line), "")
+        for line in (*head.splitlines(), "and each entry, with whose act it is and who says so, such as", example):
             _say(stage, line.strip(), indent=2, hang=4)
         _say(stage, f"Exit status {status}: {'verified' if status == 0 else 'NOT verified'}.", indent=2)
     else:
@@ -616,8 +649,8 @@ def _next(stage: _Stage) -> None:
     for command in (
         f"comity case list {place}",
         f"comity case show {surrender} {place} --as-of 2016-04-05",
-        f"comity exhibit trace {chat} {place} --as-of {THEN}",
-        f"comity exhibit trace {chat} {place} --basis",
+        f"comity exhibit trace {chat} {place} --as-of {THEN} --zone {ZONE}",
+        f"comity exhibit trace {chat} {place} --basis --happened-by {THEN} --zone {ZONE}",
         f"comity exhibit rulings {stream} {place} --json",
         f"comity audit {case} {place} --known-by 2020-12-31",
         f"comity fsck {place}",

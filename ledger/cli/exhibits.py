@@ -11,7 +11,10 @@ from ledger.cli.shown import said_by, short, when, who
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
+    from projections.admissibility import Ruling, Standing
+    from projections.facts import Said
     from projections.provenance import Provenance
+    from projections.travelling import BoundRecipient
 
 exhibit_app = typer.Typer(help="Exhibits: provenance, holders, conditions, rulings.", no_args_is_help=True)
 
@@ -65,6 +68,7 @@ def _exhibit(found: "Provenance") -> "Provenance":
 
 def _show(found: "Provenance") -> None:
     text(f"Exhibit {found.exhibit} in case {found.case}")
+    said = {hop.index: hop.said for hop in found.chain}
     table(
         ("held by", "which", "since", "by", "on the basis of", "before a request", "use"),
         [
@@ -72,7 +76,7 @@ def _show(found: "Provenance") -> None:
                 who(one.authority),
                 "this" if one.exhibit == found.exhibit else short(one.exhibit),
                 when(one.since),
-                f"{_words(one.by)} (entry {one.index})",
+                f"{_words(one.by)} (entry {one.index})" + _unlike(said.get(one.index)),
                 "; ".join(one.legal_basis),
                 "yes" if one.before_request else "",
                 "restricted" if one.conditions else "",
@@ -84,15 +88,13 @@ def _show(found: "Provenance") -> None:
     if found.conditions:
         text("Conditions of use")
         table(
-            ("entry", "condition", "binds", "only for", "in force"),
+            ("entry", "condition", "in force", "now binds, and to which use"),
             [
                 (
                     one.index,
                     one.sentence,
-                    ", ".join(who(bound.authority) + (" (lifted)" if bound.free else "") for bound in one.recipients)
-                    or "every holder",
-                    ", ".join(map(_words, one.purposes)),
                     "yes" if one.in_force else "no",
+                    "; ".join(f"{who(bound.authority)}: {_use(bound)}" for bound in one.recipients) or "every holder",
                 )
                 for one in found.conditions
             ],
@@ -109,6 +111,16 @@ def _show(found: "Provenance") -> None:
             empty="",
         )
     _gaps(found)
+
+
+def _use(bound: "BoundRecipient") -> str:
+    """What one recipient may use it for, as the condition stands after what was lifted for it."""
+    return "any use (lifted)" if bound.free else " or ".join(map(_words, bound.purposes)) or "no use"
+
+
+def _unlike(said: "Said | None") -> str:
+    """Who says so, where it is not the authority itself."""
+    return "" if said is None or said.voice == "own" else f", {said_by(said, named=True)}"
 
 
 def _gaps(found: "Provenance") -> None:
@@ -237,11 +249,23 @@ def exhibit_rulings(
                     _words(one.stage),
                     _words(one.outcome) or "none stands",
                     _words(one.standing),
-                    when(one.history[-1].when) if one.history else "",
-                    f"entry {one.index}",
+                    when(ruling_of(one).when),
+                    _entry(one),
                     one.concerns,
                 )
                 for one in found
             ],
             empty="No court is shown to have ruled on it.",
         )
+
+
+def ruling_of(one: "Standing") -> "Ruling":
+    """The ruling that a standing rests on; the latest, where none stands."""
+    return next((ruling for ruling in one.history if ruling.index == one.index), one.history[-1])
+
+
+def _entry(one: "Standing") -> str:
+    """The entry of the ruling, who says so, and the entry that ended it."""
+    ruling = ruling_of(one)
+    said = f"entry {ruling.index}{_unlike(ruling.said)}"
+    return said if one.outcome else f"{said}; {_words(one.standing)} by entry {one.index}"

@@ -51,13 +51,15 @@ def tail(
     Print entries in the order of the log, one a line; no index is ever skipped.
 
     With a clock, entries beyond it are left out. JSON, a line an entry: {index, recorded_at,
-    occurred_from, occurred_until, act, version, kind, voice, publisher, called, case, subject,
-    statement, disposition, reason, leaf}.
+    occurred_from, occurred_until, act, version, kind, voice, publisher, called, speaker: {authority,
+    called, country, authority_kind, mandate, source}|null, whose_act, case, subject, statement,
+    disposition, reason, leaf}.
     """
     from ledger.acts import catalogue
     from ledger.cli.directory import directory
     from ledger.cli.opened import store
     from ledger.reading import recorded
+    from ledger.verify import whose_act
 
     del quiet
     asked = view(happened_by, known_by, as_of, zone)
@@ -75,10 +77,11 @@ def tail(
                     continue
                 if asked.known_by is not None and entry.entry.recorded_at > asked.known_by:
                     continue
+                whose = whose_act(entry.statement, names.called, opened.index_of)
                 if as_json:
-                    line(_shape(entry, data, names))
+                    line(_shape(entry, data, names, whose))
                 else:
-                    text(_sentence(entry, names, asked.zone))
+                    text(_sentence(entry, whose, asked.zone))
             at += len(page)
             if not page:
                 if not follow:
@@ -86,11 +89,12 @@ def tail(
                 time.sleep(_POLL_SECONDS)
 
 
-def _shape(entry: "Recorded", data: bytes, names: "Directory") -> dict[str, Any]:
+def _shape(entry: "Recorded", data: bytes, names: "Directory", whose: str) -> dict[str, Any]:
     from ledger.drafts import rfc3339
     from ledger.verify import leaf_hash
 
     said = entry.statement
+    speaker = said.speaker
     return {
         "index": entry.index,
         "recorded_at": rfc3339(entry.entry.recorded_at),
@@ -102,6 +106,16 @@ def _shape(entry: "Recorded", data: bytes, names: "Directory") -> dict[str, Any]
         "voice": said.voice,
         "publisher": str(UUID(bytes=said.publisher)),
         "called": names.called(said.publisher),
+        "speaker": speaker
+        and {
+            "authority": speaker.authority and str(UUID(bytes=speaker.authority)),
+            "called": speaker.authority and names.called(speaker.authority),
+            "country": speaker.country,
+            "authority_kind": speaker.authority_kind,
+            "mandate": speaker.mandate and str(UUID(bytes=speaker.mandate)),
+            "source": speaker.source,
+        },
+        "whose_act": whose,
         "case": str(UUID(bytes=said.case)),
         "subject": str(UUID(bytes=said.subject)),
         "statement": str(UUID(bytes=said.id)),
@@ -111,15 +125,14 @@ def _shape(entry: "Recorded", data: bytes, names: "Directory") -> dict[str, Any]
     }
 
 
-def _sentence(entry: "Recorded", names: "Directory", zone: str) -> str:
+def _sentence(entry: "Recorded", whose: str, zone: str) -> str:
     from ledger.cli.shown import moment, short
 
     said = entry.statement
     rejected = "" if entry.entry.reason is None else f"  rejected: {entry.entry.reason}"
     return (
-        f"{entry.index:>8}  {moment(entry.entry.recorded_at, zone)}  {said.act:<28} "
-        f"{names.called(said.publisher):<24}  case {short(said.case)}  "
-        f"subject {short(said.subject)}{rejected}"
+        f"{entry.index:>8}  {moment(entry.entry.recorded_at, zone)}  case {short(said.case)}  "
+        f"subject {short(said.subject)}  {said.act:<28}  {whose}{rejected}"
     )
 
 

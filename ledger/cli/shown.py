@@ -61,13 +61,20 @@ def who(value: Who | None) -> str:
     return value.designation or " ".join(filter(None, (value.country, value.authority_kind)))
 
 
-def said_by(value: Said) -> str:
-    """Whose act it is, and how we know when it did not say so itself."""
+def said_by(value: Said, *, named: bool = False) -> str:
+    """Whose act it is, unless it is *named* already, and how we know when it did not say so itself."""
     if value.voice == "own":
         return who(value.publisher)
     if value.voice == "on_behalf":
-        return f"{who(value.speaker)} (through {who(value.publisher)})"
-    return f"{who(value.speaker)} (reported by {who(value.publisher)}: {value.source})"
+        how = f"through {who(value.publisher)}, mandate {short(value.mandate)}"
+    else:
+        how = f"reported by {who(value.publisher)}: {value.source}"
+    return how if named else f"{who(value.speaker)} ({how})"
+
+
+def reported(stage: str, *, by_report: bool) -> str:
+    """A stage or outcome in words, marked where nobody concerned has said it and only a report has."""
+    return f"{stage} (by report only)" if by_report and stage else stage
 
 
 def short(value: str | bytes | None) -> str:

@@ -20,6 +20,7 @@ The roster travels whole, for a verifier must know every key, and that none is m
 from __future__ import annotations
 
 import binascii
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -265,7 +266,7 @@ def _cover(
         rejected = f"  REJECTED by the ledger ({entry.reason}); the body was not recorded" if entry.reason else ""
         lines += [
             f"{index:>8}  {statement.act}",
-            f"          by {verify.whose_act(roster, statement, indexes)}",
+            f"          by {verify.whose_act(statement, partial(verify.called, roster), indexes.get)}",
             f"          occurred {iso(statement.occurred_from)}{until} ({statement.zone}{doubt})",
             f"          recorded {iso(entry.recorded_at)}",
         ]
