@@ -114,11 +114,27 @@ def _started(
             if not mine or not law.in_force(limit, on, known_on):
                 continue
             if reach is None:
-                yield limit
+                held = _held(matter, limit, request)
+                if held is not None:
+                    yield held
                 continue
             binding = matter.binds(instrument, reach, limit.by, act, request, on)
             if binding is not None:
                 yield limit if binding.verified else law.unsure(limit)
+
+
+def _held(matter: Matter, limit: Limit, request: str | None) -> Limit | None:
+    """
+    A limit as it holds between the two States of its request, on the day on which that was made.
+
+    What a State accepts or leaves later does not touch the requests that were made before.
+    """
+    issued = matter.issued.get(request or "")
+    if issued is None:
+        return limit
+    requesting, requested = (matter.part(role, issued, request)[1] for role in ("requesting", "requested"))
+    held = matter.law.law.between(limit, requesting, requested, day_of(matter, limit, issued, request))
+    return limit if held is limit else None if held is None else matter.law.unsure(limit)
 
 
 # --------------------------------------------------------------------------- what was never said to begin

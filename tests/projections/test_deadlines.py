@@ -814,13 +814,42 @@ def test_the_scenarios_show_their_deadlines(tmp_path: Path) -> None:
             played.close()
 
 
+@pytest.mark.parametrize(("requested", "expected"), [("PT", True), ("DK", False), ("IE", False)])
+def test_a_limit_runs_only_for_states_that_its_instrument_binds(requested: str, *, expected: bool) -> None:
+    """Denmark and Ireland took no part in the Directive: no clock of it runs for an order sent there."""
+    seats = {name("Lille"): Seat("LU", None, "court"), name("Berlin"): Seat(requested, None, "prosecutor")}
+    story = Story("2026-03-01", instrument="eu-eio-2014-41", requested_country=requested)
+    story.say("request.received", "2026-03-02")
+
+    found = clocks(story.acts, rules(), seats, at=begins("2026-03-03"))
+    assert expected is ("EIO-REC" in {clock.limit for clock in found})
+
+
+def test_a_limit_of_a_protocol_is_not_verified_where_nobody_knows_who_accepted_it() -> None:
+    """The fourth protocol's ninety days run, and say that they may not hold between these two States."""
+    seats = {name("Lille"): Seat("TR", None, "court"), name("Berlin"): Seat("SM", None, "prosecutor")}
+    limit = rules().law.limit("E212-90")
+    assert limit.verified
+    story = Story("2026-03-01", instrument=limit.instrument, requested_country="SM")
+    start = limit.starts[0]
+    story.say(start.act, "2026-03-02", thing="thing", **{field: values[0] for field, values in start.when.items()})
+
+    (found,) = (c for c in clocks(story.acts, rules(), seats, at=begins("2026-03-03")) if c.limit == "E212-90")
+    assert not found.verified
+
+
 def test_every_limit_of_the_law_makes_a_clock() -> None:
     """Each limit of this release is started by its act, under its instrument, and stands somewhere sayable."""
     law = rules()
     missing, seen = [], 0
     for instrument in law.law.instruments.values():
-        # Two States without an overlay, so that the instrument's own limits hold.
-        here, there = [one for one in ("PT", "LU", "SI", "HR", "MT") if not law.overlaid(instrument.id, one)][:2]
+        # Two States without an overlay, so that the instrument's own limits hold, and
+        # that it binds as well: a treaty of two has the clocks of these two.
+        here, there = [
+            one
+            for one in ("PT", "LU", "SI", "HR", "MT", "GB", "US")
+            if not law.overlaid(instrument.id, one) and law.law.bound(instrument.id, one, date(2026, 7, 1)) is not False
+        ][:2]
         seats = {name("Lille"): Seat(here, None, "court"), name("Berlin"): Seat(there, None, "prosecutor")}
         for limit in law.law.data(Limit, instrument.id):
             day = max(limit.from_on, instrument.from_on) + timedelta(days=31)
