@@ -98,6 +98,13 @@ def test_the_edited_graph_has_every_step_it_is_drawn_with(instrument):
                     assert unflagged, (kind, act, stage)
                 elif (act, stage) not in named:
                     assert not unflagged, (kind, act, stage)
+        for edge in graph.edges:
+            if edge.when is None or edge.from_field is not None:
+                continue
+            held = [procedure.in_graph(kind, edge.origin, edge.act, {edge.when.field: v}) for v in edge.when.values]
+            assert all(held), (kind, edge)
+            if (edge.act, edge.origin) not in unconditional:
+                assert not procedure.in_graph(kind, edge.origin, edge.act, {edge.when.field: "another"}), (kind, edge)
 
 
 def test_what_is_verified_names_its_official_text():
