@@ -23,7 +23,7 @@ import os
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Self
 
@@ -48,7 +48,7 @@ from ledger.statement import (
     signed_message,
     statement_from,
 )
-from ledger.store.outbox import Outbox, Outgoing
+from ledger.store.outbox import Outbox, Outgoing, Unshown
 from ledger.store.outbox import Writing as OutboxWriting
 from ledger.store.sqlite import SQLiteStore
 from ledger.verify import (
@@ -67,7 +67,7 @@ from ledger.verify import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from ledger.domain import Thing
@@ -120,6 +120,26 @@ class Refused(ComityError):  # noqa: N818 -- says what the log did
         self.status = {"unauthenticated": 5, "id_reused": 6, "sequence_reused": 6, "out_of_order": 6}.get(
             refusal.code, 7
         )
+
+
+class RefusedEarlier(ComityError):  # noqa: N818 -- says what the log did
+    """
+    What an earlier, interrupted call had signed was refused, and nobody has been shown it.
+
+    Attributes:
+        refused: each statement, as it was signed, with the refusal.
+    """
+
+    def __init__(self, refused: Sequence[tuple[bytes, Refusal]]) -> None:
+        first = refused[0][1]
+        super().__init__(
+            f"of what an earlier, interrupted call had signed, the ledger refused {len(refused)}; "
+            f"the first ({first.code}): {f'{first.field}: ' if first.field else ''}{first.what}",
+            why="what is refused is not logged; nothing of this call has been signed yet",
+            what_now="correct what was refused, if it is still to be said; then publish this again",
+        )
+        self.refused = refused
+        self.status = Refused(first).status
 
 
 class Rejected(ComityError):  # noqa: N818 -- says what the log did
@@ -200,6 +220,8 @@ class Ledger:
         self._outbox: Outbox | None = None
         self._sequencer: Sequencer | None = None
         self._published: tuple[int, int] | None = None
+        # Refusals of earlier calls that were shown to whoever called last, by key.
+        self._shown: dict[bytes, list[bytes]] = {}
         # When the published checkpoint was last forced to the disk, and whether one was written since.
         self._durable_at: float | None = None
         self._written = False
@@ -377,6 +399,10 @@ class Ledger:
         if self._sequencer is not None:
             self._sequencer.close()
             self._make_durable()
+        for key, ids in self._shown.items():
+            with self.outbox.writing() as writing:
+                writing.shown(key, ids)
+        self._shown.clear()
         self.store.close()
 
     def __enter__(self) -> Self:
@@ -469,17 +495,20 @@ class Ledger:
             FormatError: the draft cannot be encoded or a value is outside its code list; the
                 offending field is named by its path, and nothing was signed.
             Refused: the log did not admit it.
+            RefusedEarlier: see ``publish_many``.
             Rejected: the log recorded it as rejected.
         """
-        for answer in self.publish_many([draft], signer, batch=False):
-            if isinstance(answer, Refusal):
-                raise Refused(answer)
-            if not answer.accepted:
-                raise Rejected(answer)
-            return answer
-        raise AssertionError("publish_many answers every draft")
+        with closing(self.publish_many([draft], signer, batch=False)) as answers:
+            answer = next(answers)
+        if isinstance(answer, Refusal):
+            raise Refused(answer)
+        if not answer.accepted:
+            raise Rejected(answer)
+        return answer
 
-    def publish_many(self, drafts: Iterable[Draft], signer: Signer, *, batch: bool = True) -> Iterator[Answer]:
+    def publish_many(
+        self, drafts: Iterable[Draft], signer: Signer, *, batch: bool = True
+    ) -> Generator[Answer, None, None]:
         """
         Publish many drafts of one signer, in order; yield one answer for each.
 
@@ -493,9 +522,15 @@ class Ledger:
 
         Raises:
             FormatError: a draft is invalid; those before it have been published.
+            RefusedEarlier: what the earlier call had signed was sent, and some of it refused, or a refusal of then
+                was never shown. None of these drafts was signed; whoever calls again is not told again.
         """
         with self._holding(signer.key.id):
+            self._forget_shown(signer)
             self._resume(signer)
+            earlier = self._unshown(signer)
+            if earlier:
+                raise RefusedEarlier([(row.statement, _refusal(row)) for row in earlier])
             group: list[Draft] = []
             for draft in drafts:
                 group.append(draft)
@@ -506,13 +541,39 @@ class Ledger:
                 yield from self._publish_group(group, signer, batch=batch)
 
     def resume(self, signer: Signer) -> list[Answer]:
-        """Send what an interrupted call had signed and not seen answered; return the answers."""
+        """
+        Send what an interrupted call had signed and not seen answered; return the answers.
+
+        Refusals of earlier calls that nobody has been shown come first.
+        """
         with self._holding(signer.key.id):
-            return self._resume(signer)
+            self._forget_shown(signer)
+            answers = self._resume(signer)
+            unshown = self._unshown(signer)
+            return [*map(_refusal, unshown), *(one for one in answers if isinstance(one, Receipt))]
 
     def _resume(self, signer: Signer) -> list[Answer]:
         pending = self.outbox.pending(signer.key.id)
-        return list(self._send(pending, signer)) if pending else []
+        return list(self._send(pending, signer, show=False)) if pending else []
+
+    def _unshown(self, signer: Signer) -> list[Unshown]:
+        """
+        Return the refusals that nobody has been shown, to be shown now.
+
+        They are forgotten with the next call of this process, when whoever called has surely had them, or when it
+        closes the ledger: killed before, they are shown once more.
+        """
+        with self.outbox.writing() as writing:
+            unshown = writing.unshown(signer.key.id)
+        if unshown:
+            self._shown[signer.key.id] = [row.id for row in unshown]
+        return unshown
+
+    def _forget_shown(self, signer: Signer) -> None:
+        ids = self._shown.pop(signer.key.id, None)
+        if ids:
+            with self.outbox.writing() as writing:
+                writing.shown(signer.key.id, ids)
 
     @property
     def outbox(self) -> Outbox:
@@ -606,8 +667,12 @@ class Ledger:
                 )
         return rows
 
-    def _send(self, rows: list[Outgoing], signer: Signer) -> Iterator[Answer]:
-        """Send stored statements and note their answers; what stands behind a refused one is signed anew."""
+    def _send(self, rows: list[Outgoing], signer: Signer, *, show: bool = True) -> Generator[Answer, None, None]:
+        """
+        Send stored statements and note their answers; what stands behind a refused one is signed anew.
+
+        With *show*, a refusal is forgotten once the caller has taken it; otherwise it stays unshown.
+        """
         order = deque(row.id for row in rows)
         answered: dict[bytes, Answer] = {}
         while rows:
@@ -634,9 +699,18 @@ class Ledger:
                 if refused is not None:
                     if refused[1].code not in _ORDER_CODES:
                         answered[refused[0].id] = refused[1]
+                        writing.refuse(_kept(*refused))
                     rows = self._withdraw(writing, *refused, signer)
             while order and order[0] in answered:
-                yield answered.pop(order.popleft())
+                one = order.popleft()
+                taken = answered.pop(one)
+                try:
+                    yield taken
+                finally:
+                    # Also where the caller wants no more: it has this one.
+                    if show and isinstance(taken, Refusal):
+                        with self.outbox.writing() as writing:
+                            writing.shown(signer.key.id, [one])
 
     def _withdraw(self, writing: OutboxWriting, row: Outgoing, refusal: Refusal, signer: Signer) -> list[Outgoing]:
         """Take a refused statement out and sign those behind it with the sequences that are free."""
@@ -806,6 +880,16 @@ def _pack(batch: Batch | None) -> bytes | None:
     return batch.size.to_bytes(4, "big") + batch.index.to_bytes(4, "big") + b"".join(batch.path)
 
 
+def _kept(row: Outgoing, refusal: Refusal) -> Unshown:
+    return Unshown(
+        row.key, row.id, row.statement, refusal.code, refusal.what, refusal.field, refusal.expected, refusal.note
+    )
+
+
+def _refusal(row: Unshown) -> Refusal:
+    return Refusal(row.code, row.what, row.field, row.expected, row.note)
+
+
 def _signed(row: Outgoing) -> Signed:
     packed = row.batch
     batch = None
@@ -830,6 +914,7 @@ __all__ = [
     "Receipt",
     "Refusal",
     "Refused",
+    "RefusedEarlier",
     "Rejected",
     "Root",
     "Signed",

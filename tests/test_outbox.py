@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.errors import FormatError
-from ledger.ledger import Refused, Rejected
+from ledger.ledger import Refused, RefusedEarlier, Rejected
 from ledger.sequencer import Limits, Receipt, Refusal
 from ledger.statement import Draft, Signed, decode_entry, decode_statement, new_id
 from ledger.store.outbox import Outbox, Outgoing
 from tests.small_ledger import BEGIN
-from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, Town, check_everything, check_receipt, found, opened
+from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, Town, check_everything, check_receipt, found, named, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -190,6 +190,79 @@ def test_a_refused_statement_alone_is_an_error_and_forgotten(town, monkeypatch):
     assert ("id_reused", 6) == (refused.value.refusal.code, refused.value.status)
     assert [] == town.ledger.outbox.pending(KEY)
     assert 6 == town.ledger.publish(town.opening("case"), DE_PROSECUTOR).index
+
+
+def interrupted(town: Town, monkeypatch: pytest.MonkeyPatch) -> bytes:
+    """Two statements are signed, of which the log will refuse the first, and the line is cut; the refused one's id."""
+    replayed = town.ledger.publish(town.opening("before"), DE_PROSECUTOR).statement_id
+    with monkeypatch.context() as patched:
+        cut(town, patched, after=False)
+        given = iter([replayed, new_id(BEGIN, bytes(10))])
+        patched.setattr("ledger.ledger.new_id", lambda at, *_: next(given) if at else replayed)
+        with pytest.raises(Cut):
+            list(town.ledger.publish_many([town.opening("refused"), town.opening("taken")], DE_PROSECUTOR))
+    return replayed
+
+
+def test_a_refusal_of_an_interrupted_call_is_shown_to_the_next(town, monkeypatch):
+    """It holds what was signed; the draft of the next call is not signed meanwhile, and taken when it is said again."""
+    replayed = interrupted(town, monkeypatch)
+    draft = town.opening("next")
+    with pytest.raises(RefusedEarlier, match="id_reused") as told:
+        town.ledger.publish(draft, DE_PROSECUTOR)
+
+    ((statement, refusal),) = told.value.refused
+    assert (replayed, named("refused")) == (statement[:16], decode_statement(statement).subject)
+    assert (6, "id_reused") == (told.value.status, refusal.code)
+    assert refusal.note.startswith(b"comity.refusal/v1")
+    assert 7 == town.store.size(), "the statement behind it was sent"
+    assert [] == town.ledger.outbox.pending(KEY)
+
+    assert 7 == town.ledger.publish(draft, DE_PROSECUTOR).index
+    assert [] == town.ledger.resume(DE_PROSECUTOR)
+
+
+def test_whoever_resumes_is_shown_what_was_refused_and_taken(town, monkeypatch):
+    """Once."""
+    interrupted(town, monkeypatch)
+    refused, taken = town.ledger.resume(DE_PROSECUTOR)
+    assert isinstance(refused, Refusal)
+    assert isinstance(taken, Receipt)
+    assert [] == town.ledger.resume(DE_PROSECUTOR)
+    town.ledger.publish(town.opening("next"), DE_PROSECUTOR)
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_whoever_dies_of_being_told_is_told_again(town, monkeypatch, closed):
+    """The refusal is forgotten when the process goes on or ends in order; killed before, it is shown once more."""
+    interrupted(town, monkeypatch)
+    first = opened(town.ledger.folder, town.clock)
+    with pytest.raises(RefusedEarlier):
+        first.ledger.publish(town.opening("next"), DE_PROSECUTOR)
+    if closed:
+        first.ledger.close()
+    second = opened(town.ledger.folder, town.clock)
+    assert ([] if closed else [Refusal]) == [type(one) for one in second.ledger.resume(DE_PROSECUTOR)]
+    second.ledger.close()
+    if not closed:
+        first.ledger.close()
+
+
+@pytest.mark.parametrize("taken", [1, 2])
+def test_a_refusal_that_the_caller_did_not_wait_for_is_kept(town, monkeypatch, taken):
+    """Whoever stops listening before his refusal is shown it next time; whoever has taken it, is not."""
+    replayed = town.ledger.publish(town.opening("before"), DE_PROSECUTOR).statement_id
+    given = iter([new_id(BEGIN, bytes(10)), replayed, new_id(BEGIN + 1000, bytes(10))])
+    with monkeypatch.context() as patched:
+        patched.setattr("ledger.ledger.new_id", lambda at, *_: next(given) if at else replayed)
+        answers = town.ledger.publish_many([town.opening(f"case {n}") for n in range(3)], DE_PROSECUTOR)
+        for _ in range(taken):
+            last = next(answers)
+        answers.close()
+    assert isinstance(last, Refusal) == (taken == 2)
+    assert [Refusal] * (2 - taken) == [
+        type(one) for one in town.ledger.resume(DE_PROSECUTOR) if isinstance(one, Refusal)
+    ]
 
 
 def test_a_rejected_statement_is_an_answer(town):

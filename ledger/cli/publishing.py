@@ -318,6 +318,11 @@ def _publish(
             f"{len(finished)} statements that an interrupted run had signed were sent first.",
             quiet=quiet,
         )
+    for one in finished:
+        if not isinstance(one, Receipt):
+            # Never silenced: the log has it nowhere, and it is said once.
+            where = f"{one.field}: " if one.field else ""
+            note(f"Of the interrupted run, refused ({one.code}): {where}{one.what}")
     sent: deque[int] = deque()
     tally = {"accepted": 0, "rejected": 0, "refused": 0, "repeated": 0}
     status, trouble, held = 0, None, deque[dict[str, Any]]()

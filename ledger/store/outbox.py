@@ -10,6 +10,7 @@ So a crash at any point neither loses nor doubles it::
 
 Sequences are given out here, gapless for each signing key, because an omission must be visible.
 A statement that the log *refused* consumed no sequence: those behind it are signed anew.
+It is in the log nowhere, so it is kept here, with the refusal, until its publisher has been shown it.
 
 The outbox is the publisher's own and may hold what the log never sees; it is not evidence.
 """
@@ -41,6 +42,11 @@ CREATE TABLE IF NOT EXISTS sequences (
 CREATE TABLE IF NOT EXISTS answered (
     id BLOB PRIMARY KEY, idx INTEGER NOT NULL, accepted INTEGER NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    key BLOB NOT NULL, id BLOB NOT NULL, statement BLOB NOT NULL,
+    code TEXT NOT NULL, what TEXT NOT NULL, field TEXT NOT NULL, expected INTEGER, note BLOB NOT NULL
+);
 """
 
 
@@ -54,6 +60,20 @@ class Outgoing:
     statement: bytes
     signature: bytes
     batch: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unshown:
+    """A statement that the log refused, and nobody has been shown yet; ``note`` is the refusal as the log signed it."""
+
+    key: bytes
+    id: bytes
+    statement: bytes
+    code: str
+    what: str
+    field: str
+    expected: int | None
+    note: bytes
 
 
 class Writing:
@@ -91,6 +111,28 @@ class Writing:
         self._run.execute("DELETE FROM outgoing WHERE key = ? AND sequence >= ?", (key, sequence))
         self._run.execute("UPDATE sequences SET next = ? WHERE key = ?", (sequence, key))
         return rows
+
+    def refuse(self, refused: Unshown) -> None:
+        """Keep a refusal until somebody has been shown it."""
+        self._run.execute(
+            "INSERT INTO refused (key, id, statement, code, what, field, expected, note) VALUES (?,?,?,?,?,?,?,?)",
+            (
+                refused.key, refused.id, refused.statement, refused.code, refused.what,
+                refused.field, refused.expected, refused.note,
+            ),
+        )  # fmt: skip
+
+    def unshown(self, key: bytes) -> list[Unshown]:
+        """Return the refusals of *key* that nobody has been shown, in order."""
+        found = self._run.execute(
+            "SELECT key, id, statement, code, what, field, expected, note FROM refused WHERE key = ? ORDER BY number",
+            (key,),
+        )
+        return [Unshown(*row) for row in found]
+
+    def shown(self, key: bytes, statement_ids: Sequence[bytes]) -> None:
+        """Forget these refusals: their publisher has them."""
+        self._run.executemany("DELETE FROM refused WHERE key = ? AND id = ?", [(key, one) for one in statement_ids])
 
     def set_next(self, key: bytes, sequence: int) -> None:
         """Continue a key at *sequence*."""
