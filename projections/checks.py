@@ -19,6 +19,7 @@ from ledger.law.counting import calendar
 from ledger.law.data import Competence, Datum, Duty, Ground, Particular, Remedy
 from projections.matters import Act, Matter, listed
 from projections.running import Clock, instant, micros
+from projections.wording import cited, label
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,9 +175,11 @@ class Inquiry:
         if act.subject not in self.halves:
             pairs: dict[int, Act | None] = {}
             stream = self.matter.streams.get(act.subject, ())
-            for one in self.book.halves:
-                free = [a for a in stream if a.act == one.second and not a.reported]
-                for first in (a for a in stream if a.act == one.first):
+            for name in dict.fromkeys(one.second for one in self.book.halves):
+                # What is handed over and what is returned is taken over alike.
+                giving = {one.first for one in self.book.halves if one.second == name}
+                free = [a for a in stream if a.act == name and not a.reported]
+                for first in (a for a in stream if a.act in giving):
                     second = next((a for a in free if self._fits(first, a)), None)
                     pairs[first.index] = second
                     if second is not None:
@@ -247,7 +250,8 @@ def _consult_first_ground(inquiry: Inquiry, duty: Duty, act: Act, request: str |
         )
         for ground in first:
             if code in ground.grounds and (article is None or _same_article(str(article), ground.article)):
-                words = f"the ground {str(code).replace('_', ' ')} (Article {ground.article}) is consulted on first"
+                named = label("grounds", str(code))
+                words = f"the ground invoked, {named} ({cited(ground.article)}), is one to be consulted on first"
                 return (Verdict(words, verified=ground.id in sure),)
     return ()
 
@@ -272,12 +276,15 @@ def _order_without_competence(inquiry: Inquiry, duty: Duty, act: Act, request: s
     The second is what an authority that could not order it at home lacks (C-724/19).
     """
     order = inquiry.issued(request) or act
+    if order is not act and _competences(inquiry, duty, act, request):
+        # The instrument says who may do this itself, as sending what another has ordered.
+        order = act
     gone = inquiry.later(("request.withdrawn",), order.subject, order)
     competences = _competences(inquiry, duty, order, request)
     kind = inquiry.kind(order)
     if competences and kind is not None and not any(kind in (*c.kinds, *c.with_validation) for c in competences):
         verified = all(c.verified for c in competences)
-        words = f"{kind.replace('_', ' ')} is no kind of authority that may order it"
+        words = f"authorities of this kind ({label('authority_kinds', kind)}) may not order it"
         return (Verdict(words, resolved=gone, verified=verified),)
     declared = [d for d in inquiry.declared.get(order.actor or "", ()) if d.from_at <= order.until_at]
     asked = listed(order.body.get("measures"))
@@ -288,7 +295,7 @@ def _order_without_competence(inquiry: Inquiry, duty: Duty, act: Act, request: s
             able |= one.measures
     lacks = [measure for measure in asked if measure not in able]
     if declared and lacks:
-        words = "its declared competence does not have " + ", ".join(m.replace("_", " ") for m in lacks)
+        words = "its declared competence does not have " + ", ".join(label("measures", m) for m in lacks)
         return (Verdict(words, resolved=gone),)
     return ()
 
@@ -319,7 +326,7 @@ def _no_remedy(inquiry: Inquiry, duty: Duty, act: Act, request: str | None) -> t
     _, country = inquiry.matter.part("requesting", order, request)
     gone = inquiry.later(("request.withdrawn",), order.subject, order)
     return tuple(
-        Verdict(f"the law of {country} has no remedy: {one.text}", resolved=gone, verified=one.verified)
+        Verdict(f"the law of {label('countries', country or '')} has no remedy", resolved=gone, verified=one.verified)
         for one in inquiry.of(Remedy, duty.instrument, country, inquiry.on(order))
         if not one.available and order.act in one.against and one.where.matches(order.body)
     )[:1]
@@ -389,8 +396,7 @@ def _form_incomplete(inquiry: Inquiry, duty: Duty, act: Act, request: str | None
     for verified in (True, False):
         these = [p for p in lacks if p.verified == verified]
         if these:
-            parts = ", ".join(f"{p.form} {p.section}".strip() + f" ({p.id})" for p in these)
-            verdicts.append(Verdict(f"the form lacks {parts}", None, gone, verified))
+            verdicts.append(Verdict(f"the form is incomplete: {form.summary(these)}", None, gone, verified))
     return tuple(verdicts)
 
 
@@ -432,7 +438,7 @@ def _rights_unrecorded(_inquiry: Inquiry, duty: Duty, _act: Act, _request: str |
             return True
         return any(isinstance(one, dict) and one.get("right") == right for one in rights)
 
-    words = f"nothing is recorded of the right: {right.replace('_', ' ')}" if named else ""
+    words = f"nothing is recorded of the right: {label('rights', right)}" if named else ""
     return (Verdict(words, recorded, value=right or None),)
 
 
@@ -446,7 +452,7 @@ def _assurance_missing(_: Inquiry, duty: Duty, act: Act, __: str | None) -> tupl
 
     if not needed:
         return (Verdict(),)
-    return tuple(Verdict(f"on {one.replace('_', ' ')}", counts(one), value=one) for one in needed)
+    return tuple(Verdict(f"on {label('assurance_topics', one)}", counts(one), value=one) for one in needed)
 
 
 def _listed_offence(inquiry: Inquiry, _: Duty, __: Act, ___: str | None) -> tuple[Verdict, ...]:
@@ -465,7 +471,8 @@ def _listed_offence(inquiry: Inquiry, _: Duty, __: Act, ___: str | None) -> tupl
     on_list = sorted(offences - {"other"})
     if not on_list:
         return ()
-    words = "on the list: " + ", ".join(one.replace("_", " ") for one in on_list)
+    words = "of the offences, these are on the list that needs no double criminality: "
+    words += ", ".join(label("offences", one) for one in on_list)
     return (Verdict(words, uncertain=True),)
 
 

@@ -1,5 +1,5 @@
 """
-What the law says should have happened in a inquiry, and did not: pure, without a clock of its own.
+What the law says should have happened in an inquiry, and did not: pure, without a clock of its own.
 
 A duty is data: when X, then Y, by whom, within what (``docs/reference/law-format.md``). Each act of a
 matter is held against the duties of its instrument as they were in force, and known, on its day. What
@@ -12,17 +12,22 @@ duty only if it does so however one reads the interval.
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ledger.errors import FormatError
+from ledger.law.data import Period
+from ledger.law.law import HERE
 from projections.checks import CHECKED, Inquiry, Verdict
 from projections.matters import Act, Matter, Seat, listed, matches
 from projections.running import micros
+from projections.wording import clause, clauses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from datetime import date
 
     from ledger.law.data import Duty, Reach
     from ledger.law.law import Law
@@ -52,10 +57,11 @@ USES: Final = frozenset(
 )  # fmt: skip
 """Acts by which something is used or passed on, a person is pursued or let go on, or somebody is told."""
 
-ANSWER_DAYS: Final = 30
-"""How long an authority has to answer where its rule does not say: days of 24 hours, a habit of the ledger, no law."""
-
 _DAY: Final = 86_400_000_000
+_DAYS: Final = {"hours": 1 / 24, "days": 1.0, "weeks": 7.0, "months": 31.0, "years": 366.0}
+"""Units of the time to answer in days of 24 hours, never too short."""
+
+_ANSWER: Final = frozenset({"within", "text", "from", "verified", "basis"})
 _LEDGER: Final = "ledger"
 """What stands for the instrument where the ledger's own procedure is the rule."""
 
@@ -84,9 +90,12 @@ class Finding:
         since_from_at, since_until_at: since when it has been missing; for one that is pending, until when it
             may be done (None where the text has no time).
         standing: a key of `STANDINGS`.
+        expected: the acts any one of which was asked for, by their wire names.
         resolved_by, resolved_act: the entry that put it right, and what it was.
+        shown_late: whether what was asked for was done in time, but known only when it was missing already.
         answer, answered_by: what the authority concerned answered, and the entry.
         answer_due_at: until when it may answer before the observation becomes a finding.
+        answer_chosen: whether no law sets that time, so that it is the ledger's own choice.
         issued_by: entries by which an oversight body found the same.
         reported: whether the trigger, or what put it right, is known from a report only.
         uncertain: whether something leaves open if it is missing at all.
@@ -123,9 +132,34 @@ class Finding:
     answer: str | None = None
     answered_by: int | None = None
     answer_due_at: int | None = None
+    answer_chosen: bool = True
+    expected: tuple[str, ...] = ()
+    shown_late: bool = False
     issued_by: tuple[int, ...] = ()
     reported: bool = False
     uncertain: bool = False
+
+
+@cache
+def answering() -> Period:
+    """
+    How long an authority has to answer where its rule does not say: ``ledger/law/answers.toml``.
+
+    Raises:
+        FormatError: the file has something else.
+    """
+    with (HERE / "answers.toml").open("rb") as file:
+        data = tomllib.load(file)
+    answer = data.get("answer")
+    if data.keys() != {"answer"} or not isinstance(answer, dict) or answer.keys() != _ANSWER:
+        raise FormatError("expected one table [answer] with " + ", ".join(sorted(_ANSWER)), field="answers.toml")
+    within = answer["within"]
+    if not isinstance(within, dict) or len(within) != 1:
+        raise FormatError("expected one unit, as { days = 30 }", field="answers.toml: answer.within")
+    ((unit, count),) = within.items()
+    if unit not in _DAYS or not isinstance(count, int) or count < 1:
+        raise FormatError(f"expected a whole number of {', '.join(_DAYS)}", field="answers.toml: answer.within")
+    return Period(unit=unit, count=count)
 
 
 # --------------------------------------------------------------------------------------- the folding
@@ -235,6 +269,12 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
     overlaid = law.overlaid(instrument)
     thing = inquiry.thing(act, request).body
     acting: dict[str, str | None] = {}
+    parts: tuple[str | None, str | None] = (None, None)
+    if request is not None:
+        parts = (
+            inquiry.matter.part("requesting", act, request)[1],
+            inquiry.matter.part("requested", act, request)[1],
+        )
     for country in (None, *overlaid):
         for duty in law.triggered(instrument, country, act.act):
             if not matches(duty.when, act) or not duty.where.matches(thing):
@@ -247,7 +287,9 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
             if not law.in_force(duty, on, inquiry.known_on):
                 continue
             if reach is None:
-                yield duty
+                held = law.limits.between(duty, *parts, on)
+                if held is not None:
+                    yield held
                 continue
             binding = inquiry.matter.binds(instrument, reach, duty.by, act, request, on)
             if binding is not None:
@@ -280,28 +322,53 @@ def _missing(
     if not verified:
         verdict = verdict._replace(verified=False)
     done: Act | None = None
+    late = False
     for found in _belonging(inquiry, duty, act, request):
         if matches(duty.unless, found):
-            return None
+            if not _was_missing(inquiry, duty, act, found, ends):
+                return None
+            # It fell away after it had been missing: that it once was stays.
+            done, late = done or found, late or done is None
+            continue
         if done is not None or not matches(duty.then, found) or not _fulfils(duty, act, found, value):
             continue
         if verdict.fulfils is not None and not verdict.fulfils(found):
             continue
         if duty.timing != "before" and found.until_at < act.from_at:
             continue
-        if duty.timing == "before" and found.from_at <= act.until_at:
-            return None
         # A counted period ends with its last day, so that what comes at midnight comes too late.
-        if duty.timing != "before" and (ends is None or found.from_at <= ends - (duty.timing == "within")):
+        last = act.until_at if duty.timing == "before" else None if ends is None else ends - (duty.timing == "within")
+        in_time = last is None or found.from_at <= last
+        if in_time and not _was_missing(inquiry, duty, act, found, ends):
             return None
-        done = found
+        done, late = found, in_time
     if done is None:
         done = verdict.resolved
     pending = done is None and (ends is None or inquiry.at < ends)
     if pending and not duty.then and duty.timing in {"whenever", "at_once", "together"}:
         # Nothing can be done about it any more: it is so from the trigger on.
         pending, begins, ends = False, act.from_at, act.until_at
-    return _finding(inquiry, duty, act, request, value, verdict, (begins, ends), done, pending=pending)
+    shown = _finding(inquiry, duty, act, request, value, verdict, (begins, ends), done, pending=pending)
+    return replace(shown, shown_late=True) if late else shown
+
+
+def _was_missing(inquiry: Inquiry, duty: Duty | None, act: Act, found: Act, ends: int | None) -> bool:
+    """
+    Whether the ledger had shown something as missing before an act that would have spared it was known.
+
+    Findings go away by an act and keep their history, also where that act was only said too late.
+    """
+    mark, later = inquiry.marks.get(act.index), inquiry.marks.get(found.index)
+    if ends is None or mark is None or later is None:
+        return False
+    since = max(ends, mark.known_at)
+    if duty is not None and duty.known_from_on is not None:
+        since = max(since, _midnight(duty.known_from_on))
+    return later.known_at > since
+
+
+def _midnight(on: date) -> int:
+    return micros(datetime.combine(on, datetime.min.time(), UTC))
 
 
 class _Time(NamedTuple):
@@ -412,9 +479,9 @@ def _finding(
         to_authority, to_country = None, value
     words = verdict.detail
     if duty.then and not words.startswith(("the form", "nothing")):
-        names = " or ".join(dict.fromkeys(pattern.act.replace("_", " ") for pattern in duty.then))
-        missing = f"no {names}" + ("" if value is None else f" to {value}")
+        missing = clauses(duty.then, value)
         words = f"{words}: {missing}" if words else missing
+    words = words or "what the rule asks for is not recorded"
     return Finding(
         kind=duty.check or "duty",
         rule=duty.id,
@@ -445,6 +512,8 @@ def _finding(
         resolved_by=None if done is None else done.index,
         resolved_act=None if done is None else done.act,
         answer_due_at=None if pending else _answer_due(inquiry, duty, act, since[1], request),
+        answer_chosen=duty.answer_within is None,
+        expected=tuple(dict.fromkeys(pattern.act for pattern in duty.then)),
         reported=act.reported or (done is not None and done.reported),
         uncertain=verdict.uncertain,
     )
@@ -455,12 +524,13 @@ def _answer_due(inquiry: Inquiry, duty: Duty | None, act: Act, since: int | None
     mark = inquiry.marks.get(act.index)
     begins = max(since or act.until_at, act.until_at if mark is None else mark.known_at)
     if duty is not None and duty.known_from_on is not None:
-        begins = max(begins, micros(datetime.combine(duty.known_from_on, datetime.min.time(), UTC)))
+        begins = max(begins, _midnight(duty.known_from_on))
     if duty is not None and duty.answer_within is not None:
         counted = inquiry.ends(duty, duty.answer_within, begins, act, request)
         if counted is not None:
             return counted[0]
-    return begins + ANSWER_DAYS * _DAY
+    chosen = answering()
+    return begins + int(chosen.count * _DAYS[chosen.unit] * _DAY)
 
 
 def _corrected(inquiry: Inquiry, act: Act, by: Act) -> Iterator[Finding]:
@@ -477,13 +547,13 @@ def _half(inquiry: Inquiry, act: Act, request: str | None) -> Iterator[Finding]:
         return
     other = inquiry.partner(act)
     first = act.act == halves.first
-    if act.reported and any(
-        a.act in {halves.first, halves.second} and a is not act for a in inquiry.matter.streams.get(act.subject, ())
-    ):
+    both = {name for one in inquiry.book.halves if one.second == halves.second for name in (one.first, one.second)}
+    if act.reported and any(a.act in both and a is not act for a in inquiry.matter.streams.get(act.subject, ())):
         # A report beside what somebody concerned says adds nothing that is missing.
         return
     ends = act.until_at + _DAY
-    if other is not None and other.from_at <= ends:
+    late = first and other is not None and _was_missing(inquiry, None, act, other, ends)
+    if other is not None and other.from_at <= ends and not late:
         return
     if other is not None and not first:
         return
@@ -500,7 +570,7 @@ def _half(inquiry: Inquiry, act: Act, request: str | None) -> Iterator[Finding]:
         verified=True,
         known_from_on=None,
         rulings=(),
-        detail=f"no {(halves.second if first else halves.first).replace('_', ' ')} by the other side",
+        detail=f"it is not recorded by the other side that {clause(halves.second if first else halves.first)}",
         case=act.case,
         thing=act.subject,
         request=request,
@@ -520,6 +590,8 @@ def _half(inquiry: Inquiry, act: Act, request: str | None) -> Iterator[Finding]:
         resolved_by=None if other is None else other.index,
         resolved_act=None if other is None else other.act,
         answer_due_at=None if inquiry.at < ends else _answer_due(inquiry, None, act, ends),
+        expected=(halves.second if first else halves.first,),
+        shown_late=late and other is not None and other.from_at <= ends,
         reported=act.reported,
     )
 
@@ -570,14 +642,19 @@ _MISSED: Final = frozenset({"lapsed", "late", "early"})
 def _lapsed(inquiry: Inquiry, running: Iterable[Clock]) -> Iterator[Finding]:
     """Each limit that ended without the act, or in which the act came late."""
     for clock in running:
-        if clock.nature not in _KEPT or clock.standing not in _MISSED or clock.index is None or clock.trigger is None:
+        if clock.nature not in _KEPT or clock.index is None or clock.trigger is None:
             continue
         act = inquiry.matter.said.get(clock.trigger)
         if act is None:
             continue
-        words = f"ended on {clock.last_day}" if clock.last_day else "has ended"
+        late = clock.standing == "met" and clock.nature == "act" and _lapsed_once(inquiry, clock)
+        if clock.standing not in _MISSED and not late:
+            continue
+        last = date.fromisoformat(clock.last_day) if clock.last_day else None
+        day = "" if last is None else f"{last.day} {last:%B %Y}"
+        words = f"ended on {day}" if day else "has ended"
         if clock.standing == "early":
-            words = f"kept less long than until {clock.last_day}"
+            words = f"was to be kept until {day}"
         done = None if clock.standing in {"lapsed", "early"} else clock.met_index
         yield Finding(
             kind="limit_lapsed",
@@ -589,7 +666,7 @@ def _lapsed(inquiry: Inquiry, running: Iterable[Clock]) -> Iterator[Finding]:
             verified=clock.verified,
             known_from_on=None,
             rulings=(),
-            detail=f"{words}; {clock.consequence}",
+            detail=f"the time limit {words}; what follows: {clock.consequence[:1].lower()}{clock.consequence[1:]}",
             case=clock.case,
             thing=clock.thing,
             request=clock.request,
@@ -609,9 +686,19 @@ def _lapsed(inquiry: Inquiry, running: Iterable[Clock]) -> Iterator[Finding]:
             resolved_by=done,
             resolved_act=None if done is None else clock.met_act,
             answer_due_at=_answer_due(inquiry, None, act, clock.due_at),
+            shown_late=late,
             reported=clock.reported,
             uncertain=clock.uncertain,
         )
+
+
+def _lapsed_once(inquiry: Inquiry, clock: Clock) -> bool:
+    """Whether the ledger had shown a limit as lapsed before the act that kept it was known."""
+    done = inquiry.marks.get(-1 if clock.met_index is None else clock.met_index)
+    start = inquiry.marks.get(-1 if clock.index is None else clock.index)
+    if done is None or start is None or clock.due_at is None:
+        return False
+    return done.known_at > max(clock.due_at, start.known_at)
 
 
 # --------------------------------------------------------------------------------------- the answers

@@ -5,14 +5,16 @@ Kept are the facts alone, with who may see them and what they carry; the finding
 are asked for (`projections.duties`), under the law of the day of each and as it was known. So a duty that
 only a later ruling made known is not held against anybody at a time when nobody knew it.
 
-A finding that rests on an unverified rule is shown to the authority concerned only; one whose trigger an
-authority may not see is not shown to it at all. The figures of oversight have neither.
+For a viewer only what it may see is folded: what it may not see changes nothing of its answer, neither a
+finding nor a count, an index or an error. What is missing to its eyes may so have been done out of its sight;
+who takes no part in the case is told so, and reads no more than an observation. A finding that rests on an
+unverified rule is shown to the authority concerned only. The figures of oversight have neither.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -118,6 +120,7 @@ def case(
     happened_by: int | None = None,
     known_by: int | None = None,
     viewer: str | bytes | None = None,
+    read_at: int | None = None,
     states: Collection[str] = (),
     law: Book | None = None,
 ) -> tuple[Finding, ...]:
@@ -132,6 +135,8 @@ def case(
         known_by: what the log, and the law, knew by then, µs; None for no bound.
         viewer: the authority that asks: it sees what its part lets it see, and unverified rules that concern
             it. None: whoever holds this log, without unverified rules.
+        read_at: the instant at which the viewer reads, µs, by which embargoes are judged whatever instant is
+            asked about; None for `at`.
         states: standings to return; none for what is missing and was not put right.
         law: another law than that of this release.
 
@@ -141,11 +146,11 @@ def case(
     Cost: O(entries of the case x duties that each may trigger).
     """
     key = id_bytes(case_id)
-    asked = _ask(views, at, happened_by, known_by, law)
+    asked = _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
     found = asked.fold(key)
     if found is None:
         raise NotFound(f"nothing is known of case {id_text(key)}")
-    return asked.shown(found, viewer, states)
+    return asked.shown(found, states)
 
 
 def thing(
@@ -156,6 +161,7 @@ def thing(
     happened_by: int | None = None,
     known_by: int | None = None,
     viewer: str | bytes | None = None,
+    read_at: int | None = None,
     states: Collection[str] = (),
     law: Book | None = None,
 ) -> tuple[Finding, ...]:
@@ -167,13 +173,15 @@ def thing(
     key = id_bytes(thing_id)
     text = id_text(key)
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act WHERE subject = ?", (key,)).fetchall()
-    if not homes:
-        raise NotFound(f"nothing is known of {text}")
-    asked = _ask(views, at, happened_by, known_by, law)
+    asked = _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
     found: list[Finding] = []
+    known = False
     for (home,) in homes:
-        here = asked.shown(asked.fold(home) or (), viewer, states)
+        here = asked.shown(asked.fold(home) or (), states)
+        known = known or text in asked.things
         found += (one for one in here if text in {one.thing, one.request})
+    if not known:
+        raise NotFound(f"nothing is known of {text}")
     return tuple(found)
 
 
@@ -184,6 +192,7 @@ def authority(
     at: int,
     happened_by: int | None = None,
     known_by: int | None = None,
+    read_at: int | None = None,
     states: Collection[str] = (),
     law: Book | None = None,
 ) -> tuple[Finding, ...]:
@@ -195,11 +204,11 @@ def authority(
     Cost: O(entries of the cases in which the authority has a part).
     """
     key = id_bytes(authority_id)
-    asked = _ask(views, at, happened_by, known_by, law)
+    asked = _Asked(views, at, happened_by, known_by, law or book(), key, read_at)
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.part WHERE authority = ? ORDER BY case_id", (key,))
     found: list[Finding] = []
     for (home,) in homes.fetchall():
-        here = asked.shown(asked.fold(home) or (), key, states)
+        here = asked.shown(asked.fold(home) or (), states)
         found += (one for one in here if asked.concerns(one, id_text(key)))
     return tuple(sorted(found, key=lambda one: (one.index, one.instrument, one.rule)))
 
@@ -211,6 +220,7 @@ def every(
     happened_by: int | None = None,
     known_by: int | None = None,
     viewer: str | bytes | None = None,
+    read_at: int | None = None,
     states: Collection[str] = (),
     law: Book | None = None,
 ) -> Iterator[Finding]:
@@ -219,10 +229,10 @@ def every(
 
     Arguments are those of :func:`case`. Memory is that of one case at a time.
     """
-    asked = _ask(views, at, happened_by, known_by, law)
+    asked = _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
     homes = views.db.execute("SELECT case_id FROM findings.act GROUP BY case_id ORDER BY min(idx)")
     for (home,) in homes.fetchall():
-        yield from asked.shown(asked.fold(home) or (), viewer, states)
+        yield from asked.shown(asked.fold(home) or (), states)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,15 +252,17 @@ def figures(
     at: int,
     happened_by: int | None = None,
     known_by: int | None = None,
+    read_at: int | None = None,
     law: Book | None = None,
 ) -> tuple[Figure, ...]:
     """
     Count the findings of all cases, as they may stand in the figures of oversight.
 
-    Only those of verified rules, whose triggers oversight or the public may see. Arguments are those of
-    :func:`case`. Cost: O(entries x duties that each may trigger).
+    Only those of verified rules, whose triggers, and what put them right, oversight or the public may see. What
+    was put right out of that sight is not counted at all: a figure accuses nobody of what was done. Arguments are
+    those of :func:`case`. Cost: O(entries x duties that each may trigger).
     """
-    asked = _ask(views, at, happened_by, known_by, law)
+    asked = _Asked(views, at, happened_by, known_by, law or book(), None, read_at)
     counted: Counter[tuple[str, str, str, str]] = Counter()
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act")
     for (home,) in homes.fetchall():
@@ -263,12 +275,23 @@ def figures(
 class _Asked:
     """What is asked, and under which law; where every authority sits is read once for one question."""
 
-    def __init__(self, views: Views, at: int, happened_by: int | None, known_by: int | None, law: Book) -> None:
+    def __init__(
+        self,
+        views: Views,
+        at: int,
+        happened_by: int | None,
+        known_by: int | None,
+        law: Book,
+        viewer: str | bytes | None = None,
+        read_at: int | None = None,
+    ) -> None:
         self.views = views
         self.at = at
         self.happened_by = happened_by
         self.known_by = known_by
         self.law = law
+        self.viewer = None if viewer is None else id_text(id_bytes(viewer))
+        self.read_at = at if read_at is None else read_at
         seats = views.db.execute("SELECT authority, country, zone, kind FROM findings.seat ORDER BY idx")
         self.seats = {id_text(one): Seat(country, zone, kind) for one, country, zone, kind in seats}
         self.declared: dict[str, tuple[Declared, ...]] = {}
@@ -280,6 +303,8 @@ class _Asked:
         self.conditioned = views.db.execute("SELECT 1 FROM findings.condition LIMIT 1").fetchone() is not None
         self.marks: dict[int, Mark] = {}
         self.parts: dict[str, frozenset[str]] = {}
+        self.things: frozenset[str] = frozenset()
+        self.outsider = False
 
     def fold(self, key: bytes) -> tuple[Finding, ...] | None:
         """Fold one case; None where nothing is known of it."""
@@ -309,15 +334,17 @@ class _Asked:
         After the acts of the case come those of a request of another case to which a thing of this one belongs.
         """
         self.marks = {}
-        acts = self._acts("case_id = ?", key)
+        self.things, self.outsider = frozenset(), self.viewer is not None
+        acts = self._visible(self._acts("case_id = ?", key), home=True)
         bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
         if not any(act.from_at <= bound for act in acts):
             return None
         held = {act.subject for act in acts}
+        self.things = frozenset(held)
         # A request of another case, to which a thing of this one belongs: it says under which instrument.
         beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
         for one in sorted(beyond):
-            acts += self._acts("subject = ?", id_bytes(one))
+            acts += self._visible(self._acts("subject = ?", id_bytes(one)))
         known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
         running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
         return acts, bound, running, known_on
@@ -334,7 +361,10 @@ class _Asked:
 
             def outside(act: Act) -> tuple[Outside, ...]:
                 found = tuple(conditions.against_rules(folded, rules, act, self.law))
-                return (*found, *attached(act)) if self.conditioned else found
+                if not self.conditioned:
+                    return found
+                # A condition may lie in another case, of which the viewer sees other things than of this one.
+                return (*found, *(self._as_seen(one) for one in attached(act) if self._sees_entry(one.index)))
 
             return outside
 
@@ -360,7 +390,7 @@ class _Asked:
         used = {one for act in given for one in (*conditions.exhibits_of(act), *_parents(act))}
         homes = provenance.homes(self.views, sorted(used), known_by=self.known_by, forward=forward) if used else ()
         # The acts of a case come first, before those of a request of another case that it names.
-        others = {one: self._acts("case_id = ?", id_bytes(one)) for one in homes if one != given[0].case}
+        others = {one: self._visible(self._acts("case_id = ?", id_bytes(one))) for one in homes if one != given[0].case}
         if not others:
             return here, conditions.attached(here, self.law, running, at=self.at, known_on=known_on)
         wide = self._counted([*given, *(act for each in others.values() for act in each)], bound)
@@ -377,7 +407,7 @@ class _Asked:
         counted = {a.index: a for a in acts if a.from_at <= bound and a.statement not in gone}
         return Folded(counted.values(), self.seats, self.law.limits)
 
-    def _acts(self, condition: str, key: bytes) -> list[Act]:
+    def _acts(self, condition: str, key: bytes | int) -> list[Act]:
         names = ", ".join(name for name, _ in COLUMNS)
         known = Clocks(None, self.known_by)
         passes, bounds = known.where()
@@ -402,34 +432,86 @@ class _Asked:
 
     # ---------------------------------------------------------------------------------- who sees it
 
-    def shown(
-        self, found: Iterable[Finding], viewer: str | bytes | None, states: Collection[str]
-    ) -> tuple[Finding, ...]:
+    def shown(self, found: Iterable[Finding], states: Collection[str]) -> tuple[Finding, ...]:
         """Return what is asked for, as far as the viewer may see it; right after the fold of its case."""
-        who = None if viewer is None else id_text(id_bytes(viewer))
-        return tuple(
-            one
-            for one in found
-            if (one.standing in states if states else one.standing not in SETTLED) and self._sees(one, who)
-        )
+        seen = (self._capped(one) for one in found if self._sees(one))
+        return tuple(one for one in seen if (one.standing in states if states else one.standing not in SETTLED))
 
-    def _sees(self, one: Finding, who: str | None) -> bool:
-        if who is None:
-            return one.verified
-        if not one.verified and not self.concerns(one, who):
+    def _sees(self, one: Finding) -> bool:
+        return one.verified or (self.viewer is not None and self.concerns(one, self.viewer))
+
+    def _capped(self, one: Finding) -> Finding:
+        """Of a case in which it takes no part a viewer sees too little to call anything missing for certain."""
+        if not self.outsider or one.standing in SETTLED:
+            return one
+        answered = one.answered_by is not None or one.issued_by
+        return replace(one, uncertain=True, standing=one.standing if answered else "observation")
+
+    def _visible(self, acts: list[Act], *, home: bool = False) -> list[Act]:
+        """What the viewer may see of the acts of a case; of the one asked about, whether it takes part is noted."""
+        if self.viewer is None:
+            return acts
+        marks = [self.marks[act.index] for act in acts]
+        inside = self._takes_part(acts[0].case if acts else "", self.viewer)
+        if home:
+            self.outsider = not inside
+        return [act for act, mark in zip(acts, marks, strict=True) if self._open_to(mark, self.viewer, inside=inside)]
+
+    def _takes_part(self, case_id: str, who: str) -> bool:
+        """Whether an authority said something in a case, was addressed, or is named where it may read that it is."""
+        if case_id not in self.parts:
+            self.parts[case_id] = self._taking_part(case_id)
+        return who in self.parts[case_id]
+
+    def _taking_part(self, case_id: str) -> frozenset[str]:
+        known = "" if self.known_by is None else f" AND known_at <= {self.known_by:d}"
+        rows = self.views.db.execute(
+            f"SELECT idx, publisher, ring, embargo_until, addressees FROM findings.act WHERE case_id = ?{known}",
+            (id_bytes(case_id),),
+        )
+        found: set[str] = set()
+        readable: set[int] = set()
+        for index, publisher, ring, embargo_until, addressees in rows:
+            found |= {id_text(publisher), *addressees.split()}
+            if ring != "addressees" and (embargo_until is None or self.read_at >= embargo_until):
+                readable.add(index)
+        parts = self.views.db.execute(
+            "SELECT idx, authority FROM findings.part WHERE case_id = ?", (id_bytes(case_id),)
+        )
+        return frozenset(found | {id_text(one) for index, one in parts if index in readable})
+
+    def _embargoed(self, mark: Mark) -> bool:
+        return mark.embargo_until is not None and self.read_at < mark.embargo_until
+
+    def _open_to(self, mark: Mark, who: str, *, inside: bool) -> bool:
+        if who == mark.publisher or who in mark.addressees:
+            return True
+        if mark.ring == "addressees" or self._embargoed(mark):
             return False
-        return who == one.authority or self.may_see(one.index, one.case, who)
+        return mark.ring == "public" or inside or (mark.ring == "oversight" and self._kind(who) in _OVERSIGHT)
 
     def may_see(self, index: int, case_id: str, who: str) -> bool:
-        """Whether an authority may see an entry of a case that was read last."""
+        """Whether an authority may see an entry of a case that was read."""
         mark = self.marks.get(index)
-        if mark is None or who == mark.publisher or who in mark.addressees:
+        return mark is not None and self._open_to(mark, who, inside=self._takes_part(case_id, who))
+
+    def _sees_entry(self, index: int) -> bool:
+        """Whether the viewer may see one entry, of whatever case."""
+        if self.viewer is None:
             return True
-        if mark.embargo_until is not None and self.at < mark.embargo_until:
+        home = self._home(index)
+        if home is None:
             return False
-        if mark.ring == "public" or (mark.ring == "oversight" and self._kind(who) in _OVERSIGHT):
-            return True
-        return mark.ring != "addressees" and who in self._taking_part(case_id)
+        if index not in self.marks:
+            self._acts("idx = ?", index)
+        return self.may_see(index, home, self.viewer)
+
+    def _home(self, index: int) -> str | None:
+        found = self.views.db.execute("SELECT case_id FROM findings.act WHERE idx = ?", (index,)).fetchone()
+        return None if found is None else id_text(found[0])
+
+    def _as_seen(self, one: Outside) -> Outside:
+        return one if one.ended_by is None or self._sees_entry(one.ended_by) else replace(one, ended_by=None)
 
     def concerns(self, one: Finding, who: str) -> bool:
         """Whether a finding concerns an authority: it had to act, or, where only its State is known, sits there."""
@@ -439,23 +521,16 @@ class _Asked:
         return one.country is not None and seat is not None and seat.country == one.country
 
     def open_to_oversight(self, one: Finding) -> bool:
-        """Whether the trigger may be seen by oversight bodies, and is under no embargo."""
-        mark = self.marks.get(one.index)
-        if mark is None or mark.ring not in {"oversight", "public"}:
-            return False
-        return mark.embargo_until is None or self.at >= mark.embargo_until
+        """Whether the trigger, and what put it right, may be seen by oversight bodies, and is under no embargo."""
+        return all(self._open(index) for index in (one.index, one.resolved_by) if index is not None)
+
+    def _open(self, index: int) -> bool:
+        mark = self.marks.get(index)
+        return mark is not None and mark.ring in {"oversight", "public"} and not self._embargoed(mark)
 
     def _kind(self, who: str) -> str | None:
         seat = self.seats.get(who)
         return None if seat is None else seat.authority_kind
-
-    def _taking_part(self, case_id: str) -> frozenset[str]:
-        if case_id not in self.parts:
-            rows = self.views.db.execute(
-                "SELECT DISTINCT authority FROM findings.part WHERE case_id = ?", (id_bytes(case_id),)
-            )
-            self.parts[case_id] = frozenset(id_text(one) for (one,) in rows)
-        return self.parts[case_id]
 
 
 def _parents(act: Act) -> list[str]:

@@ -7,7 +7,7 @@ import typer
 from ledger.cli.cases import answer, heading
 from ledger.cli.console import document, note, table, text
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Zone, view
-from ledger.cli.shown import day, short, who
+from ledger.cli.shown import day, short
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ def findings(
             show_default=False,
         ),
     ] = None,
+    past: Annotated[
+        bool, typer.Option("--history", help="Step by step what became of each; also of what was put right.")
+    ] = False,
     counts: Annotated[
         bool, typer.Option("--figures", help="Count them, as they may stand in the figures of oversight.")
     ] = False,
@@ -58,13 +61,15 @@ def findings(
 
     Read at --happened-by, else at --known-by, else now. It is an observation until the authority concerned has
     answered or its time to answer has passed. Only an act puts it right; what was put right is shown with
-    --state resolved. What rests on an unverified rule is shown to the authority concerned only (--authority,
-    --viewer).
+    --state resolved, and with its steps by --history. What rests on an unverified rule is shown to the authority
+    concerned only (--authority, --viewer). A viewer's answer is drawn from what it may see now, and from nothing
+    else: what is missing to its eyes may have been done out of its sight.
 
     JSON: {size, happened_by, known_by, answer: [{kind, rule, instrument, article, text, edition, verified,
     known_from_on, rulings[], detail, case, thing, index, act, value, role, authority, country, since_from_at,
-    since_until_at, standing, resolved_by, answered_by, answer_due_at, ...}]}; with --figures
-    {..., answer: [{kind, instrument, rule, standing, count}]}.
+    since_until_at, standing, resolved_by, answered_by, answer_due_at, expected[], says[], ...}]}; with --history
+    each has history: [{happened_at, known_at, index, words}]; with --figures {..., answer: [{kind, instrument, rule,
+    standing, count}]}.
     """
     from ledger.cli.opened import designations, views, whole_id
     from projections import findings as projected
@@ -81,7 +86,7 @@ def findings(
             now="give one of them, or a case with --viewer",
         )
     asked = view(happened_by, known_by, as_of, zone)
-    common: dict[str, Any] = {"at": _at(asked), **asked.clocks}
+    common: dict[str, Any] = {"at": _at(asked), "read_at": _now(), **asked.clocks}
     with views(ledger, quiet=quiet) as (answers, store):
         if counts:
             figures = projected.figures(answers, **common)
@@ -95,7 +100,8 @@ def findings(
                 empty="No finding that may stand in the figures of oversight.",
             )
             return
-        names, wanted = designations(answers), tuple(states or ())
+        names = designations(answers)
+        wanted = tuple(states or (("observation", "finding", "resolved") if past else ()))
         if authority is not None:
             key = whole_id(authority, store, "authority", names)
             found = projected.authority(answers, key, **common, states=wanted)
@@ -108,11 +114,13 @@ def findings(
                 ask = projected.case if _is_case(answers, key) else projected.thing
                 found = ask(answers, key, **common, viewer=seen_by, states=wanted)
         if as_json:
-            document(answer(asked, store.size(), found))
+            document(answer(asked, store.size(), [_shape(answers, one, zone, past=past) for one in found]))
             return
         heading(asked)
-        _show(answers, found, zone=zone, in_full=thing is not None)
-        if authority is None and viewer is None:
+        _show(answers, found, zone=zone, in_full=thing is not None, past=past)
+        if viewer is not None or authority is not None:
+            note("Drawn from what this authority may see; what it may not see may have been done.", quiet=quiet)
+        else:
             note(
                 "Findings that rest on rules not compared with the official wording are left out; "
                 "the authority concerned sees them with --viewer.",
@@ -126,9 +134,24 @@ def _at(asked: View) -> int:
         return asked.happened_by
     if asked.known_by is not None:
         return asked.known_by
+    return _now()
+
+
+def _now() -> int:
     from time import time_ns
 
     return time_ns() // 1000
+
+
+def _shape(answers: "Views", one: "Finding", zone: str, *, past: bool) -> dict[str, Any]:
+    """A finding as JSON has it, with its sentences."""
+    from projections import telling
+    from projections.facts import to_json
+
+    shape: dict[str, Any] = {**to_json(one), "says": list(telling.told(answers, one, zone))}
+    if past:
+        shape["history"] = to_json(telling.history(answers, one, zone))
+    return shape
 
 
 def _is_case(answers: "Views", key: bytes) -> bool:
@@ -136,7 +159,9 @@ def _is_case(answers: "Views", key: bytes) -> bool:
     return found.fetchone() is not None
 
 
-def _show(answers: "Views", found: "tuple[Finding, ...]", *, zone: str, in_full: bool) -> None:
+def _show(answers: "Views", found: "tuple[Finding, ...]", *, zone: str, in_full: bool, past: bool) -> None:
+    from projections import telling
+
     table(
         ("what is missing", "stands", "since", "whose", "case", "entry", "rule"),
         [
@@ -144,7 +169,7 @@ def _show(answers: "Views", found: "tuple[Finding, ...]", *, zone: str, in_full:
                 one.detail,
                 _standing(one),
                 _since(one, zone),
-                _who(answers, one),
+                telling.concerned(answers, one),
                 short(one.case),
                 one.index,
                 _rule(one),
@@ -153,8 +178,11 @@ def _show(answers: "Views", found: "tuple[Finding, ...]", *, zone: str, in_full:
         ],
         empty="No finding that can be shown.",
     )
-    for one in found if in_full else ():
-        text(f"\nentry {one.index}, {one.act.replace('_', ' ')}: {one.text}{_story(one, zone)}")
+    for one in found if in_full or past else ():
+        text("\n" + " ".join(telling.told(answers, one, zone)))
+        for step in telling.history(answers, one, zone) if past else ():
+            known = "" if step.known_at is None else f" (known {day(step.known_at, zone)}, entry {step.index})"
+            text(f"  {day(step.happened_at, zone)}{known}: {step.words}")
 
 
 def _standing(one: "Finding") -> str:
@@ -175,29 +203,12 @@ def _since(one: "Finding", zone: str) -> str:
     return f"until {said}" if one.standing == "pending" else said
 
 
-def _who(answers: "Views", one: "Finding") -> str:
-    if one.authority is not None:
-        return who(answers.who(one.authority))
-    where = f" of {answers.label('countries', one.country)}" if one.country else ""
-    return f"the {one.role.replace('_', ' ')} authority{where}" if one.role != "person" else "the person"
-
-
 def _rule(one: "Finding") -> str:
+    from projections.wording import cited, label
+
+    if one.kind == "use_outside_conditions" and one.instrument == "ledger":
+        return "a condition attached to what was used"
     known = "" if one.known_from_on is None else f" (known since {one.known_from_on})"
-    article = f", Art. {one.article}" if one.article else ""
-    return ("" if one.verified else "UNVERIFIED. ") + f"{one.instrument}: {one.rule}{article}{known}"
-
-
-def _story(one: "Finding", zone: str) -> str:
-    """What else is known of it: the case law it rests on, the answer, what put it right."""
-    said: list[str] = []
-    if one.rulings:
-        said.append("held in " + ", ".join(one.rulings))
-    if one.answered_by is not None:
-        said.append(f"answered with entry {one.answered_by} ({one.answer})")
-    elif one.standing == "observation" and one.answer_due_at is not None:
-        said.append(f"an observation until it is answered, or until {day(one.answer_due_at, zone)}")
-    said += [f"an oversight body found the same with entry {index}" for index in one.issued_by]
-    if one.resolved_by is not None and one.resolved_act is not None:
-        said.append(f"put right by entry {one.resolved_by}, {one.resolved_act.replace('_', ' ')}")
-    return "".join(f" {words[:1].upper()}{words[1:]}." for words in said)
+    words = "the procedure of the ledger" if one.instrument == "ledger" else label("instruments", one.instrument)
+    article = f", {cited(one.article)}" if one.article else ""
+    return ("" if one.verified else "UNVERIFIED. ") + f"{words}{article}{known}"

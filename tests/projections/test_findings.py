@@ -236,7 +236,7 @@ def test_an_order_of_what_the_authority_could_not_order_at_home(views: Follow, t
     declared: dict[str, Any] = {"measures": ["search"], "functions": ["issue"], "valid_from": on("2017-01-01")}
     log.say("competence.declared", "GStA", "root", **declared)
     view = views(log)
-    assert "its declared competence does not have traffic data" == only(view, log, law).detail
+    assert "its declared competence does not have traffic and location data" == only(view, log, law).detail
 
     log.say("request.withdrawn", "r", "GStA", "2024-03-09")
     assert log.size() - 1 == only(views(log), log, law, every=True).resolved_by
@@ -375,7 +375,7 @@ def test_the_form_lacks_what_the_annex_requires(views: Follow, tmp_path: Path):
         "carried_by = ['attachment.form']\n"
     )
     law, log = law_of(tmp_path / "law", check, boxes), a_request()
-    assert "the form lacks A C (A-C)" == only(views(log), log, law).detail
+    assert "the form is incomplete: Annex A, section C" == only(views(log), log, law).detail
 
     log.say("request.supplement_provided", "r", "GStA", "2024-03-09", completeness="complete")
     assert log.size() - 1 == only(views(log), log, law, every=True).resolved_by
@@ -490,7 +490,8 @@ def test_who_may_not_see_the_act_does_not_see_what_it_triggers(views: Follow, tm
     log.say("request.refused", "r", "Lille", "2024-03-20", grounds=[{"ground": "national_security", "article": None}])
     view = views(log)
     assert 1 == len(found(view, log, law)) == len(found(view, log, law, viewer=some_id("GStA")))
-    assert () == found(view, log, law, viewer=some_id("Ombud"))
+    with pytest.raises(NotFound):
+        found(view, log, law, viewer=some_id("Ombud"))
     assert () == findings.figures(view, at=LATER, law=law)
 
 
