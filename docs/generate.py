@@ -43,7 +43,8 @@ Five variables of the environment spare typing or say more:
 |---|---|
 | `COMITY_LEDGER` | folder of the ledger, where `--ledger` is not given |
 | `COMITY_KEY` | key file, where `--key` is not given |
-| `COMITY_LAW` | folder of another edition of the law, where `--law` is not given |
+| `COMITY_EDITIONS` | archive in which hashes of editions are looked up, where `--editions` is not given |
+| `COMITY_LAW` | folder or hash of another edition of the law, where `--law` is not given |
 | `COMITY_LOG_LEVEL` | lowest level of the logs on standard error, one JSON object a line; else `warning` |
 | `COMITY_DEBUG` | 1: an unexpected error is shown with its traceback |
 

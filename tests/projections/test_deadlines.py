@@ -832,7 +832,8 @@ def test_a_limit_of_a_protocol_is_not_verified_where_nobody_knows_who_accepted_i
     assert limit.verified
     story = Story("2026-03-01", instrument=limit.instrument, requested_country="SM")
     start = limit.starts[0]
-    story.say(start.act, "2026-03-02", thing="thing", **{field: values[0] for field, values in start.when.items()})
+    body: dict[str, Any] = {field: values[0] for field, values in start.when.items()}
+    story.say(start.act, "2026-03-02", thing="thing", **body)
 
     (found,) = (c for c in clocks(story.acts, rules(), seats, at=begins("2026-03-03")) if c.limit == "E212-90")
     assert not found.verified
