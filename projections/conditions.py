@@ -46,6 +46,7 @@ __all__ = [
     "condition_breach",
     "exhibits_of",
     "judged",
+    "meant_by",
     "person_of",
     "recalled",
     "takers_of",
@@ -778,7 +779,7 @@ def _told(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent]) ->
 
 
 def _of_exhibits(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent], book: Book) -> Judged | None:
-    takers, meant = takers_of(folded, act), _meant(act)
+    takers, meant = takers_of(folded, act), meant_by(act)
     fitting = [one for one in given if not one.recipients or set(takers) <= set(one.recipients)]
     if rule.nature in {"purpose", "speciality"} and rule.purposes:
         if not meant or meant & set(rule.purposes):
@@ -826,7 +827,7 @@ def _goes_to_a_third(folded: Folded, rule: Attached, act: Act, takers: Collectio
     return not there or any(one is None or not book.bound(rule.instrument, one, on) for one in there)
 
 
-def _meant(act: Act) -> frozenset[str]:
+def meant_by(act: Act) -> frozenset[str]:
     """For what an act uses something, as far as its codes say."""
     purpose = act.body.get("purpose")
     if isinstance(purpose, str):
@@ -891,7 +892,7 @@ def condition_breach(views: Views, condition: Condition, act: Act) -> str | None
         bound = next((one for one in condition.recipients if own is not None and one.authority.country == own), None)
     if bound is None or bound.free:
         return None
-    meant = _meant(act)
+    meant = meant_by(act)
     if meant and not meant & set(bound.purposes):
         return f"for {_words(meant)}, where only {_words(bound.purposes)} is allowed"
     named = {one.authority.id for one in condition.recipients if one.through is None}

@@ -10,6 +10,7 @@ import typer
 from ledger.cli import auditing, bundling, founding, inspecting, publishing
 from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
+from ledger.cli.conditions import conditions_app
 from ledger.cli.deadlines import deadlines
 from ledger.cli.exhibits import exhibit_app
 from ledger.cli.findings import findings
@@ -78,6 +79,7 @@ app.command("publish")(publishing.publish)
 app.add_typer(case_app, name="case")
 app.add_typer(request_app, name="request")
 app.add_typer(exhibit_app, name="exhibit")
+app.add_typer(conditions_app, name="conditions")
 app.command("audit")(auditing.audit)
 app.command("deadlines")(deadlines)
 app.command("findings")(findings)
