@@ -34,7 +34,7 @@ import fastavro
 from ledger import resources
 from ledger.errors import FormatError, NotVerified
 
-__all__ = ["Act", "Catalogue", "Codec", "Fault", "catalogue", "codec"]
+__all__ = ["Act", "Bad", "Catalogue", "Codec", "Fault", "catalogue", "codec", "read_long"]
 
 MAX_ITEMS: Final = 64
 """Items of an array whose field does not say otherwise."""
@@ -64,7 +64,7 @@ class Fault:
     rule: str
 
 
-class _Bad(Exception):  # noqa: N818 -- never leaves this module
+class Bad(Exception):  # noqa: N818 -- never leaves the decoders: they make a FormatError of it
     """What is wrong, with the path that grows as it passes outward."""
 
     def __init__(self, what: str, path: str = "") -> None:
@@ -72,12 +72,12 @@ class _Bad(Exception):  # noqa: N818 -- never leaves this module
         self.what = what
         self.path = path
 
-    def under(self, name: str) -> _Bad:
+    def under(self, name: str) -> Bad:
         """The same, one level further out."""
         self.path = _join(name, self.path)
         return self
 
-    def at(self, index: int) -> _Bad:
+    def at(self, index: int) -> Bad:
         """The same, as item ``index`` of an array."""
         self.path = _join(f"[{index}]", self.path)
         return self
@@ -89,7 +89,7 @@ def _join(outer: str, inner: str) -> str:
 
 def _refuse(expected: str, value: object) -> NoReturn:
     shown = "null" if value is None else type(value).__name__
-    raise _Bad(f"should be {expected}, is {shown}")
+    raise Bad(f"should be {expected}, is {shown}")
 
 
 class _Type(NamedTuple):
@@ -97,10 +97,10 @@ class _Type(NamedTuple):
     The five readings of one Avro type.
 
     Attributes:
-        read: ``(bytes, at) -> (value, next)``; raises ``_Bad``, or IndexError past the end.
-        check: raises ``_Bad`` unless the value can be written.
+        read: ``(bytes, at) -> (value, next)``; raises ``Bad``, or IndexError past the end.
+        check: raises ``Bad`` unless the value can be written.
         show: value to JSON.
-        parse: JSON to value; raises ``_Bad``.
+        parse: JSON to value; raises ``Bad``.
         faults: appends the faults of a value under a path; None where every value will do.
         references: appends (path, kind, identifier); None where there are none.
     """
@@ -116,35 +116,39 @@ class _Type(NamedTuple):
 # ------------------------------------------------------------------------------------- numbers
 
 
-def _read_long(data: bytes, at: int) -> tuple[int, int]:
-    """A zig-zag number of at most 64 bits in its shortest form."""
+_SHIFTS: Final = tuple(range(7, 64, 7))
+
+
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """
+    Read a zig-zag number of at most 64 bits in its shortest form; the value, and where the next field begins.
+
+    Raises:
+        Bad, or IndexError past the end. Never more than ten bytes are read.
+    """
     byte = data[at]
     at += 1
     if byte < 0x80:
         return (byte >> 1) ^ -(byte & 1), at
     number = byte & 0x7F
-    shift = 7
-    while True:
+    for shift in _SHIFTS:
         byte = data[at]
         at += 1
         if byte < 0x80:
-            break
+            if not byte:
+                raise Bad("a number not in its shortest form")
+            number |= byte << shift
+            if number >> 64:
+                break
+            return (number >> 1) ^ -(number & 1), at
         number |= (byte & 0x7F) << shift
-        shift += 7
-        if shift > 63:
-            raise _Bad("a number of more than 64 bits")
-    if byte == 0:
-        raise _Bad("a number not in its shortest form")
-    number |= byte << shift
-    if number >> 64:
-        raise _Bad("a number of more than 64 bits")
-    return (number >> 1) ^ -(number & 1), at
+    raise Bad("a number of more than 64 bits")
 
 
 def _read_instant(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _read_long(data, at)
+    value, at = read_long(data, at)
     if not _FIRST_INSTANT <= value <= _LAST_INSTANT:
-        raise _Bad("an instant outside the years 1 to 9999")
+        raise Bad("an instant outside the years 1 to 9999")
     return value, at
 
 
@@ -152,14 +156,14 @@ def _check_long(value: Any) -> None:
     if type(value) is not int:
         _refuse("a whole number", value)
     if not -_MAX_LONG - 1 <= value <= _MAX_LONG:
-        raise _Bad("a number of more than 64 bits")
+        raise Bad("a number of more than 64 bits")
 
 
 def _check_instant(value: Any) -> None:
     if type(value) is not int:
         _refuse("microseconds since 1970 as a whole number", value)
     if not _FIRST_INSTANT <= value <= _LAST_INSTANT:
-        raise _Bad("an instant outside the years 1 to 9999")
+        raise Bad("an instant outside the years 1 to 9999")
 
 
 def _parse_long(value: Any) -> int:
@@ -178,19 +182,19 @@ def _parse_instant(value: Any) -> int:
         _refuse("an instant such as 2020-06-02T00:00:00Z", value)
     found = _INSTANT.fullmatch(value)
     if found is None:
-        raise _Bad(f"should be an instant such as 2020-06-02T00:00:00Z, is {value[:40]!r}")
+        raise Bad(f"should be an instant such as 2020-06-02T00:00:00Z, is {value[:40]!r}")
     *parts, fraction = found.groups()
     try:
         instant = datetime(*map(int, parts), tzinfo=UTC)  # type: ignore[misc, arg-type]  # the pattern gave six numbers
     except ValueError as error:
-        raise _Bad(f"no such instant: {value} ({error})") from None
+        raise Bad(f"no such instant: {value} ({error})") from None
     return (instant - _EPOCH) // timedelta(microseconds=1) + int((fraction or "").ljust(6, "0"))
 
 
 def _read_boolean(data: bytes, at: int) -> tuple[bool, int]:
     byte = data[at]
     if byte > 1:
-        raise _Bad(f"neither true nor false: {byte:#04x}")
+        raise Bad(f"neither true nor false: {byte:#04x}")
     return byte == 1, at + 1
 
 
@@ -215,7 +219,7 @@ def _parse_hex(value: Any) -> bytes:
     if not isinstance(value, str):
         _refuse("bytes in lower-case hexadecimal", value)
     if not _HEX.fullmatch(value):
-        raise _Bad("should be bytes in lower-case hexadecimal")
+        raise Bad("should be bytes in lower-case hexadecimal")
     return bytes.fromhex(value)
 
 
@@ -232,7 +236,7 @@ def _parse_uuid(value: Any) -> bytes:
     except ValueError:
         identifier = b""
     if _show_uuid(identifier) != value.lower():
-        raise _Bad(f"should be an identifier in UUID form, is {value[:40]!r}")
+        raise Bad(f"should be an identifier in UUID form, is {value[:40]!r}")
     return identifier
 
 
@@ -241,14 +245,14 @@ def _fixed(size: int) -> _Type:
         end = at + size
         value = data[at:end]
         if len(value) != size:
-            raise _Bad(f"ends before its {size} bytes do")
+            raise Bad(f"ends before its {size} bytes do")
         return value, end
 
     def check(value: Any) -> None:
         if type(value) is not bytes:
             _refuse(f"{size} bytes", value)
         if len(value) != size:
-            raise _Bad(f"should be {size} bytes, is {len(value)}")
+            raise Bad(f"should be {size} bytes, is {len(value)}")
 
     def parse(value: Any) -> bytes:
         found = _parse_hex(value)
@@ -262,19 +266,19 @@ def _fixed(size: int) -> _Type:
 
 def _bytes(max_bytes: int) -> _Type:
     def read(data: bytes, at: int) -> tuple[bytes, int]:
-        size, at = _read_long(data, at)
+        size, at = read_long(data, at)
         if not 0 <= size <= max_bytes:
-            raise _Bad(f"a length of {size} bytes; at most {max_bytes}")
+            raise Bad(f"a length of {size} bytes; at most {max_bytes}")
         end = at + size
         if end > len(data):
-            raise _Bad(f"ends before its {size} bytes do")
+            raise Bad(f"ends before its {size} bytes do")
         return data[at:end], end
 
     def check(value: Any) -> None:
         if type(value) is not bytes:
             _refuse("bytes", value)
         if len(value) > max_bytes:
-            raise _Bad(f"{len(value)} bytes; at most {max_bytes}")
+            raise Bad(f"{len(value)} bytes; at most {max_bytes}")
 
     def parse(value: Any) -> bytes:
         found = _parse_hex(value)
@@ -291,27 +295,27 @@ def _check_string(value: Any) -> None:
     if type(value) is not str:
         _refuse("text", value)
     if len(value) > MAX_CHARS:
-        raise _Bad(f"{len(value)} characters; at most {MAX_CHARS}")
+        raise Bad(f"{len(value)} characters; at most {MAX_CHARS}")
     try:
         value.encode()
     except UnicodeEncodeError:
-        raise _Bad("text that is not valid Unicode") from None
+        raise Bad("text that is not valid Unicode") from None
 
 
 def _read_string(data: bytes, at: int) -> tuple[str, int]:
-    size, at = _read_long(data, at)
+    size, at = read_long(data, at)
     # Four bytes a character at most: a longer one is refused before it is decoded.
     if not 0 <= size <= 4 * MAX_CHARS:
-        raise _Bad(f"a length of {size} bytes; at most {MAX_CHARS} characters")
+        raise Bad(f"a length of {size} bytes; at most {MAX_CHARS} characters")
     end = at + size
     if end > len(data):
-        raise _Bad(f"ends before its {size} bytes do")
+        raise Bad(f"ends before its {size} bytes do")
     try:
         value = data[at:end].decode()
     except UnicodeDecodeError:
-        raise _Bad("text that is not valid UTF-8") from None
+        raise Bad("text that is not valid UTF-8") from None
     if size > MAX_CHARS and len(value) > MAX_CHARS:
-        raise _Bad(f"{len(value)} characters; at most {MAX_CHARS}")
+        raise Bad(f"{len(value)} characters; at most {MAX_CHARS}")
     return value, end
 
 
@@ -347,16 +351,16 @@ def _enum(symbols: tuple[str, ...]) -> _Type:
     listed = ", ".join(symbols)
 
     def read(data: bytes, at: int) -> tuple[str, int]:
-        index, at = _read_long(data, at)
+        index, at = read_long(data, at)
         if not 0 <= index < len(symbols):
-            raise _Bad(f"symbol {index}, where {len(symbols)} are known")
+            raise Bad(f"symbol {index}, where {len(symbols)} are known")
         return symbols[index], at
 
     def check(value: Any) -> None:
         if type(value) is not str:
             _refuse(f"one of {listed}", value)
         if value not in known:
-            raise _Bad(f"should be one of {listed}, is {value[:MAX_CHARS]!r}")
+            raise Bad(f"should be one of {listed}, is {value[:MAX_CHARS]!r}")
 
     def parse(value: Any) -> str:
         check(value)
@@ -374,7 +378,7 @@ def _nullable(inner: _Type) -> _Type:
         if branch == 0:
             return None, at + 1
         if branch != 2:
-            raise _Bad("neither absent nor present")
+            raise Bad("neither absent nor present")
         return inner.read(data, at + 1)
 
     def check(value: Any) -> None:
@@ -408,31 +412,31 @@ def _nullable(inner: _Type) -> _Type:
 def _array(inner: _Type, max_items: int) -> _Type:
     def read(data: bytes, at: int) -> tuple[list[Any], int]:
         items: list[Any] = []
-        count, at = _read_long(data, at)
+        count, at = read_long(data, at)
         if count == 0:
             return items, at
         if not 0 < count <= max_items:
-            raise _Bad(f"a block of {count} items; at most {max_items}")
+            raise Bad(f"a block of {count} items; at most {max_items}")
         read_item = inner.read
         try:
             for _ in range(count):
                 value, at = read_item(data, at)
                 items.append(value)
-        except _Bad as bad:
+        except Bad as bad:
             raise bad.at(len(items)) from None
         if data[at]:
-            raise _Bad("more than one block")
+            raise Bad("more than one block")
         return items, at + 1
 
     def check(value: Any) -> None:
         if not isinstance(value, (list, tuple)):
             _refuse("a list", value)
         if len(value) > max_items:
-            raise _Bad(f"{len(value)} items; at most {max_items}")
+            raise Bad(f"{len(value)} items; at most {max_items}")
         for index, item in enumerate(value):
             try:
                 inner.check(item)
-            except _Bad as bad:
+            except Bad as bad:
                 raise bad.at(index) from None
 
     def show(value: Any) -> list[Any]:
@@ -442,12 +446,12 @@ def _array(inner: _Type, max_items: int) -> _Type:
         if not isinstance(value, list):
             _refuse("a list", value)
         if len(value) > max_items:
-            raise _Bad(f"{len(value)} items; at most {max_items}")
+            raise Bad(f"{len(value)} items; at most {max_items}")
         items: list[Any] = []
         try:
             for item in value:
                 items.append(inner.parse(item))  # noqa: PERF401 -- the index is the length so far
-        except _Bad as bad:
+        except Bad as bad:
             raise bad.at(len(items)) from None
         return items
 
@@ -485,10 +489,10 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
         try:
             for name, read_field in readers:
                 values[name], at = read_field(data, at)
-        except _Bad as bad:
+        except Bad as bad:
             raise bad.under(name) from None
         except IndexError:
-            raise _Bad("ends too early", name) from None
+            raise Bad("ends too early", name) from None
         return values, at
 
     def unknown(value: Any) -> None:
@@ -496,7 +500,7 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
             if name not in names:
                 close = get_close_matches(str(name), names, n=1)
                 hint = f"; did you mean {close[0]}?" if close else ""
-                raise _Bad("no such field" + hint, str(name)[:MAX_CHARS])
+                raise Bad("no such field" + hint, str(name)[:MAX_CHARS])
 
     def check(value: Any) -> None:
         if not isinstance(value, dict):
@@ -504,10 +508,10 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
         unknown(value)
         for name, check_field in checkers:
             if name not in value:
-                raise _Bad("missing", name)
+                raise Bad("missing", name)
             try:
                 check_field(value[name])
-            except _Bad as bad:
+            except Bad as bad:
                 raise bad.under(name) from None
 
     def show(value: Any) -> dict[str, Any]:
@@ -521,13 +525,13 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
         for name, kind in fields:
             if name not in value:
                 if name not in optional:
-                    raise _Bad("missing", name)
+                    raise Bad("missing", name)
                 default = optional[name]
                 values[name] = [] if default == [] else default
                 continue
             try:
                 values[name] = kind.parse(value[name])
-            except _Bad as bad:
+            except Bad as bad:
                 raise bad.under(name) from None
         return values
 
@@ -551,7 +555,7 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
     )
 
 
-_LONG: Final = _Type(_read_long, _check_long, _same, _parse_long)
+_LONG: Final = _Type(read_long, _check_long, _same, _parse_long)
 _TIMESTAMP: Final = _Type(_read_instant, _check_instant, _show_instant, _parse_instant)
 _BOOLEAN: Final = _Type(_read_boolean, _check_boolean, _same, _parse_boolean)
 
@@ -654,7 +658,7 @@ class Codec:
         """
         try:
             self._type.check(value)
-        except _Bad as bad:
+        except Bad as bad:
             raise FormatError(bad.what, field=bad.path) from None
         out = io.BytesIO()
         fastavro.schemaless_writer(out, self._parsed, value, strict=True)
@@ -671,7 +675,7 @@ class Codec:
         """
         try:
             value, at = self._type.read(bytes(data), 0)
-        except _Bad as bad:
+        except Bad as bad:
             raise FormatError(bad.what, field=bad.path) from None
         if at != len(data):
             raise FormatError(f"{len(data) - at} bytes too many at the end")
@@ -686,7 +690,7 @@ class Codec:
         """
         try:
             value, at = self._type.read(bytes(data), 0)
-        except _Bad as bad:
+        except Bad as bad:
             raise FormatError(bad.what, field=bad.path) from None
         return value, at
 
@@ -727,7 +731,7 @@ class Codec:
         """
         try:
             return cast("dict[str, Any]", self._type.parse(value))
-        except _Bad as bad:
+        except Bad as bad:
             raise FormatError(bad.what, field=bad.path) from None
 
 

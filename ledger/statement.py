@@ -22,7 +22,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger import verify
-from ledger.acts import codec
+from ledger.acts import Bad, codec, read_long
 from ledger.errors import FormatError
 from ledger.frozen import builder
 
@@ -274,7 +274,7 @@ def decode_statement(data: bytes) -> Statement:
         raise FormatError(f"is {len(data):,} bytes long; at most {STATEMENT_BYTES_MAX:,} are taken", field="statement")
     try:
         return _plain_statement(data)
-    except (_NotPlain, IndexError, KeyError, UnicodeDecodeError):
+    except (_NotPlain, Bad, IndexError, KeyError, UnicodeDecodeError):
         return _statement(_STATEMENT.decode(data))
 
 
@@ -290,27 +290,6 @@ _PLAIN_RINGS: Final = {ring: Visibility(ring, None) for ring in _RINGS.values()}
 
 _build_statement: Final = builder(Statement)
 _build_entry: Final = builder(Entry)
-
-
-def _long(data: bytes, at: int) -> tuple[int, int]:
-    """Read a zig-zag varint in its shortest form; returns the value and where the next field begins."""
-    byte = data[at]
-    at += 1
-    if byte < 0x80:
-        return (byte >> 1) ^ -(byte & 1), at
-    value = byte & 0x7F
-    shift = 7
-    while True:
-        byte = data[at]
-        at += 1
-        if byte < 0x80:
-            break
-        value |= (byte & 0x7F) << shift
-        shift += 7
-    if not byte or shift > 56:
-        raise _NotPlain
-    value |= byte << shift
-    return (value >> 1) ^ -(value & 1), at
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:
@@ -351,7 +330,7 @@ def _instant(data: bytes, at: int) -> tuple[int, int]:
         if data[at + 7]:
             return eight >> 1, at + 8
         raise _NotPlain
-    value, at = _long(data, at)
+    value, at = read_long(data, at)
     if not _YEAR_1 <= value < _YEAR_10000:
         raise _NotPlain
     return value, at
@@ -386,7 +365,7 @@ def _attachments(data: bytes, at: int) -> tuple[tuple[Attachment, ...], int]:
         role, at = _text(data, at)
         commitment = data[at : at + 32]
         key_commitment, at = _optional_bytes(data, at + 32, 32)
-        size, at = _long(data, at)
+        size, at = read_long(data, at)
         media_type, at = _text(data, at)
         found.append(Attachment(role, commitment, key_commitment, size, media_type))
     if data[at]:
@@ -406,13 +385,13 @@ def _plain_statement(data: bytes) -> Statement:
         raise _NotPlain
     ledger = data[17:at].decode()
     publisher, key = data[at : at + 16], data[at + 16 : at + 48]
-    sequence, at = _long(data, at + 48)
+    sequence, at = read_long(data, at + 48)
     voice = _VOICES[data[at]]
     if data[at + 1]:
         raise _NotPlain
     case, subject = data[at + 2 : at + 18], data[at + 18 : at + 34]
     act, at = _text(data, at + 34)
-    version, at = _long(data, at)
+    version, at = read_long(data, at)
     kind = _KINDS[data[at]]
     since = at + 1
     occurred_from, at = _instant(data, since)
@@ -458,7 +437,7 @@ def _plain_statement(data: bytes) -> Statement:
         attachments, at = _attachments(data, at)
     else:
         at += 2
-    length, at = _long(data, at)
+    length, at = read_long(data, at)
     if length < 0 or at + length != len(data):
         raise _NotPlain
     return _build_statement(
@@ -555,7 +534,7 @@ def decode_entry(data: bytes) -> Entry:
         raise FormatError(f"is {len(data):,} bytes long; at most {ENTRY_BYTES_MAX:,} are taken", field="entry")
     try:
         return _plain_entry(data)
-    except (_NotPlain, IndexError):
+    except (_NotPlain, Bad, IndexError):
         value = _ENTRY.decode(data)
     batch = value["batch"]
     if batch is not None:
@@ -569,7 +548,7 @@ def _plain_entry(data: bytes) -> Entry:
     """Decode an accepted entry; see ``_plain_statement``."""
     if data[0] != 2 * FORMAT:
         raise _NotPlain
-    length, at = _long(data, 1)
+    length, at = read_long(data, 1)
     end = at + length
     if length < 0 or data[end] or data[end + 1]:  # accepted entries have no hash beside; Ed25519 is algorithm 0
         raise _NotPlain
@@ -584,10 +563,10 @@ def _plain_entry(data: bytes) -> Entry:
     rules = data[at + 2 : at + 34]
     if data[at + 34] != 2:
         raise _NotPlain
-    subject_version, at = _long(data, at + 35)
+    subject_version, at = read_long(data, at + 35)
     if data[at] != 2:
         raise _NotPlain
-    case_version, at = _long(data, at + 1)
+    case_version, at = read_long(data, at + 1)
     if at != len(data):
         raise _NotPlain
     return _build_entry(
@@ -610,8 +589,8 @@ def _plain_batch(data: bytes, at: int) -> tuple[Batch, int]:
     """Read a batch; returns it and where its last byte is."""
     if data[at] != 2:
         raise _NotPlain
-    size, at = _long(data, at + 1)
-    index, at = _long(data, at)
+    size, at = read_long(data, at + 1)
+    index, at = read_long(data, at)
     count = data[at]
     if not count:
         return Batch(size, index, ()), at

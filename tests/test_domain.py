@@ -14,8 +14,8 @@ from nacl.signing import SigningKey
 
 from ledger.acts import catalogue
 from ledger.domain import Disclosure, Exhibit, JointTeam, Request, evolve, fold, named_by
-from ledger.domain.judging import ROLES
 from ledger.keys import ed25519
+from ledger.schema_rules import ROLES
 from ledger.statement import Speaker
 from ledger.verify import Roster, endorsement_message, possession_message
 from tests.domain_machine import (

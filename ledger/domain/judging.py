@@ -152,25 +152,6 @@ ROSTER_ACTS: Final = frozenset(
 )
 """Acts about who may sign: the roster judges who may say them, and whether the keys were possessed."""
 
-ROLES: Final = frozenset(
-    {
-        "addressee",
-        "any",
-        "enrolling_root",
-        "holder",
-        "member",
-        "notified",
-        "other_authority",
-        "publisher_of_disclosure",
-        "recipient",
-        "requested",
-        "requesting",
-        "same_publisher",
-        "self",
-    }
-)
-"""What ``by`` of an act may say besides a kind of authority."""
-
 _SIDES: Final = frozenset({"requesting", "requested"})
 _ANSWERERS: Final = frozenset({"addressee", "notified"})
 # Flagged rather than rejected, or compared with the statement that the act is about.
