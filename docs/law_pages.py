@@ -7,17 +7,50 @@ wording says so. ``make docs`` writes them, and ``tests/test_docs.py`` fails whi
 
 from __future__ import annotations
 
-from dataclasses import fields
+import json
+from dataclasses import replace
+from functools import cache
 from html import escape
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import graphlay
 
-from ledger.law.data import KINDS, NATURES, Datum, Instrument, Limit, Period
+from ledger import resources
+from ledger.acts import catalogue
+from ledger.law.data import (
+    BASES,
+    CHECKS,
+    KINDS,
+    MATCHES,
+    NATURES,
+    ROLES,
+    TIMINGS,
+    USES,
+    Applicability,
+    Between,
+    Competence,
+    Datum,
+    Duty,
+    Force,
+    Ground,
+    Instrument,
+    Limit,
+    Particular,
+    Pattern,
+    Remedy,
+    Ruling,
+    Stage,
+    Supervision,
+    Use,
+    Where,
+    Words,
+)
 from ledger.law.law import Law, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from datetime import date
 
     from ledger.domain import Procedure
 
@@ -37,19 +70,41 @@ TITLES = {
     "words": "The instrument's own words",
 }
 
+_GROUPS = (
+    ("eu-", "European Union"),
+    ("coe-", "Council of Europe"),
+    ("un-", "United Nations"),
+    ("", "Other agreements and statutes"),
+)
+"""Whose instruments, by how their ids begin."""
+
 _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; color: #111; background: #fff }
-body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem }
-h1 { margin-bottom: .25rem } h2 { margin-top: 2.5rem; border-bottom: 2px solid #111 }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+h1 { margin-bottom: .25rem; line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 2px solid #111 }
 table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #bbb }
-td p { margin: 0 0 .3rem } .more { color: #444; font-size: .9em }
-.unverified { border: 1px solid #8a4b00; color: #8a4b00; padding: 0 .3em; font-size: .8em; white-space: nowrap }
-svg { width: 100%; max-width: 44rem; height: auto } ol { columns: 2; font-size: .9em } a { color: #003f8a }
+.id { font-weight: 400; overflow-wrap: anywhere; width: 9.5rem; font-size: .85em }
+.article { width: 9.5rem; overflow-wrap: anywhere } .number { text-align: right; white-space: nowrap }
+td p { margin: 0 0 .3rem } dl { margin: 0; color: #333; font-size: .9em; display: grid }
+dl { grid-template-columns: 8.5rem 1fr; gap: 0 .6rem } dt { color: #555 } dd { margin: 0; overflow-wrap: anywhere }
+.doubt > * { background: #fff8ee } .doubt > :first-child { border-left: 4px solid #8a4b00 }
+.unverified { border: 1px solid #8a4b00; color: #8a4b00; background: #fff; padding: 0 .3em; font-size: .8em }
+.unverified { white-space: nowrap; display: inline-block }
+.notice { border: 1px solid #8a4b00; border-left-width: 4px; padding: .5rem .8rem; background: #fff8ee }
+nav ul { columns: 2; padding-left: 1.2rem } svg { display: block; margin: 1rem auto; max-width: 100%; height: auto }
+.steps { columns: 2; column-gap: 2.5rem; font-size: .9em; padding-left: 2rem }
+.steps li { break-inside: avoid; padding-left: .2rem } a { color: #003f8a }
+@media (max-width: 45rem) { .steps, nav ul { columns: 1 } dl { grid-template-columns: 1fr } }
 @media print {
-  body { margin: 0; max-width: none; font-size: 11pt }
-  h2 { break-after: avoid } tr { break-inside: avoid }
+  html { font-size: 9.5pt } body { margin: 0; max-width: none; padding: 0; font-size: 1rem }
+  nav { display: none } a { color: inherit; text-decoration: none } h1, h2 { margin-top: 1rem }
+  h2, h3, thead { break-after: avoid } tr, svg { break-inside: avoid } svg { max-height: 17cm; max-width: 100% }
+  .doubt > *, .notice { background: none } .article { width: 8rem } .id { width: 7rem }
+  dl { display: block } dt, dd { display: inline } dt::after { content: ": " } dd::after { content: " \\2022  " }
+  dd:last-child::after { content: "" } .steps { font-size: .85em }
 }
+@page { margin: 1.5cm }
 """
 
 
@@ -70,18 +125,59 @@ def _whole(title: str, body: str) -> str:
 
 
 def _index(law: Law) -> str:
-    rows = "".join(
-        f'<tr><th scope="row"><a href="{name}.html">{escape(one.title)}</a></th><td>{escape(one.official)}</td>'
-        f"<td>{one.from_on}</td><td>{_count(one)}</td></tr>\n"
-        for name, one in sorted(law.instruments.items())
+    groups: dict[str, list[Instrument]] = {words: [] for _, words in _GROUPS}
+    for name, one in sorted(law.instruments.items()):
+        groups[next(words for start, words in _GROUPS if name.startswith(start))].append(one)
+    every = [datum for one in (*law.instruments.values(), *_own(law)) for datum in _all(one)]
+    body = (
+        "<h1>The law as data</h1>\n<p>What the ledger knows of each instrument, in plain words of its own: who is "
+        "bound, its steps, what its forms ask for, which limits run, on which grounds something may "
+        "be refused, what must be done, told and kept. The ledger computes and shows; it never decides, and the "
+        f'official text alone is the law.</p>\n<p class="notice">Of {len(every)} rules {_share(every)} were compared '
+        f"with the official wording. The others are marked {_UNVERIFIED} wherever they are shown, with what they rest "
+        "on: a court's summary, the statutes of States, a commentary, or memory.</p>\n"
     )
-    return _whole(
-        "The law as data",
-        "<h1>The law as data</h1>\n<p>What the ledger knows of each instrument, in plain words of its own. It computes "
-        "and shows; it never decides. Rules that were not compared with the official wording are marked "
-        f"{_UNVERIFIED}.</p>\n<table>\n<thead><tr><th>Instrument</th><th>Official text</th><th>From</th>"
-        f"<th>Rules</th></tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n",
-    )
+    for words, ones in groups.items():
+        rows = "".join(
+            f'<tr><th scope="row"><a href="{one.id}.html">{escape(one.title)}</a></th><td>{escape(one.official)}</td>'
+            f"<td>{_day(one.from_on)}{_standing(one)}</td>"
+            f"<td>{escape(', '.join(_countries(country for name, country in law.overlays if name == one.id)))}</td>"
+            f'<td class="number">{len(list(_all(one)))}</td><td class="number">{_share(list(_all(one)))}</td></tr>\n'
+            for one in ones
+        )
+        if rows:
+            body += (
+                f"<h2>{escape(words)}</h2>\n<table>\n<thead><tr><th>Instrument</th><th>Official text</th>"
+                "<th>Applies from</th>"
+                '<th>National law</th><th class="number">Rules</th><th class="number">Verified</th></tr></thead>\n'
+                f"<tbody>\n{rows}</tbody>\n</table>\n"
+            )
+    return _whole("The law as data", body)
+
+
+def _own(law: Law) -> Iterator[Instrument]:
+    """The overlays, with nothing of their parents."""
+    for overlay in law.overlays.values():
+        data = {
+            kind: {
+                ident: own
+                for ident, versions in rows.items()
+                if (own := tuple(datum for datum in versions if datum.country == overlay.country))
+            }
+            for kind, rows in overlay.data.items()
+        }
+        yield replace(overlay, data=data)
+
+
+def _share(data: list[Datum]) -> str:
+    verified = sum(datum.verified for datum in data)
+    return f"{verified} ({100 * verified // len(data)} %)" if data else "0"
+
+
+def _standing(one: Instrument) -> str:
+    """Whether it is in force, where its data say that it is not."""
+    forces = [datum for versions in one.data.get("force", {}).values() for datum in versions[-1:]]
+    return "<br>not in force yet" if forces and not any(getattr(datum, "in_force", True) for datum in forces) else ""
 
 
 _UNVERIFIED = '<span class="unverified">not verified</span>'
@@ -102,121 +198,371 @@ def _page(law: Law, one: Instrument) -> str:
     official = escape(one.official)
     if one.eli is not None:
         official = f'<a href="{escape(one.eli)}">{official}</a>'
-    ends = f" until {one.until_on}" if one.until_on else ""
-    counting = law.countings[one.counting].title if one.counting in law.countings else "national rules"
+    ends = f" until {_day(one.until_on)}" if one.until_on else ""
+    if one.counting in law.countings and one.counting != "national":
+        counting = f"its limits are counted by {law.countings[one.counting].title}"
+    else:
+        counting = "its limits are counted by the law of the State that must act"
+    procedure = law.procedure(one.id)
+    say = _Words(one, procedure)
+    data = list(_all(one))
+    overlays = [(country, overlay) for (name, country), overlay in sorted(law.overlays.items()) if name == one.id]
+    kinds = [kind for kind in KINDS if one.data.get(kind)]
+    links = "".join(f'<li><a href="#{kind}">{TITLES[kind]}</a></li>\n' for kind in kinds)
+    links += "".join(
+        f'<li><a href="#{country.lower()}">{escape(_country(country))}: what its law changes</a></li>\n'
+        for country, _ in overlays
+    )
     parts = [
-        '<p><a href="index.html">All instruments</a></p>\n',
-        f"<h1>{escape(one.title)}</h1>\n<p>{official}<br>Applies from {one.from_on}{ends}.\n",
-        f"Counted by {escape(counting)}. Last compared with its sources on {one.reviewed_on}.\n{_count(one)}.</p>\n",
-        "<p>These are the ledger's own words, not the law. The official text decides.</p>\n",
-        "<h2>The procedure</h2>\n",
-        *_drawings(law.procedure(one.id), one),
+        f"""\
+<nav><a href="index.html">All instruments</a></nav>
+<h1>{escape(one.title)}</h1>
+<p>{official}</p>
+<p>Applies from {_day(one.from_on)}{ends}{_standing(one)}; {escape(counting)}.
+Last compared with its sources on {_day(one.reviewed_on)}.</p>
+<p class="notice">These are the ledger's own words, not the law: the official text decides.
+Of {len(data)} rules {_share(data)} were compared with the official wording;
+the others are marked {_UNVERIFIED} and say what they rest on.</p>
+<nav><ul>
+<li><a href="#procedure">The procedure</a></li>
+{links}</ul></nav>
+<h2 id="procedure">The procedure</h2>
+""",
+        *_drawings(procedure, one),
     ]
-    parts += [
-        _section(kind, [d for data in one.data[kind].values() for d in data]) for kind in KINDS if one.data.get(kind)
-    ]
-    for (name, country), overlay in sorted(law.overlays.items()):
-        if name == one.id:
-            own = [datum for datum in _all(overlay) if datum.country == country]
-            parts.append(f"<h2>{escape(country)}: what national law changes</h2>\n{_table(own)}")
+    parts += [_section(kind, [d for rows in one.data[kind].values() for d in rows], say) for kind in kinds]
+    for country, overlay in overlays:
+        own = [datum for datum in _all(overlay) if datum.country == country]
+        name = country.lower()
+        parts.append(f'<h2 id="{name}">{escape(_country(country))}: what its law changes</h2>\n')
+        parts.append(_rests_on(own) + _table(own, say, f"{name}-"))
     return _whole(one.title, "".join(parts))
+
+
+def _rests_on(own: list[Datum]) -> str:
+    """Warns where the law of a State was not read."""
+    memory = sum(datum.basis == "memory" for datum in own)
+    if not memory:
+        return ""
+    what = "All of this is" if memory == len(own) else f"{memory} of these {len(own)} rules are"
+    return f'<p class="notice">{what} from memory: no source of this State was read. It may be wrong.</p>\n'
 
 
 # --- the data ------------------------------------------------------------------------------------
 
 
-def _section(kind: str, data: list[Datum]) -> str:
-    return f'<h2 id="{kind}">{TITLES[kind]}</h2>\n{_table(data)}'
+def _section(kind: str, data: list[Datum], say: _Words) -> str:
+    return f'<h2 id="{kind}">{TITLES[kind]}</h2>\n{_table(data, say)}'
 
 
-def _table(data: list[Datum]) -> str:
-    rows = "".join(
-        f'<tr id="{escape(datum.id)}"><th scope="row">{escape(datum.id)}</th>'
-        f"<td>{escape(datum.article)}{'' if datum.verified else '<br>' + _UNVERIFIED}</td>"
-        f"<td><p>{escape(datum.text)}</p>{_more(datum)}</td></tr>\n"
-        for datum in data
-    )
-    head = "<tr><th>Rule</th><th>Article</th><th>In plain words</th></tr>"
+def _table(data: list[Datum], say: _Words, prefix: str = "") -> str:
+    seen: set[str] = set()
+    rows = ""
+    for datum in data:
+        anchor = f"{prefix}{type(datum).__name__.lower()}-{datum.id}"
+        named = "" if anchor in seen else f' id="{escape(anchor)}"'
+        seen.add(anchor)
+        doubt = "" if datum.verified else ' class="doubt"'
+        mark = "" if datum.verified else f"<br>{_UNVERIFIED}"
+        rows += (
+            f'<tr{named}{doubt}><td class="article">{escape(datum.article)}{mark}</td>'
+            f'<td><p>{escape(datum.text)}</p>{_more(datum, say)}</td><td class="id">{escape(datum.id)}</td></tr>\n'
+        )
+    head = '<tr><th class="article">Article</th><th>In plain words</th><th class="id">Name of the rule</th></tr>'
     return f"<table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
 
 
-_SAID = {field.name for field in fields(Datum)} | {
-    "examples",
-    "variants",
-    "extension",
-    "exceptions",
-    "nature",
-    "within",
+def _more(datum: Datum, say: _Words) -> str:
+    """What else the datum has, each with a label; in words, not in keys."""
+    rows = [*_particulars(datum, say), *_standing_of(datum)]
+    lines = "".join(f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in rows if text)
+    return f"<dl>{lines}</dl>" if lines else ""
+
+
+def _standing_of(datum: Datum) -> Iterator[tuple[str, str]]:
+    if datum.between is not None:
+        yield "Between", _between(datum.between)
+    if datum.until_on or datum.from_on.year > 2026:
+        yield "From", _day(datum.from_on)
+    if datum.until_on:
+        yield "Until", _day(datum.until_on)
+    if datum.known_from_on:
+        yield "Known from", _day(datum.known_from_on)
+    if not datum.verified:
+        # Where the copy that was read is no official one the basis is the wording, and the rule not verified.
+        yield (
+            "Rests on",
+            "the wording, in a copy or by inference only" if datum.basis == "wording" else BASES[datum.basis],
+        )
+    if datum.source:
+        yield "Source", datum.source
+    if datum.note:
+        yield "Note", datum.note
+
+
+def _between(rule: Between) -> str:
+    parts = (
+        ("both in", rule.both),
+        ("the requesting State in", rule.requesting),
+        ("the requested State in", rule.requested),
+        ("at least one in", rule.one),
+        ("none in", rule.neither),
+    )
+    said = "; ".join(f"{words} {' or '.join(ids)}" for words, ids in parts if ids)
+    return f"States of which the lists above say so: {said}. Elsewhere it is not known whether the rule holds."
+
+
+def _particulars(datum: Datum, say: _Words) -> Iterator[tuple[str, str]]:
+    if isinstance(datum, Limit):
+        yield from _limit(datum, say)
+    elif isinstance(datum, Applicability):
+        label = {"bound": "Bound", "not_bound": "Not bound", "declaration": "Declared by"}.get(datum.effect, "States")
+        none = "none is known" if datum.effect in {"bound", "not_bound"} and not datum.pairs else ""
+        yield label, ", ".join(_countries(datum.countries)) or none
+        yield "Pairs", "; ".join(" and ".join(map(_country, pair)) for pair in datum.pairs)
+        yield "Others", "none is meant" if datum.complete else ""
+        yield "For", _codes("request_kinds", datum.kinds)
+        yield "Measures", _codes("measures", datum.measures)
+    elif isinstance(datum, Stage):
+        yield "Has not", say.acts(dict.fromkeys(edit.act for edit in datum.remove))
+        yield "Has besides", say.acts(dict.fromkeys(edit.act for edit in datum.add))
+    elif isinstance(datum, Particular):
+        yield "Form", " ".join(filter(None, [datum.form, datum.section]))
+        yield "When", say.act(datum.act)
+        yield "Carried by", " or ".join(map(_place, datum.carried_by))
+        yield "Required", "" if datum.required else "not in every case, or only if known"
+        yield "Copy", " and ".join(f"that of the {view.replace('_', ' ')} only" for view in datum.views)
+    elif isinstance(datum, Competence):
+        yield "Acts", say.acts(datum.acts)
+        yield "Who", _codes("authority_kinds", datum.kinds)
+        yield "If validated", _codes("authority_kinds", datum.with_validation)
+        yield "Validated by", _codes("authority_kinds", datum.validated_by)
+    elif isinstance(datum, Supervision):
+        yield "Acts", say.acts(datum.acts)
+        yield "Of", say.role(datum.of)
+        yield "By", _codes("authority_kinds", datum.by)
+    elif isinstance(datum, Ground):
+        yield "Nature", "must be refused" if datum.nature == "mandatory" else "may be refused"
+        yield "Invoked as", _codes("grounds", datum.grounds) or "nothing: the act has codes of its own"
+        yield "In", say.acts(datum.acts)
+        yield "By", "" if datum.invoked_by == "requested" else say.role(datum.invoked_by)
+        yield "First", "consult the other authority" if datum.consult_first else ""
+        yield "Waiver", f"asked for by the {say.role(datum.waiver)}" if datum.waiver else ""
+    elif isinstance(datum, Duty):
+        yield "When", say.patterns(datum.when)
+        yield "Who", f"{say.role(datum.by)}" + (f", towards: {say.role(datum.to)}" if datum.to else "")
+        yield "Then", say.patterns(datum.then)
+        yield (
+            "Time",
+            f"within {datum.within}"
+            if datum.within
+            else f"within {datum.limit}"
+            if datum.limit
+            else TIMINGS[datum.timing],
+        )
+        yield "Unless", say.patterns(datum.unless)
+        yield "Noticed if", CHECKS[datum.check] if datum.check else ""
+    elif isinstance(datum, Use):
+        yield "Nature", USES[datum.nature]
+        yield "Begins when", say.patterns(datum.attaches_to)
+        yield "Binds", say.role(datum.binds)
+        yield "Open remains", _codes("purposes", datum.purposes)
+        yield "More if", say.patterns(datum.consent_by)
+        yield "Ends when", say.patterns(datum.ends_by)
+        yield "Ends with", datum.limit or ""
+        yield "Kept for", str(datum.within) if datum.within else ""
+    elif isinstance(datum, Remedy):
+        yield "Against", say.acts(datum.against)
+        yield "Where", f"State of: {say.role(datum.forum)}"
+        yield "Examines", _EXAMINES[datum.reviews]
+        yield "Suspends", _SUSPENDS[datum.suspensive]
+        yield "Available", "" if datum.available else "no"
+        yield "Within", datum.limit or ""
+    elif isinstance(datum, Force):
+        yield "In force", "yes" if datum.in_force else "not yet"
+        yield "Needs", f"{datum.ratifications} ratifications" if datum.ratifications else ""
+        yield "Then after", str(datum.after) if datum.after else ""
+        yield "States", ", ".join(_countries(datum.countries))
+        yield "As of", _day(datum.status_on) if datum.status_on else ""
+    elif isinstance(datum, Ruling):
+        yield "Court", datum.court
+        yield "Case", ", ".join(filter(None, [datum.number, datum.ecli]))
+        yield "About", ", ".join(datum.about)
+    elif isinstance(datum, Words):
+        for role, words in datum.roles.items():
+            yield ROLES[role].split(" (")[0], words
+        for kind, words in datum.things.items():
+            yield kind.replace("_", " "), words
+        for act, words in datum.acts.items():
+            yield say.common.get(act, act), words
+        for stage, words in datum.stages.items():
+            yield stage.replace(".", ": ").replace("_", " "), words
+    where = getattr(datum, "where", None)
+    if isinstance(where, Where):
+        yield "Holds for", _conditions(where.only)
+        yield "Never for", _conditions(where.never)
+    for exempt in getattr(datum, "exceptions", ()):
+        yield "Except", f"{exempt.text} ({exempt.article})"
+
+
+_EXAMINES = {
+    "substance": "the reasons for the request",
+    "execution": "how it is carried out",
+    "rights": "whether rights are kept",
+    "both": "the reasons and how it is carried out",
+    "domestic": "what national law says",
+}
+_SUSPENDS = {
+    "no": "no",
+    "yes": "yes",
+    "possible": "possible",
+    "domestic": "if national law says so",
+    "unstated": "the text does not say",
 }
 
 
-def _more(datum: Datum) -> str:
-    """What else the datum has, one line each."""
-    lines = []
-    if isinstance(datum, Limit):
-        lines += _limit(datum)
-    elif (within := getattr(datum, "within", None)) is not None:
-        lines.append(f"Within {_period(within)}.")
-    if nature := (getattr(datum, "nature", None) if not isinstance(datum, Limit) else None):
-        lines.append(f"Nature: {nature}.")
-    for exempt in getattr(datum, "exceptions", ()):
-        lines.append(f"Except ({exempt.article}): {exempt.text}")
-    for field in fields(datum):
-        value = getattr(datum, field.name)
-        if field.name in _SAID or value in (None, (), False, "", {}) or field.name == "consequence":
-            continue
-        said = _said(value)
-        if said:
-            lines.append(f"{field.name.replace('_', ' ').capitalize()}: {said}.")
-    if datum.until_on:
-        lines.append(f"Until {datum.until_on}.")
-    if datum.known_from_on:
-        lines.append(f"Known from {datum.known_from_on}.")
-    if not datum.verified:
-        lines.append(f"Basis: {datum.basis}.")
-    lines += [f"Note: {datum.note}"] if datum.note else []
-    paragraphs = lines if isinstance(datum, Limit) else [" ".join(lines)] if lines else []
-    return "".join(f'<p class="more">{escape(line)}</p>' for line in paragraphs)
-
-
-def _limit(limit: Limit) -> list[str]:
-    lines = [f"{'; '.join(filter(None, [_length(limit), NATURES[limit.nature]])).capitalize()}."]
-    lines += [f"{v.name.capitalize()} ({v.article}): {_period(v.within)}. {v.text}" for v in limit.variants]
+def _limit(limit: Limit, say: _Words) -> Iterator[tuple[str, str]]:
+    yield "Length", _length(limit)
+    yield "Nature", NATURES[limit.nature]
+    yield "Who", say.role(limit.by)
+    begins = {"occurred": "", "legal_effect": ", from its legal effect"}.get(
+        limit.starts_at, f", from the instant that it names ({limit.starts_at.replace('_', ' ')})"
+    )
+    yield "Begins when", say.patterns(limit.starts) + (begins if limit.starts else "")
+    yield "Is met when", say.patterns(limit.ends)
+    yield "By", MATCHES[limit.match] if limit.match != "thing" and limit.ends else ""
+    yield "Stands still", say.patterns(limit.suspended_by)
+    yield "Runs on when", say.patterns(limit.resumed_by)
+    yield "Anew when", say.patterns(limit.restarted_by)
+    yield "Falls away", say.patterns(limit.waived_by)
+    for variant in limit.variants:
+        mark = "" if variant.verified else " Not verified."
+        yield variant.name.capitalize(), f"{variant.within} ({variant.article}). {variant.text}{mark}"
     if limit.extension is not None:
-        lines.append(f"Extension ({limit.extension.article}): {limit.extension.text}")
-    lines.append(f"At the end: {limit.consequence}")
-    lines += [
-        f"Example: from {e.start} in {e.place}"
-        + (f", {e.variant}" if e.variant else "")
-        + (f", extended {e.extended} times" if e.extended else "")
-        + f": {e.due}."
-        for e in limit.examples
-    ]
-    return lines
+        yield "Longer if", f"{say.patterns(limit.extension.by)} ({limit.extension.article}). {limit.extension.text}"
+    yield "At its end", limit.consequence
+    yield "Counted by", "the law of the State that must act" if limit.counting == "national" else ""
+    for example in limit.examples:
+        how = [example.variant or "", f"extended {example.extended} times" if example.extended > 1 else ""]
+        how += ["extended" if example.extended == 1 else "", "standing still between" if example.suspended else ""]
+        said = ", ".join(filter(None, how))
+        yield (
+            "Example",
+            f"from {_when(example.start)} in {example.place}{f' ({said})' if said else ''}: {_when(example.due)}",
+        )
 
 
 def _length(limit: Limit) -> str:
     if limit.within is not None:
-        return _period(limit.within)
-    return f"until the instant that {limit.named} names" if limit.named else ""
+        return str(limit.within)
+    if limit.yearly is not None:
+        return f"until {limit.yearly[1]} {_MONTHS[limit.yearly[0] - 1]} of the next year"
+    if limit.named:
+        return f"until the instant that the act names ({limit.named.replace('_', ' ')})"
+    return "as the sealed form, or national law, says"
 
 
-def _period(period: Period) -> str:
-    return str(period)
+# --- words ---------------------------------------------------------------------------------------
 
 
-def _said(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes"
-    if isinstance(value, tuple):
-        return ", ".join(filter(None, map(_said, value)))
-    if hasattr(value, "act"):
-        return str(value.act)
-    if isinstance(value, str | int) or hasattr(value, "isoformat"):
-        return str(value)
-    if hasattr(value, "items"):
-        return ", ".join(f"{key}: {_said(part)}" for key, part in value.items())
-    return ""
+class _Words:
+    """How an instrument calls roles and acts: in its own words where it has them."""
+
+    def __init__(self, one: Instrument, procedure: Procedure) -> None:
+        self.common = procedure.words
+        own = [words for versions in one.data.get("words", {}).values() for words in versions[-1:]]
+        self._roles: Mapping[str, str] = getattr(own[0], "roles", {}) if own else {}
+        self._acts: Mapping[str, str] = getattr(own[0], "acts", {}) if own else {}
+
+    def role(self, role: str) -> str:
+        return self._roles.get(role) or ROLES[role].split(" (")[0]
+
+    def act(self, act: str) -> str:
+        return self._acts.get(act) or self.common.get(act) or act.replace("_", " ").replace(".", " ")
+
+    def acts(self, acts: Iterable[str]) -> str:
+        return "; ".join(map(self.act, acts))
+
+    def patterns(self, patterns: Iterable[Pattern]) -> str:
+        said = []
+        for one in patterns:
+            only = _conditions(one.when, one.act)
+            never = _conditions(one.unless, one.act)
+            said.append(self.act(one.act) + (f" ({only})" if only else "") + (f" (not if {never})" if never else ""))
+        return "; or ".join(said)
+
+
+@cache
+def _lists(act: str) -> dict[str, str]:
+    """The code list of each field of an act."""
+    schema = json.loads(
+        next(iter(sorted((resources.path("schemas") / "acts").glob(f"{act}.*.avsc")))).read_text("utf-8")
+    )
+    return {field["name"]: field["codes"] for field in schema["fields"] if "codes" in field}
+
+
+def _conditions(values: Mapping[str, tuple[Any, ...]], act: str = "request.issued") -> str:
+    said = []
+    for field, allowed in values.items():
+        listed = _lists(act).get(field)
+        if listed == "countries" and len(allowed) > _MANY:
+            words = f"{len(allowed)} States, which the file lists"
+        elif listed is not None:
+            words = _codes(listed, allowed)
+        else:
+            words = " or ".join("yes" if one is True else "no" if one is False else str(one) for one in allowed)
+        said.append(f"{field.replace('_', ' ')}: {words}")
+    return "; ".join(said)
+
+
+_MANY = 40
+"""Above so many States a list says nothing to a reader."""
+
+
+def _codes(name: str, codes: Iterable[str]) -> str:
+    labels = catalogue().codes(name)
+    return ", ".join(labels.get(code, code) for code in codes)
+
+
+def _country(code: str) -> str:
+    return catalogue().codes("countries").get(code, code)
+
+
+def _countries(codes: Iterable[str]) -> list[str]:
+    return sorted(map(_country, codes))
+
+
+def _place(place: str) -> str:
+    """Where the ledger carries a particular."""
+    where, _, name = place.partition(".")
+    if where == "attachment":
+        return f"the sealed attachment “{catalogue().codes('attachment_roles').get(name, name)}”"
+    return f"{name.replace('_', ' ')} of the {'act' if where == 'body' else 'statement'}"
+
+
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+
+
+def _day(day: date) -> str:
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+def _when(moment: Any) -> str:
+    """A day, or a local date-time, as an example gives it."""
+    return f"{_day(moment)}{f', {moment:%H:%M}' if hasattr(moment, 'hour') else ''}"
 
 
 # --- the drawing ---------------------------------------------------------------------------------
@@ -234,16 +580,21 @@ def _drawings(procedure: Procedure, one: Instrument) -> Iterator[str]:
         yield from _drawing(procedure, kind)
 
 
+_FEWEST = 2
+"""A single stage is no procedure."""
+
+
 def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
     graph = procedure.graphs[kind]
+    reached = _reached(graph.edges)
     steps: dict[tuple[str, str], list[str]] = {}
     anywhere: dict[str, set[str]] = {}
     for edge in graph.edges:
-        if edge.to is not None and edge.origin != edge.to:
+        if edge.to is not None and edge.origin != edge.to and (edge.origin is None or edge.origin in reached):
             anywhere.setdefault(edge.to, set()).add(edge.origin or "")
     many = {to for to, origins in anywhere.items() if len(origins) > 5}
     for edge in graph.edges:
-        if edge.to is None or edge.to == edge.origin:
+        if edge.to is None or edge.to == edge.origin or (edge.origin is not None and edge.origin not in reached):
             continue
         if edge.to in many and edge.origin is not None:
             continue
@@ -251,7 +602,7 @@ def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
         if edge.act not in acts:
             acts.append(edge.act)
     drawn = sorted({stage for pair in steps for stage in pair if stage}, key=list(graph.stages).index)
-    if not drawn:
+    if len(drawn) < _FEWEST:
         return  # the instrument has dropped every step between stages
     plan = graphlay.Graph()
     for stage in drawn:
@@ -260,17 +611,28 @@ def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
     for origin, to in numbered:
         plan.edge(origin, to)
     layout = graphlay.layout(plan, preset="process_map", options={"direction": "topbottom"})
-    yield f"<h3>{escape(graph.words)}</h3>\n"
+    yield f"<h3>{escape(graph.words[:1].upper() + graph.words[1:])}</h3>\n"
     yield _svg(layout, drawn)
     listed = "".join(
         f"<li>{escape(_stage(origin))} &rarr; {escape(_stage(to))}: "
         f"{escape('; '.join(_step(procedure, act) for act in steps[origin, to]))}</li>\n"
         for origin, to in numbered
     )
-    yield f"<ol>\n{listed}</ol>\n"
+    yield f'<ol class="steps">\n{listed}</ol>\n'
     for to in sorted(many):
         how = "; ".join(sorted({_step(procedure, edge.act) for edge in graph.edges if edge.to == to}))
         yield f"<p>From most stages it may also become <b>{escape(_stage(to))}</b>: {escape(how)}.</p>\n"
+
+
+def _reached(edges: Iterable[Any]) -> set[str]:
+    """The stages to which some way leads from the beginning; an instrument that drops steps leaves others behind."""
+    known: set[str] = set()
+    grown = True
+    while grown:
+        more = {e.to for e in edges if e.to is not None and (e.origin is None or e.origin in known)} - known
+        known |= more
+        grown = bool(more)
+    return known
 
 
 def _step(procedure: Procedure, act: str) -> str:
@@ -283,7 +645,7 @@ def _stage(name: str) -> str:
 
 
 def _svg(layout: Any, drawn: list[str]) -> str:
-    boxes, lines = [], []
+    boxes, lines, labels = [], [], []
     points = [point for edge in layout.edges for point in edge["points"]]
     centres = [node["center"] for node in layout.nodes]
     sizes = [node["size"] for node in layout.nodes]
@@ -291,15 +653,16 @@ def _svg(layout: Any, drawn: list[str]) -> str:
     x += [_xy(c)[0] - _xy(s)[0] / 2 for c, s in zip(centres, sizes, strict=True)]
     y = [_xy(point)[1] for point in points] + [_xy(c)[1] + 15 for c in centres] + [_xy(c)[1] - 15 for c in centres]
     left, top, width, height = min(x) - 16, min(y) - 16, max(x) - min(x) + 32, max(y) - min(y) + 32
+    taken = [(*_xy(centre), _xy(size)[0] / 2 + 8, 22.0) for centre, size in zip(centres, sizes, strict=True)]
     for number, edge in enumerate(layout.edges, 1):
         path = [_xy(point) for point in edge["points"]]
-        (x1, y1), (x2, y2) = path[len(path) // 2 - 1], path[len(path) // 2]
         along = " L".join(f"{px:.1f} {py:.1f}" for px, py in path)
-        at = f'x="{(x1 + x2) / 2:.1f}" y="{(y1 + y2) / 2 + 3:.1f}"'
         lines.append(f'<path d="M{along}" fill="none" stroke="#555" marker-end="url(#a)"/>')
-        lines.append(
-            f'<text {at} font-size="10" text-anchor="middle" stroke="#fff" stroke-width="4" paint-order="stroke">'
-            f"{number}</text>"
+        lx, ly = _free(path, taken)
+        taken.append((lx, ly, 18.0, 13.0))
+        labels.append(
+            f'<text x="{lx:.1f}" y="{ly + 4:.1f}" font-size="11" text-anchor="middle" stroke="#fff" stroke-width="4" '
+            f'paint-order="stroke">{number}</text>'
         )
     for stage, centre, size in zip(drawn, centres, sizes, strict=True):
         (cx, cy), (w, h) = _xy(centre), _xy(size)
@@ -308,10 +671,33 @@ def _svg(layout: Any, drawn: list[str]) -> str:
         boxes.append(f'<text x="{cx:.1f}" y="{cy + 5:.1f}" font-size="14" text-anchor="middle">{_stage(stage)}</text>')
     view = f"{left:.0f} {top:.0f} {width:.0f} {height:.0f}"
     return (
-        f'<svg viewBox="{view}" role="img" aria-label="Stages and steps; the list below says the same">\n'
+        f'<svg viewBox="{view}" width="{width:.0f}" height="{height:.0f}" role="img" '
+        'aria-label="Stages and steps; the list below says the same">\n'
         '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
-        f'<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>\n{"".join(lines)}{"".join(boxes)}</svg>\n'
+        f'<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>\n{"".join(lines + boxes + labels)}</svg>\n'
     )
+
+
+def _free(path: list[tuple[float, float]], taken: list[tuple[float, float, float, float]]) -> tuple[float, float]:
+    """
+    Where the number of a line stands: on its longest stretch, clear of boxes and of other numbers.
+
+    Args:
+        path: the corners of the line.
+        taken: centre and half width and height of what stands already.
+    """
+    stretches = sorted(pairwise(path), key=lambda pair: -abs(pair[0][0] - pair[1][0]) - abs(pair[0][1] - pair[1][1]))
+    tried = [
+        (x1 + (x2 - x1) * part, y1 + (y2 - y1) * part)
+        for (x1, y1), (x2, y2) in stretches
+        for part in (0.5, 0.35, 0.65, 0.2, 0.8)
+    ]
+    clear = (
+        (x, y)
+        for x, y in tried
+        if all(abs(x - cx) >= width or abs(y - cy) >= height for cx, cy, width, height in taken)
+    )
+    return next(clear, tried[0])
 
 
 def _xy(value: Any) -> tuple[float, float]:
