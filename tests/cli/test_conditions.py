@@ -1,0 +1,103 @@
+"""``comity conditions``: what a judge reads, and what a program gets."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from tests.cli.world import World, good
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXHIBIT, ALERT, PERSON, CONDITION = (
+    str(UUID(int=n << 96 | 7)) for n in (0xA1B2C3D4, 0xB2C3D4E5, 0xC3D4E5F6, 0xD4E5F6A7)
+)
+
+
+@pytest.fixture(scope="module")
+def bound(founded: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Lille gives Berlin an exhibit for evaluation only; Berlin uses it in court."""
+    folder: Path = tmp_path_factory.mktemp("bound") / "ledger"
+    shutil.copytree(founded.folder, folder)
+    world = World(folder, founded.ids)
+    ids = world.ids
+
+    def say(act: str, subject: str, day: str, key: str, **body: object) -> None:
+        draft = {
+            "act": act, "case": ids["case"], "subject": subject, "occurred_from": f"{day}T09:00:00Z",
+            "zone": "Europe/Paris", "language": "fr", "body": body,
+        }  # fmt: skip
+        good(world.publish(draft, key=key))
+
+    say(
+        "exhibit.acquired", EXHIBIT, "2020-06-10", "lille", exhibit_kind="communications", acquired_by=None,
+        source_country="FR", authorisation=None, measure=None, method="network_interception", hash=None, hash_kind="none",
+        manifest_root=None, items=None, acquired_from="2020-06-09T00:00:00Z", acquired_until="2020-06-10T00:00:00Z",
+        copy="original", series=None,
+    )  # fmt: skip
+    say(
+        "disclosure.made", ALERT, "2020-06-11", "lille", exhibits=[EXHIBIT], recipient=ids["berlin"],
+        purpose="police_evaluation", accuracy="not_stated", third_country_basis=None,
+    )  # fmt: skip
+    say(
+        "use_condition.attached", ALERT, "2020-06-11", "lille", condition=CONDITION, purposes=["police_evaluation"],
+        recipients=[ids["berlin"]], future_material=False, expires_at="2021-06-11T00:00:00Z",
+    )  # fmt: skip
+    say(
+        "disclosure.made", str(UUID(int=0xE5F6A7B8 << 96)), "2020-07-01", "berlin", exhibits=[EXHIBIT],
+        recipient=ids["lille"], purpose="criminal_proceedings", accuracy="not_stated", third_country_basis=None,
+    )  # fmt: skip
+    return world
+
+
+class TestConditions:
+    def test_of_an_exhibit_and_of_a_case(self, bound: World) -> None:
+        """The same condition however one asks, with its entry, who set it, until when, and the use against it."""
+        (one,) = good(bound.run("conditions", "exhibit", EXHIBIT[:8], "--json", "--happened-by", "2020-08-01")).json["answer"]
+        asked = good(bound.run("conditions", "case", bound.ids["case"], "--json", "--happened-by", "2020-08-01"))
+        assert [one] == asked.json["answer"]
+        assert (CONDITION, bound.size() - 2, True) == (one["id"], one["index"], one["breached"])
+        assert ("in_force", "2021-06-11T00:00:00Z") == (one["standing"], one["ends_at"])
+        assert [bound.ids["lille"], bound.ids["berlin"]] == [one["set_by"]["id"], one["bound"][0]["authority"]["id"]]
+        (use,) = one["uses"]
+        assert ("against", bound.size() - 1) == (use["standing"], use["index"])
+
+    def test_words_for_a_judge(self, bound: World) -> None:
+        """The breach, the entry that made it, and the entry by which the condition came to bind."""
+        out = good(bound.run("conditions", "exhibit", EXHIBIT, "--happened-by", "2020-08-01")).out
+        words = " ".join(out.split())
+        assert "BREACHED" in words
+        assert "AGAINST it: for criminal proceedings, where only police evaluation is allowed" in words
+        assert f"(attached by entry {bound.size() - 2})" in words
+
+    def test_both_clocks_and_the_expiry(self, bound: World) -> None:
+        """Before the use nothing is breached; after its last day it no longer binds, and the breach stays."""
+        assert 4 == bound.run("conditions", "exhibit", EXHIBIT, "--known-by", "2020-08-01").status
+        before = good(bound.run("conditions", "exhibit", EXHIBIT, "--json", "--happened-by", "2020-06-20")).json
+        assert [False] == [one["breached"] for one in before["answer"]]
+        after = good(bound.run("conditions", "exhibit", EXHIBIT, "--json", "--happened-by", "2021-07-01")).json
+        assert [("expired", True)] == [(one["standing"], one["breached"]) for one in after["answer"]]
+
+    def test_only_what_is_breached(self, bound: World) -> None:
+        """Nothing where nothing is."""
+        asked = ("conditions", "case", bound.ids["case"], "--breached")
+        assert 1 == len(good(bound.run(*asked, "--json")).json["answer"])
+        assert "No condition" in good(bound.run(*asked, "--happened-by", "2020-06-20")).out
+
+    def test_a_note_says_what_is_left_out(self, bound: World) -> None:
+        """Unverified rules are for the authority concerned."""
+        assert "--viewer" in good(bound.run("conditions", "exhibit", EXHIBIT)).err
+        viewed = bound.run("conditions", "exhibit", EXHIBIT, "--viewer", bound.ids["berlin"])
+        assert "--viewer" not in good(viewed).err
+
+    @pytest.mark.parametrize(
+        ("asked", "status"),
+        [(("exhibit", "abcdef"), 4), (("person", "abcdef"), 2), (("person", PERSON), 4), (("case", "zz"), 2)],
+    )
+    def test_what_cannot_be_asked(self, bound: World, asked: tuple[str, ...], status: int) -> None:
+        """Unknown ids and pseudonyms that are not whole have their own exit status."""
+        assert status == bound.run("conditions", *asked).status
