@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import closing
-from pathlib import Path
 
 from ledger.acts import catalogue
 from ledger.log.fsck import check_part
-from ledger.store.sqlite import SQLiteStore
+from ledger.store import open_store
 
 
-def main(path: str) -> None:
+def main(address: str) -> None:
     """Check one range after the other until the input ends."""
-    with closing(SQLiteStore.open_reader(Path(path))) as store:
+    with closing(open_store(address, read_only=True)) as store:
         for line in sys.stdin:
             what, start, stop = line.split()
             print(json.dumps(check_part(store, catalogue(), what, int(start), int(stop))), flush=True)  # noqa: T201 -- its answer

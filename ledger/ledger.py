@@ -9,6 +9,7 @@ The front of an embedded ledger: one folder, one object.
 file of the folder      what it is
 ======================= =================================================================
 ``ledger.db``           the log: entries, tree, checkpoints (``ledger.store.sqlite``)
+``store``               instead of it, where the log is in PostgreSQL: its address
 ``checkpoint``          the newest signed checkpoint, as a witness would hold it
 ``log.key``             the log's Ed25519 key; ``log.mldsa.key`` its ML-DSA-44 key
 ``outbox.db``           what was signed here and has no answer yet (``ledger.store.outbox``)
@@ -48,9 +49,9 @@ from ledger.statement import (
     signed_message,
     statement_from,
 )
+from ledger.store import POSTGRES, STORE_FILE, Store, address_in, check_address, open_store
 from ledger.store.outbox import Outbox, Outgoing, Unshown
 from ledger.store.outbox import Writing as OutboxWriting
-from ledger.store.sqlite import SQLiteStore
 from ledger.verify import (
     Checkpoint,
     Note,
@@ -202,7 +203,7 @@ class Ledger:
     def __init__(
         self,
         folder: Path,
-        store: SQLiteStore,
+        store: Store,
         *,
         origin: str,
         log_keys: LogKeys | None,
@@ -249,6 +250,7 @@ class Ledger:
         origin: str,
         operator: Signer,
         roots: Sequence[Root],
+        store: str | None = None,
         log_keys: LogKeys | None = None,
         quorum: int | None = None,
         clock: Callable[[], int] = system_clock,
@@ -263,6 +265,7 @@ class Ledger:
             origin: the name of the log for ever; URL-like, such as ``ledger.example.org/2026``.
             operator: signs entry 0; may enrol nobody.
             roots: the founding roots, each with its proof of possession.
+            store: the address of a PostgreSQL database to keep the log in; a file of the folder when None.
             log_keys: made anew when None.
             quorum: how many founding roots replace or admit a root; a majority when None.
             clock: the log's clock; a simulated one only under an origin that ends in ``/simulation``.
@@ -280,6 +283,8 @@ class Ledger:
                 why="a simulated clock would give false instants",
                 what_now=f"choose an origin that ends in {SIMULATION}",
             )
+        if store is not None:
+            check_address(store)
         if (folder / "ledger.db").exists() or (folder / "checkpoint").exists():
             raise Conflict(
                 f"{folder} holds a ledger already",
@@ -298,8 +303,17 @@ class Ledger:
         else:
             log_keys = log_keys or LogKeys.generate()
             log_keys.save(folder)
-        store = SQLiteStore(folder / "ledger.db")
-        ledger = cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
+        kept_in = open_store(store or folder / "ledger.db")
+        if kept_in.size():
+            kept_in.close()
+            raise Conflict(
+                "this database holds a ledger already",
+                why="a log is founded once; a second entry 0 would be another log",
+                what_now="open it, or name another database or schema",
+            )
+        if store is not None:
+            (folder / STORE_FILE).write_text(store + "\n", encoding="utf-8")
+        ledger = cls(folder, kept_in, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
         ledger_id = ledger_id or random_id()
         now = clock()
         founding = Draft(
@@ -346,7 +360,8 @@ class Ledger:
         except (ComityError, FormatError):
             # Nobody has seen this log: the next founding begins from nothing, under the same keys.
             ledger.close()
-            (folder / "ledger.db").unlink()
+            (folder / "ledger.db").unlink(missing_ok=True)
+            (folder / STORE_FILE).unlink(missing_ok=True)
             (folder / "checkpoint").unlink(missing_ok=True)
             raise
         return ledger
@@ -370,19 +385,19 @@ class Ledger:
             NotFound: there is no ledger.
             Conflict: the store is behind a checkpoint that this folder has published.
         """
-        path = folder / "ledger.db"
+        address = address_in(folder)
         read_only = read_only or not (folder / "log.key").exists()
-        if not path.exists():
+        if address is None:
             raise NotFound(
                 f"there is no ledger in {folder}",
                 what_now="name its folder with --ledger, or found one with `comity init`",
             )
-        store = SQLiteStore(path, read_only=read_only)
+        store = open_store(address, read_only=read_only)
         if store.size() == 0:
             raise NotFound(
                 f"the ledger in {folder} was never founded",
                 why="the founding was interrupted",
-                what_now="remove ledger.db and found it again",
+                what_now="found it again" if address.startswith(POSTGRES) else "remove ledger.db and found it again",
             )
         from ledger.reading import recorded  # noqa: PLC0415 -- only to read entry 0
 

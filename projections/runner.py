@@ -264,12 +264,12 @@ def _batches(store: Store, start: int, stop: int) -> Iterator[list[tuple[int, by
         limit = max(1, min(_BATCH, 2 * limit, _BATCH_BYTES // mean))
 
 
-def _open_reader(path: str) -> tuple[Store, Catalogue]:
+def _open_reader(address: str) -> tuple[Store, Catalogue]:
     """Open in a worker process what the runner reads: the log, read-only, and the acts."""
     from ledger.acts import catalogue  # noqa: PLC0415 -- imported in the worker
-    from ledger.store.sqlite import SQLiteStore  # noqa: PLC0415 -- imported in the worker
+    from ledger.store import open_store  # noqa: PLC0415 -- imported in the worker
 
-    return SQLiteStore.open_reader(Path(path)), catalogue()
+    return open_store(address, read_only=True), catalogue()
 
 
 def _build(
@@ -343,7 +343,7 @@ class Runner:
         catalogue: the acts, to decode bodies with.
         path: the file that says which files are the present ones (`projections.db`).
         reopen: opens log and acts anew in a worker process; must survive pickling. The default
-            reopens the SQLite store at `store.path`.
+            reopens the store at `store.address`.
     """
 
     def __init__(
@@ -473,7 +473,7 @@ class Runner:
         return self.catch_up()
 
     def _build_in_processes(self, parts: list[dict[str, Path]], size: int, report: Callable[[int], None]) -> None:
-        reopen = self._reopen or partial(_open_reader, str(getattr(self._store, "path", "")))
+        reopen = self._reopen or partial(_open_reader, str(getattr(self._store, "address", "")))
         context = multiprocessing.get_context("spawn")
         crew: list[tuple[Any, Connection]] = []
         try:

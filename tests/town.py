@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from ledger.sequencer import Answer, Limits
     from ledger.statement import Statement
-    from ledger.store.sqlite import SQLiteStore
+    from ledger.store import Store
     from ledger.verify import Checkpoint
 
 __all__ = ["LEDGER", "ORIGIN", "Clock", "Town", "check_everything", "enrolment", "found", "keyed", "named", "signer"]
@@ -90,7 +90,7 @@ class Town:
     sequences: dict[bytes, int] = field(default_factory=dict)
 
     @property
-    def store(self) -> SQLiteStore:
+    def store(self) -> Store:
         return self.ledger.store
 
     def draft(
@@ -156,7 +156,7 @@ class Town:
         self.sequences.clear()
 
 
-def found(folder: Path, *, limits: Limits | None = None, enrol: bool = True) -> Town:
+def found(folder: Path, *, limits: Limits | None = None, enrol: bool = True, store: str | None = None) -> Town:
     """Found the ledger of the town in *folder*; entry 0, and four enrolments unless told otherwise."""
     clock = Clock()
     ledger = Ledger.found(
@@ -169,6 +169,7 @@ def found(folder: Path, *, limits: Limits | None = None, enrol: bool = True) -> 
         clock=clock,
         ledger_id=LEDGER,
         limits=limits,
+        store=store,
     )
     town = Town(ledger, clock)
     if enrol:
@@ -190,7 +191,7 @@ def opened(folder: Path, clock: Clock | None = None, **how: Any) -> Town:
     return Town(Ledger.open(folder, clock=clock, **how), clock)
 
 
-def checkpoints(store: SQLiteStore) -> Iterator[tuple[Checkpoint, bytes]]:
+def checkpoints(store: Store) -> Iterator[tuple[Checkpoint, bytes]]:
     """Every checkpoint ever kept, parsed, with its note."""
     for size, root, note in store.checkpoints():
         checkpoint = parse_checkpoint(parse_note(note).text)

@@ -12,7 +12,7 @@ from ledger.cli.options import AsJson, LedgerFolder, Quiet
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from ledger.store.sqlite import SQLiteStore
+    from ledger.store import Store
 
 
 def bundle(
@@ -61,7 +61,7 @@ def bundle(
     )
 
 
-def _write(opened: "SQLiteStore", indexes: list[int], case: bytes | None, file: Path) -> None:
+def _write(opened: "Store", indexes: list[int], case: bytes | None, file: Path) -> None:
     from ledger.acts import catalogue
     from ledger.errors import NotFound
     from ledger.law.manifest import manifest

@@ -13,7 +13,7 @@ from uuid import UUID
 if TYPE_CHECKING:
     from ledger.acts import Catalogue
     from ledger.cli.options import View
-    from ledger.store.sqlite import SQLiteStore
+    from ledger.store import Store
     from ledger.verify import Roster
 
 
@@ -90,7 +90,7 @@ class Directory:
         return {called: one for called, one in found.items() if one is not None}
 
 
-def directory(store: SQLiteStore, catalogue: Catalogue, asked: View | None = None) -> Directory:
+def directory(store: Store, catalogue: Catalogue, asked: View | None = None) -> Directory:
     """
     The roster as the log has it, or as it stood at the clocks asked about.
 

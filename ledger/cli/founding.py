@@ -146,7 +146,7 @@ def init(
 
 def _inception(directory: Path) -> None:
     """Refuse to found where a ledger, or what is left of one, lies: a second log is worse than none."""
-    for name in ("ledger.db", "log.key", "checkpoint"):
+    for name in ("ledger.db", "store", "log.key", "checkpoint"):
         if (directory / name).exists():
             raise Trouble(
                 6,

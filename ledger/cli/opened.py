@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.ledger import Ledger
-    from ledger.store.sqlite import SQLiteStore
+    from ledger.store import Store
     from projections.runner import Runner
     from projections.views import Views
 
@@ -54,12 +54,12 @@ def logging() -> None:
 
 
 @contextmanager
-def store(given: Path | None) -> Iterator[SQLiteStore]:
+def store(given: Path | None) -> Iterator[Store]:
     """The log, for reading alone."""
-    from ledger.store.sqlite import SQLiteStore
+    from ledger.store import address_in, open_store
 
     logging()
-    with closing(SQLiteStore.open_reader(_present(folder(given)) / "ledger.db")) as opened:
+    with closing(open_store(address_in(_present(folder(given))) or "", read_only=True)) as opened:
         yield opened
 
 
@@ -81,7 +81,9 @@ def ledger(given: Path | None, *, read_only: bool = False) -> Iterator[Ledger]:
 
 
 def _present(path: Path) -> Path:
-    if not (path / "ledger.db").is_file():
+    from ledger.store import address_in
+
+    if address_in(path) is None:
         raise Trouble(
             4,
             f"there is no ledger in {path}",
@@ -105,7 +107,7 @@ def runner(given: Path | None) -> Iterator[Runner]:
 
 
 @contextmanager
-def views(given: Path | None, *, quiet: bool = False) -> Iterator[tuple[Views, SQLiteStore]]:
+def views(given: Path | None, *, quiet: bool = False) -> Iterator[tuple[Views, Store]]:
     """
     The projections, caught up with the log, and the log.
 
@@ -135,7 +137,7 @@ def views(given: Path | None, *, quiet: bool = False) -> Iterator[tuple[Views, S
 # ----------------------------------------------------------------------------------------- ids
 
 
-def whole_id(text: str, opened: SQLiteStore, kind: str = "thing", names: dict[str, bytes] | None = None) -> bytes:
+def whole_id(text: str, opened: Store, kind: str = "thing", names: dict[str, bytes] | None = None) -> bytes:
     """
     The id that *text* stands for: a whole one, six or more of its first digits, or a designation.
 
@@ -191,23 +193,9 @@ def _named(digits: str, names: dict[str, bytes] | None) -> set[bytes]:
     return {one for one in (names or {}).values() if one.hex().startswith(digits)}
 
 
-def _beginning(digits: str, opened: SQLiteStore, kind: str) -> set[bytes]:
-    low, high = digits.ljust(32, "0"), digits.ljust(32, "f")
-    whole = bytes.fromhex(low), bytes.fromhex(high)
-    # Ranges over the keys of the tables: a prefix costs no more than a whole id.
-    tables: dict[str, tuple[str, tuple[bytes, bytes] | tuple[str, str]]] = {
-        "case": ("SELECT DISTINCT id FROM cases WHERE id BETWEEN ? AND ? LIMIT 100", whole),
-        "statement": ("SELECT id FROM statements WHERE id BETWEEN ? AND ? LIMIT 100", whole),
-        "thing": (
-            "SELECT DISTINCT originator_id FROM entries WHERE originator_id BETWEEN ? AND ? LIMIT 100",
-            (low, high),
-        ),
-    }
-    asked = ("case", "thing") if kind == "any" else (kind if kind in tables else "thing",)
-    uri = f"{opened.path.absolute().as_uri()}?mode=ro"
-    with closing(sqlite3.connect(uri, uri=True, timeout=30)) as db:
-        found = [one for name in asked for (one,) in db.execute(*tables[name])]
-    return {one if isinstance(one, bytes) else bytes.fromhex(one) for one in found}
+def _beginning(digits: str, opened: Store, kind: str) -> set[bytes]:
+    asked = ("case", "thing") if kind == "any" else (kind if kind in {"case", "statement"} else "thing",)
+    return {one for name in asked for one in opened.beginning(name, digits)}
 
 
 def designations(answers: Views) -> dict[str, bytes]:

@@ -92,11 +92,11 @@ class Report:
 
 
 class Source(Protocol):
-    """What is read of a store; ``path`` is where other processes open it."""
+    """What is read of a store; ``address`` is where other processes open it."""
 
     @property
-    def path(self) -> Path:
-        """The file."""
+    def address(self) -> str:
+        """Where it is."""
 
     def size(self) -> int:
         """Entries."""
@@ -213,7 +213,7 @@ class Helpers:
         while len(self._processes) < self.count:
             self._processes.append(
                 subprocess.Popen(  # noqa: S603 -- our own interpreter and module
-                    [sys.executable, "-m", "ledger.checking", str(self._store.path)],
+                    [sys.executable, "-m", "ledger.checking", self._store.address],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     text=True,

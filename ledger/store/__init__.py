@@ -23,12 +23,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ledger.errors import FormatError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
 POSTGRES: Final = ("postgresql://", "postgres://")
 """How the address of a PostgreSQL store begins."""
+
+STORE_FILE: Final = "store"
+"""The file of a ledger's folder that says where its log is, when it is not in the folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,11 +183,45 @@ class Store(Protocol):
     def miscounted(self) -> Iterator[str]:
         """Say which streams and cases are not numbered from 0 without a hole, and which rows are too many."""
 
+    def beginning(self, kind: str, digits: str) -> set[bytes]:
+        """
+        Return the ids of this kind (case, statement, thing) that begin with these hexadecimal digits, at most 100.
+
+        Cost: that of a whole id.
+        """
+
     def checkpoint(self, min_size: int | None = None) -> bytes | None:
         """Return the newest signed checkpoint, or the first that covers *min_size* entries."""
 
     def checkpoints(self) -> Iterator[tuple[int, bytes, bytes]]:
         """Yield (size, root, signed note) of every checkpoint ever issued, in order."""
+
+
+def address_in(folder: Path) -> str | None:
+    """Return where the log of the ledger in *folder* is; None when there is none."""
+    try:
+        return (folder / STORE_FILE).read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        path = folder / "ledger.db"
+        return str(path) if path.exists() else None
+
+
+def check_address(address: str) -> None:
+    """
+    Check the address of a shared store before it is written down.
+
+    Raises:
+        FormatError: it is not that of a PostgreSQL database, or a password is in it.
+    """
+    if not address.startswith(POSTGRES):
+        raise FormatError("is not an address of PostgreSQL, such as postgresql://role@host/database", field="store")
+    from ledger.store.postgres import password_in  # noqa: PLC0415 -- its driver is loaded where it is used
+
+    if password_in(address):
+        raise FormatError(
+            "holds a password, which would be written down; put it into a file and name that with ?passfile=",
+            field="store",
+        )
 
 
 def open_store(address: str | Path, *, read_only: bool = False) -> Store:

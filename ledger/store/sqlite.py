@@ -632,6 +632,20 @@ class SQLiteStore:
                     f"keep a copy, then: DROP TRIGGER {name};"
                 )
 
+    def beginning(self, kind: str, digits: str) -> set[bytes]:
+        """Return the ids of this kind (case, statement, thing) that begin with these digits, at most 100."""
+        low, high = digits.ljust(32, "0"), digits.ljust(32, "f")
+        whole: tuple[Any, Any] = bytes.fromhex(low), bytes.fromhex(high)
+        query, bounds = {
+            "case": ("SELECT DISTINCT id FROM cases WHERE id BETWEEN ? AND ? LIMIT 100", whole),
+            "statement": ("SELECT id FROM statements WHERE id BETWEEN ? AND ? LIMIT 100", whole),
+            "thing": (
+                "SELECT DISTINCT originator_id FROM entries WHERE originator_id BETWEEN ? AND ? LIMIT 100",
+                (low, high),
+            ),
+        }[kind]
+        return {bytes.fromhex(one) if isinstance(one, str) else one for (one,) in self._reader().execute(query, bounds)}
+
     def checkpoint(self, min_size: int | None = None) -> bytes | None:
         """Return the newest signed checkpoint, or the first that covers *min_size* entries."""
         if min_size is None:

@@ -7,6 +7,7 @@ module for PostgreSQL needs another driver; ``tables`` and ``connections`` serve
 
 from __future__ import annotations
 
+from ledger.store.postgres.connections import password_in
 from ledger.store.postgres.store import PostgresStore, Writing
 
-__all__ = ["PostgresStore", "Writing"]
+__all__ = ["PostgresStore", "Writing", "password_in"]

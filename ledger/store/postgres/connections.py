@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, new_type, register_type
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE, new_type, parse_dsn, register_type
 
-from ledger.errors import Conflict, NotPermitted, Unavailable
+from ledger.errors import Conflict, FormatError, NotPermitted, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +59,14 @@ def meaning(error: psycopg2.Error) -> ComityError:
     if isinstance(error, psycopg2.IntegrityError):
         return Conflict("the database holds something else in this place", why=said, what_now="run `comity fsck`")
     return Unavailable("the database cannot do this now", why=said, what_now="try again: repeating is harmless")
+
+
+def password_in(address: str) -> bool:
+    """Whether an address holds a password; FormatError when libpq could not read it."""
+    try:
+        return "password" in parse_dsn(address)
+    except psycopg2.ProgrammingError as error:
+        raise FormatError(str(error).strip(), field="store") from None
 
 
 class Patience:

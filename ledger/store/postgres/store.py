@@ -599,6 +599,21 @@ class PostgresStore:
         if cases != accepted:
             yield "the index of cases has another number of rows than there are accepted entries"
 
+    def beginning(self, kind: str, digits: str) -> set[bytes]:
+        """Return the ids of this kind (case, statement, thing) that begin with these digits, at most 100."""
+        low, high = digits.ljust(32, "0"), digits.ljust(32, "f")
+        whole: tuple[Any, Any] = bytes.fromhex(low), bytes.fromhex(high)
+        query, bounds = {
+            "case": ("SELECT case_id FROM entries WHERE case_id BETWEEN %s AND %s AND case_version = 0", whole),
+            "statement": ("SELECT statement_id FROM entries WHERE statement_id BETWEEN %s AND %s", whole),
+            "thing": (
+                "SELECT originator_id FROM entries WHERE originator_id BETWEEN %s AND %s AND originator_version = 0",
+                (low, high),
+            ),
+        }[kind]
+        found = self._column(f"{query} LIMIT 100", *bounds)
+        return {bytes.fromhex(one) if isinstance(one, str) else one for one in found}
+
     def checkpoint(self, min_size: int | None = None) -> bytes | None:
         """Return the newest signed checkpoint, or the first that covers *min_size* entries."""
         if min_size is None:
