@@ -132,6 +132,8 @@ class Log:
         received_at: int | None = None,
         proven: bool = True,
         case_version: int | None = None,
+        shown_to: Visibility | None = None,
+        sent_to: tuple[bytes, ...] = (),
         **fields: Any,
     ) -> bytes:
         """Append a statement; return its id. *at* is a day, an interval of days, or µs."""
@@ -163,8 +165,8 @@ class Log:
             zone="UTC",
             legal_effect_at=None,
             known_at=received_at,
-            addressees=(),
-            visibility=Visibility(),
+            addressees=sent_to,
+            visibility=shown_to or Visibility(),
             proceedings=(),
             language="en",
             local_reference=None,
