@@ -23,6 +23,7 @@ import fcntl
 import os
 import threading
 import time
+from binascii import b2a_base64
 from collections import deque
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -32,8 +33,8 @@ from ledger.acts import Catalogue, catalogue
 from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
 from ledger.keys import LogKeys, PrivateKey, Signer
 from ledger.log.checkpoint import log_signer, sign_checkpoint
-from ledger.log.tree import Frontier, consistency_path, inclusion_path, root_at
-from ledger.sequencer import Answer, Limits, Receipt, Refusal, Sequencer
+from ledger.log.tree import Frontier, SharedPaths, consistency_path, inclusion_path, root_at
+from ledger.sequencer import Answer, Limits, Receipt, Refusal, Seal, Sequencer
 from ledger.statement import (
     Batch,
     Draft,
@@ -61,6 +62,7 @@ from ledger.verify import (
     format_note,
     format_proof,
     format_vkey,
+    join_proof,
     leaf_hash,
     parse_checkpoint,
     parse_note,
@@ -236,7 +238,7 @@ class Ledger:
                 origin=origin,
                 clock=clock,
                 limits=limits,
-                prove=self.receipt_proof,
+                prove=self._proof_of_receipt,
                 drafts=origin.endswith(SIMULATION),
             )
 
@@ -764,6 +766,14 @@ class Ledger:
         if note is None:
             raise NotFound(f"no checkpoint covers entry {index} yet")
         return self._proof(index, note)
+
+    def _proof_of_receipt(self, index: int, seal: Seal) -> bytes:
+        """Return the tlog-proof of an entry under the checkpoint of its group; the group shares what is common."""
+        if seal.note is None:
+            return self.receipt_proof(index)
+        if seal.paths is None:
+            seal.paths = SharedPaths(_size_of(seal.note), self.store.hashes, b2a_base64)
+        return join_proof(index, seal.paths.text(index), seal.note)
 
     def inclusion_proof(self, index: int, size: int | None = None) -> bytes:
         """

@@ -31,10 +31,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ledger import keys
 from ledger.domain import Rejected, Seen, decide, evolve, named_by
 from ledger.errors import FormatError, NotVerified, Unavailable
+from ledger.frozen import builder
 from ledger.law.manifest import rules
 from ledger.log.tree import Frontier
 from ledger.reading import recorded
-from ledger.signatures import Helper, Pending, Workers
+from ledger.signatures import Check, Helper, Pending, Workers
+from ledger.signatures import check as check_signatures
 from ledger.statement import (
     FORMAT,
     STATEMENT_BYTES_MAX,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
 
     from ledger.acts import Catalogue
     from ledger.domain import Thing
+    from ledger.log.tree import SharedPaths
     from ledger.store import Store, Writing
 
 BATCH_SIZE_MAX: Final = 4096
@@ -71,6 +74,9 @@ CROWD_MIN: Final = 8
 
 PATIENCE_SECONDS: Final = 0.001
 """How long that moment is at most."""
+
+WARY_GROUPS: Final = 1_000
+"""After a false signature, for how many groups signatures are waited for before anything is decided."""
 
 FOUNDED: Final = "ledger.founded"
 
@@ -89,13 +95,15 @@ class Limits:
     cache_size_max: int = 50_000
 
 
-class _Seal:
-    """The checkpoint that first covers a group; known once the group is sealed."""
+class Seal:
+    """The checkpoint that first covers a group, once the group is sealed; and what its proofs have in common."""
 
-    __slots__ = ("note",)
+    __slots__ = ("note", "paths")
 
     def __init__(self) -> None:
+        """Begin a group."""
         self.note: bytes | None = None
+        self.paths: SharedPaths | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +115,13 @@ class Receipt:
     accepted: bool
     reason: str | None
     recorded_at: int
-    _prove: Callable[[int, bytes | None], bytes] = dataclasses.field(repr=False, compare=False)
-    _seal: _Seal = dataclasses.field(repr=False, compare=False)
+    _prove: Callable[[int, Seal], bytes] = dataclasses.field(repr=False, compare=False)
+    _seal: Seal = dataclasses.field(repr=False, compare=False)
 
     @property
     def proof(self) -> bytes:
         """The tlog-proof: index, path and the first checkpoint that covers the entry. Always the same bytes."""
-        return self._prove(self.index, self._seal.note)
+        return self._prove(self.index, self._seal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +136,11 @@ class Refusal:
 
 
 Answer = Receipt | Refusal
+
+_build_entry: Final = builder(Entry)
+_build_receipt: Final = builder(Receipt)
+_build_row: Final = builder(Row)
+_build_seen: Final = builder(Seen)
 
 
 class Sealer(Protocol):
@@ -147,6 +160,10 @@ class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
     def __init__(self, code: str, what: str, *, where: str = "", expected: int | None = None) -> None:
         super().__init__(what)
         self.refusal = Refusal(code, what, where, expected)
+
+
+class _Forged(Exception):  # noqa: N818 -- carries no fault of ours
+    """A signature does not hold on which a group has been ordered meanwhile."""
 
 
 class _Bell:
@@ -237,7 +254,7 @@ class Sequencer:
         origin: str,
         clock: Callable[[], int],
         limits: Limits | None = None,
-        prove: Callable[[int, bytes | None], bytes],
+        prove: Callable[[int, Seal], bytes],
         drafts: bool = False,
     ) -> None:
         """
@@ -282,6 +299,8 @@ class Sequencer:
         self._batches: dict[tuple[bytes, bytes, bytes], bool] = {}
         self._view = _View(self)
         self._helper = Helper()
+        # For how many groups more the verdicts on signatures are waited for first.
+        self._wary = 0
         self._reload()
         self.seal()
 
@@ -317,8 +336,7 @@ class Sequencer:
             for group in _groups(statements, self.limits.group_size_max):
                 waiting = [_Waiting(signed) for signed in group]
                 to_check = self._admit_many(waiting)
-                checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
-                ahead.append((waiting, to_check, pool.check(checks)))
+                ahead.append((waiting, to_check, pool.check(_checks(to_check))))
                 if len(ahead) > 2:
                     yield from self._settle(*ahead.popleft())
             while ahead:
@@ -508,25 +526,30 @@ class Sequencer:
                 self._guard.wait_for(lambda: len(self._queue) >= self._crowd, PATIENCE_SECONDS)
             group, self._early = self._early, []
             group += [self._queue.popleft() for _ in range(min(len(self._queue), self.limits.group_size_max))]
-        seal = _Seal()
+        seal = Seal()
         try:
-            to_check = self._admit_many([item for item in group if item.statement is None])
-            checks = [(item.public_key or b"", item.message, item.signed.signature) for item in to_check]
-            self._judge_signatures(to_check, self._helper.check(checks))
-            admitted = [item for item in group if not item.done]
-            if not admitted:
+            unread = self._admit_many([item for item in group if item.statement is None])
+            checking = self._helper.begin(_checks(unread))
+            ahead = not checking.done and not self._wary and not any(map(_of_roster, unread))
+            if not ahead:
+                self._wary = max(0, self._wary - 1)
+                self._judge_signatures(unread, checking.result())
+            try:
+                written = self._write(group, seal, checking.result if ahead else None)
+            except _Forged:
+                # All was rolled back. Whoever signs falsely makes the others wait once; then, for a while,
+                # signatures come first.
+                self._size, self._wary = -1, WARY_GROUPS
+                self._judge_signatures(unread, check_signatures(_checks(unread)))
+                written = self._write(group, seal, None)
+            if written is None:
                 return
-            with self._store.writing() as writing:
-                if writing.size != self._size:
-                    self._reload()
-                answers = self._order(writing, admitted, seal)
-                if writing.size != self._size:
-                    seal.note = self._seal(writing)
+            size, answers = written
             # Committed: entries and checkpoint together. A crash before this line leaves the log as
             # it was: nobody was answered, the checkpoint was shown to nobody, and whoever repeats
             # his statement is judged as if for the first time. A crash after it loses only answers:
             # whoever repeats his statement gets the receipt that he did not get.
-            self._size = writing.size
+            self._size = size
             if seal.note is not None:
                 self._sealer.published(seal.note)
                 self._trim()
@@ -549,7 +572,34 @@ class Sequencer:
                 if item.ready is not None:
                     item.ready.ring()
 
-    def _order(self, writing: Writing, group: list[_Waiting], seal: _Seal) -> list[tuple[_Waiting, Receipt | _Refused]]:
+    def _write(
+        self, group: list[_Waiting], seal: Seal, verdicts: Callable[[], bytes] | None
+    ) -> tuple[int, list[tuple[_Waiting, Receipt | _Refused]]] | None:
+        """
+        Order, decide, append and seal in one transaction; return the size and the answers, None if nobody is left.
+
+        Args:
+            group: of which those answered already are passed over.
+            seal: takes the checkpoint.
+            verdicts: of signatures that are being checked meanwhile; asked for before anything is sealed.
+
+        Raises:
+            _Forged: one of them does not hold; nothing was written, and the caches must be read anew.
+        """
+        admitted = [item for item in group if not item.done]
+        if not admitted:
+            return None
+        with self._store.writing() as writing:
+            if writing.size != self._size:
+                self._reload()
+            answers = self._order(writing, admitted, seal)
+            if verdicts is not None and not all(verdicts()):
+                raise _Forged
+            if writing.size != self._size:
+                seal.note = self._seal(writing)
+        return writing.size, answers
+
+    def _order(self, writing: Writing, group: list[_Waiting], seal: Seal) -> list[tuple[_Waiting, Receipt | _Refused]]:
         """Judge a group in order of arrival and append what is decided; return the answers."""
         self._fresh.clear()
         known = self._prefetch(writing, group)
@@ -651,7 +701,7 @@ class Sequencer:
             if not self._holds(item):
                 raise _Refused("unauthenticated", "the signature does not hold", where="signature")
 
-    def _again(self, index: int, item: _Waiting, rows: list[Row], size: int, seal: _Seal) -> Receipt:
+    def _again(self, index: int, item: _Waiting, rows: list[Row], size: int, seal: Seal) -> Receipt:
         """Answer a statement whose id is in the log: the first answer if it is the same, else a refusal."""
         fresh = index >= size
         entry = decode_entry(rows[index - size].entry if fresh else self._store.entry(index))
@@ -660,11 +710,11 @@ class Sequencer:
         if not same:
             raise _Refused("id_reused", f"entry {index} has this id and other content", where="id")
         return Receipt(
-            index, data[:16], entry.accepted, entry.reason, entry.recorded_at, self._prove, seal if fresh else _Seal()
+            index, data[:16], entry.accepted, entry.reason, entry.recorded_at, self._prove, seal if fresh else Seal()
         )
 
     def _decide(
-        self, item: _Waiting, statement: Statement, index: int, recorded_at: int, seal: _Seal
+        self, item: _Waiting, statement: Statement, index: int, recorded_at: int, seal: Seal
     ) -> tuple[Row, Receipt]:
         """Decide one admitted statement and make its entry."""
         body, signed = item.body, item.signed
@@ -689,24 +739,24 @@ class Sequencer:
             self._cases[statement.case] = case_version + 1
         accepted = reason is None
         entry = encode_entry(
-            Entry(
-                format=FORMAT,
-                statement=kept,
-                statement_sha256=digest,
-                algorithm="ed25519",
-                signature=signed.signature,
-                batch=signed.batch,
-                recorded_at=recorded_at,
-                disposition="accepted" if accepted else "rejected",
-                reason=reason,
-                rules=self._rules,
-                subject_version=version if accepted else None,
-                case_version=case_version if accepted else None,
+            _build_entry(
+                FORMAT,
+                kept,
+                digest,
+                "ed25519",
+                signed.signature,
+                signed.batch,
+                recorded_at,
+                "accepted" if accepted else "rejected",
+                reason,
+                self._rules,
+                version if accepted else None,
+                case_version if accepted else None,
             )
         )
         self._remember(statement, index, rejected=not accepted)
-        row = Row(index, stream, version, statement.act, entry, statement.id, case, case_version)
-        return row, Receipt(index, statement.id, accepted, reason, recorded_at, self._prove, seal)
+        row = _build_row(index, stream, version, statement.act, entry, statement.id, case, case_version)
+        return row, _build_receipt(index, statement.id, accepted, reason, recorded_at, self._prove, seal)
 
     # --- what decisions look at ---
 
@@ -747,7 +797,7 @@ class Sequencer:
         return frozenset() if act.body is None else frozenset(named_by(act.statement, act.body))
 
     def _remember(self, statement: Statement, index: int, *, rejected: bool) -> Seen:
-        seen = Seen(index, statement.act, statement.publisher, statement.subject, statement.case, rejected)
+        seen = _build_seen(index, statement.act, statement.publisher, statement.subject, statement.case, rejected)
         self._seen[statement.id] = seen
         return seen
 
@@ -835,6 +885,15 @@ class Sequencer:
             # the other appended: it takes the lease, which fences whoever still believes to hold it.
             self._epoch = writing.take_lease()
         return writing.seal(size, root, self._sealer.checkpoint(size, root), self._epoch)
+
+
+def _checks(items: Iterable[_Waiting]) -> list[Check]:
+    return [(item.public_key or b"", item.message, item.signed.signature) for item in items]
+
+
+def _of_roster(item: _Waiting) -> bool:
+    """Whether it may change who is believed: the roster may be looked at before a group is committed."""
+    return item.statement is None or item.statement.act in ROSTER_ACTS
 
 
 def _groups(statements: Iterable[Signed], size: int) -> Iterator[list[Signed]]:

@@ -30,11 +30,8 @@ if TYPE_CHECKING:
 SLICE: Final = 128
 """How many signatures travel to a worker at a time: about 10 ms of work."""
 
-HELPED_MIN: Final = 8
+HELPED_MIN: Final = 16
 """How many signatures are worth a message to the helper."""
-
-HELPED_MAX: Final = 128
-"""How many signatures the helper takes at once."""
 
 PIPE_BYTES: Final = 60_000
 """What a pipe holds without a reader."""
@@ -123,42 +120,68 @@ class _Worker:
 
 class Helper:
     """
-    One worker that takes half of each group, started when the first group is worth it.
+    One worker for the leader of concurrent publishers, started when the first group is worth it.
 
-    For the leader of concurrent publishers: he sends half of the signatures to the worker, checks
-    the other half himself, and reads the answers. No thread stands between them, and nobody waits
-    until the worker has started.
+    He gives it the signatures of a group, decides on the statements meanwhile, and reads the verdicts
+    before he seals. No thread stands between them, and nobody waits until the worker has started.
     """
 
     def __init__(self) -> None:
         """Start nothing yet."""
         self._worker: _Worker | None = None
 
-    def check(self, checks: Sequence[Check]) -> bytes:
-        """Return one byte per check, 1 where the signature holds."""
-        half = min(len(checks) // 2, HELPED_MAX)
-        if half < HELPED_MIN:
-            return check(checks)
-        if self._worker is None:
-            self._worker = _Worker()
-        # What is sent must fit into the pipe: nobody reads the answer meanwhile.
-        sent = _pack(checks[:half])
+    def begin(self, checks: Sequence[Check]) -> Checking:
+        """Begin to check these signatures; what the worker cannot take at once is checked here and now."""
+        if len(checks) < HELPED_MIN:
+            return Checking(self, None, (), check(checks))
+        # What is sent must fit into the pipe: it is not waited until somebody reads it.
+        count, room = 0, PIPE_BYTES
+        for _, message, _ in checks:
+            room -= _ITEM.size + len(message)
+            if room < 0:
+                break
+            count += 1
         try:
-            if len(sent) > PIPE_BYTES or not self._worker.started:
-                return check(checks)
-            self._worker.send(sent)
-            mine = check(checks[half:])
-            return self._worker.receive(half) + mine
+            if self._worker is None:
+                self._worker = _Worker()
+            if self._worker.started:
+                self._worker.send(_pack(checks[:count]))
+                return Checking(self, self._worker, checks[:count], check(checks[count:]))
         except Unavailable:
-            # It was ended from outside: all is checked here, and the next group gets another.
             self.close()
-            return check(checks)
+        return Checking(self, None, (), check(checks))
 
     def close(self) -> None:
         """End the worker, if there is one."""
         if self._worker is not None:
             self._worker.end()
             self._worker = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checking:
+    """Signatures that the helper checks; once it has, ask for the ``result`` once."""
+
+    _helper: Helper
+    _worker: _Worker | None
+    _asked: Sequence[Check]
+    _known: bytes
+
+    @property
+    def done(self) -> bool:
+        """Whether all verdicts are known already."""
+        return self._worker is None
+
+    def result(self) -> bytes:
+        """Return one byte per check, in their order, 1 where the signature holds."""
+        if self._worker is None:
+            return self._known
+        try:
+            return self._worker.receive(len(self._asked)) + self._known
+        except Unavailable:
+            # It was ended from outside: all is checked here, and the next group gets another.
+            self._helper.close()
+            return check(self._asked) + self._known
 
 
 class Workers:

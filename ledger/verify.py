@@ -677,11 +677,13 @@ def parse_proof(data: bytes) -> Proof:
 
 def format_proof(proof: Proof) -> bytes:
     """The bytes of a tlog-proof, such that ``parse_proof`` gives it back."""
-    lines = [_PROOF_HEADER]
-    if proof.extra is not None:
-        lines.append("extra " + b64encode(proof.extra).decode())
-    lines += [f"index {proof.index}", *(b64encode(node).decode() for node in proof.path)]
-    return "\n".join(lines).encode() + b"\n\n" + proof.note
+    return join_proof(proof.index, b"".join(map(binascii.b2a_base64, proof.path)), proof.note, proof.extra)
+
+
+def join_proof(index: int, path: bytes, note: bytes, extra: bytes | None = None) -> bytes:
+    """The bytes of a tlog-proof whose *path* is text already: one line of base64 for each hash."""
+    said = b"" if extra is None else b"extra " + b64encode(extra) + b"\n"
+    return b"%s\n%sindex %d\n%s\n%s" % (_PROOF_HEADER.encode(), said, index, path, note)
 
 
 # ------------------------------------------------------------------- policies (C2SP tlog-policy)

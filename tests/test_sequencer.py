@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from ledger.errors import FormatError, Unavailable
 from ledger.keys import Signer, ed25519
 from ledger.ledger import Ledger, Root
-from ledger.sequencer import Limits, Receipt, Refusal
-from ledger.signatures import Workers
+from ledger.sequencer import Limits, Receipt, Refusal, _Waiting
+from ledger.signatures import Workers, check
 from ledger.statement import (
     Batch,
     Signed,
@@ -57,10 +57,11 @@ from tests.town import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ledger.sequencer import Answer
+    from ledger.signatures import Check
     from ledger.statement import Statement
 
 SOON = Limits(early_ms_max=20)
@@ -711,12 +712,103 @@ def test_a_killed_helper_hinders_nobody(town, started):
     good = [(DE.key.public, b"%d" % number, DE.key.sign(b"%d" % number)) for number in range(40)]
     bad = [*good[:-1], (DE.key.public, b"words", bytes(64)), good[0]]
     for _ in range(100):  # long enough for it to have started
-        assert b"\1" * 40 == helper.check(good)
+        assert b"\1" * 40 == helper.begin(good).result()
     for _ in range(2):
+        checking = helper.begin(bad)
         started[-1].kill()
         started[-1].wait()
-        assert b"\1" * 39 + b"\0\1" == helper.check(bad)
-        assert b"\1" * 40 == helper.check(good)
+        assert b"\1" * 39 + b"\0\1" == checking.result()
+        assert b"\1" * 40 == helper.begin(good).result()
+        while helper.begin(good).done:  # until the next one listens
+            pass
+
+
+class Late:
+    """A helper whose verdicts come when they are asked for."""
+
+    def begin(self, checks: Sequence[Check]) -> Late:
+        self.checks = list(checks)
+        return self
+
+    @property
+    def done(self) -> bool:
+        return False
+
+    def result(self) -> bytes:
+        return check(self.checks)
+
+    def close(self) -> None:
+        pass
+
+
+def together(town: Town, sent: Sequence[Signed]) -> list[Answer]:
+    """Submit them so that all share one group; their answers."""
+    sequencer = town.ledger.sequencer
+    waiting = [_Waiting(one) for one in sent[:-1]]
+    sequencer._queue.extend(waiting)
+    last = town.ledger.submit(sent[-1])
+    return [*(item.answer for item in waiting if item.answer is not None), last]
+
+
+@pytest.mark.parametrize("place", [0, 2, 4])
+def test_a_false_signature_among_many_harms_its_sender_alone(town, place, monkeypatch):
+    """
+    A group is ordered while its signatures are checked; one that does not hold leaves no trace.
+
+    The others get what they would have got, at the indexes they would have got, and the next groups
+    wait for the verdicts first.
+    """
+    sequencer = town.ledger.sequencer
+    monkeypatch.setattr(sequencer, "_helper", Late())
+    size = town.store.size()
+    sent = [town.signed(town.opening(f"case {number}"), DE_PROSECUTOR) for number in range(4)]
+    forged = replace(town.signed(town.opening("forged"), FR_PROSECUTOR), signature=bytes(64))
+    town.forget_sequences()
+    sent.insert(place, forged)
+
+    answers = together(town, sent)
+
+    assert "unauthenticated" == refusal(answers[place]).code
+    assert list(range(size, size + 4)) == [receipt(one).index for one in answers if one is not answers[place]]
+    for one in answers:
+        if isinstance(one, Receipt):
+            check_receipt(town.ledger, one)
+    assert size + 4 == town.store.size()
+    assert not any(forged.statement in entry for entry in town.store.scan())
+    assert [size, size + 4] == [kept for kept, *_ in town.store.checkpoints()][-2:]
+    assert 0 < sequencer._wary
+    # Whose name was used for it has lost nothing: his sequence is free.
+    accepted(town.say(town.opening("his own"), FR_PROSECUTOR))
+
+
+def test_nobody_is_enrolled_on_a_signature_that_is_still_being_checked(town, monkeypatch):
+    """What may change who is believed waits for its verdict before it is looked at."""
+    monkeypatch.setattr(town.ledger.sequencer, "_helper", Late())
+    forged = replace(town.signed(town.enrolling("nobody"), DE), signature=bytes(64))
+    ordered: list[int] = []
+    order = town.ledger.sequencer._order
+
+    def watched(writing: Any, group: list[Any], seal: Any) -> Any:
+        ordered.append(len(group))
+        return order(writing, group, seal)
+
+    monkeypatch.setattr(town.ledger.sequencer, "_order", watched)
+    others = [town.signed(town.opening("case"), FR_PROSECUTOR)]
+
+    answers = together(town, [forged, *others])
+
+    town.forget_sequences()
+    assert "unauthenticated" == refusal(answers[0]).code
+    accepted(answers[1])
+    assert [1] == ordered
+
+
+def test_a_receipt_proves_the_same_whoever_makes_the_proof(town):
+    """The proofs of a group share their making, not their bytes."""
+    answers = together(town, [town.signed(town.opening(f"case {number}"), DE_PROSECUTOR) for number in range(9)])
+    for one in map(receipt, answers):
+        assert town.ledger.receipt_proof(one.index) == one.proof
+        assert one.proof == one.proof
 
 
 def test_who_cannot_be_served_is_told_so_at_once(tmp_path):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.log.tree import (
     Frontier,
+    SharedPaths,
     consistency_ids,
     consistency_path,
     frontier_ids,
@@ -168,6 +169,19 @@ def test_inclusion_holds_for_every_leaf_and_no_flipped_bit(size: int) -> None:
         for other in {index ^ 1, (index + 1) % size, size} - {index}:
             with pytest.raises(NotVerified):
                 check_inclusion(leaf, other, size, path, root)
+
+
+@settings(deadline=None)
+@given(size=st.integers(1, SIZES), asked=st.lists(st.integers(0, SIZES - 1), max_size=40))
+def test_paths_that_share_their_upper_part_are_the_same_paths(size: int, asked: list[int]) -> None:
+    """In whatever order they are asked for, and again: what neighbours share changes no path."""
+    paths = SharedPaths(size, read, lambda node: node.hex().encode() + b"\n")
+    for index in asked:
+        if index < size:
+            assert [node.hex().encode() for node in inclusion_path(index, size, read)] == paths.text(index).split()
+        else:
+            with pytest.raises(ValueError, match=f"no leaf {index}"):
+                paths.text(index)
 
 
 @pytest.mark.parametrize("new", range(1, SIZES + 1))

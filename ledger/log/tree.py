@@ -25,6 +25,9 @@ from typing import Self
 
 from ledger.verify import EMPTY_ROOT, node_hash
 
+SHARED_FROM = 2
+"""From which level on paths are kept: those of single leaves are asked for once."""
+
 Read = Callable[[Sequence[int]], list[bytes]]
 """Row ids in, their hashes out, 32 bytes each, in the same order."""
 
@@ -192,6 +195,54 @@ def inclusion_path(index: int, size: int, read: Read) -> list[bytes]:
     Cost: one call of ``read``, at most 2 log2(size) rows.
     """
     return _combine(_inclusion_plan(index, size), read)
+
+
+class SharedPaths:
+    """
+    The paths of many leaves at one size, as text: what neighbours have in common is made once.
+
+    Two leaves share their paths from the smallest subtree on that holds both; so the paths of ``k``
+    consecutive leaves cost some ``2 k`` rows, not ``k log2(size)``.
+    Safe from many threads: what two make at a time is the same.
+    """
+
+    __slots__ = ("_known", "_last", "_line", "_read")
+
+    def __init__(self, size: int, read: Read, line: Callable[[bytes], bytes]) -> None:
+        """
+        Make paths in a tree of *size* leaves.
+
+        Args:
+            size: leaves.
+            read: see ``Read``.
+            line: writes one hash.
+        """
+        self._last = size - 1
+        self._read = read
+        self._line = line
+        # By level and subtree: the path from its root upwards.
+        self._known: dict[tuple[int, int], bytes] = {}
+
+    def text(self, index: int) -> bytes:
+        """The path of a leaf, one line for each of its hashes, the leaf's sibling first."""
+        if not 0 <= index <= self._last:
+            raise ValueError(f"no leaf {index} in a tree of size {self._last + 1}")
+        known, last = self._known, self._last
+        climbed = []
+        level, node = 0, index
+        text = known.get((0, index))
+        while text is None and (node or last >> level):
+            climbed.append((level, node))
+            level, node = level + 1, node >> 1
+            text = known.get((level, node))
+        text = text or b""
+        for level, node in reversed(climbed):
+            start = (node ^ 1) << level
+            if start <= last:
+                text = self._line(_join(self._read(_cover(start, min(start + (1 << level), last + 1))))) + text
+            if level >= SHARED_FROM:
+                known[level, node] = text
+        return text
 
 
 def consistency_ids(old: int, new: int) -> list[int]:

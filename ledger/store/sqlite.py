@@ -45,7 +45,6 @@ from hashlib import sha256
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import (
     SQLiteApplicationRecorder,
     SQLiteCursor,
@@ -99,14 +98,11 @@ class EntryRecorder(SQLiteApplicationRecorder):
         """Return the schema: the library's columns, numbered by a key that is never given out twice."""
         return _entries_table(self.events_table_name)
 
-    def append(self, cursor: sqlite3.Cursor, first: int, stored_events: Sequence[StoredEvent]) -> None:
-        """Insert consecutive events whose first has the notification id *first*, in the caller's transaction."""
+    def append(self, cursor: sqlite3.Cursor, rows: Sequence[tuple[int, str, int, str, bytes]]) -> None:
+        """Insert events (notification id, originator, version, topic, state) in the caller's transaction."""
         cursor.executemany(
             f"INSERT INTO {self.events_table_name} (rowid, originator_id, originator_version, topic, state) VALUES (?,?,?,?,?)",  # noqa: E501 -- the table's name is ours
-            [
-                (number, event.originator_id, event.originator_version, event.topic, event.state)
-                for number, event in enumerate(stored_events, first)
-            ],
+            rows,
         )
 
 
@@ -264,9 +260,7 @@ class Writing:
                 why="this file was restored from before that checkpoint; appending would fork the log",
                 what_now="refill it from a mirror or from receipts up to the same root",
             )
-        self._recorder.append(
-            run, self.size + 1, [StoredEvent(row.stream, row.version, row.act, row.entry) for row in rows]
-        )
+        self._recorder.append(run, [(row.index + 1, row.stream, row.version, row.act, row.entry) for row in rows])
         run.executemany("INSERT INTO statements VALUES (?,?)", [(row.statement_id, row.index) for row in rows])
         run.executemany(
             "INSERT INTO cases VALUES (?,?,?)",
