@@ -380,6 +380,9 @@ def _form_incomplete(inquiry: Inquiry, duty: Duty, act: Act, request: str | None
     bearer = act
     wanted = _particulars(inquiry, duty, act, order, country)
     if not wanted and order is not act:
+        # What an act other than the request should have, the duty itself asks for.
+        wanted = _particulars(inquiry, duty, act, order, country, optional=True)
+    if not wanted and order is not act:
         bearer, wanted = order, _particulars(inquiry, duty, order, order, country)
     mark = inquiry.marks.get(bearer.index)
     lacks = form.lacking(wanted, bearer.body, frozenset() if mark is None else mark.carried)
@@ -404,17 +407,17 @@ def _complete(act: Act) -> bool:
     return act.body.get("completeness") == "complete"
 
 
-def _particulars(inquiry: Inquiry, duty: Duty, bearer: Act, order: Act, country: str | None) -> list[Particular]:
-    wanted = form.required(
-        inquiry.book.law,
-        duty.instrument,
-        bearer.act,
-        order.body,
-        on=inquiry.on(bearer),
-        known=inquiry.known_on,
-        country=country if (duty.instrument, country) in inquiry.book.law.overlays else None,
-    )
-    return list(wanted)
+def _particulars(
+    inquiry: Inquiry, duty: Duty, bearer: Act, order: Act, country: str | None, *, optional: bool = False
+) -> list[Particular]:
+    law = inquiry.book.law
+    own = country if (duty.instrument, country) in law.overlays else None
+    on = inquiry.on(bearer)
+    if optional:
+        every = inquiry.of(Particular, duty.instrument, own, on)
+        return [one for one in every if one.act == bearer.act and one.where.matches(order.body)]
+    known = inquiry.known_on
+    return list(form.required(law, duty.instrument, bearer.act, order.body, on=on, known=known, country=own))
 
 
 def _limit_lapsed(inquiry: Inquiry, duty: Duty, act: Act, __: str | None) -> tuple[Verdict, ...]:

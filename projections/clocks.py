@@ -133,8 +133,7 @@ def _held(matter: Matter, limit: Limit, request: str | None) -> Limit | None:
     if issued is None:
         return limit
     requesting, requested = (matter.part(role, issued, request)[1] for role in ("requesting", "requested"))
-    held = matter.law.law.between(limit, requesting, requested, day_of(matter, limit, issued, request))
-    return limit if held is limit else None if held is None else matter.law.unsure(limit)
+    return matter.law.between(limit, requesting, requested, day_of(matter, limit, issued, request))
 
 
 # --------------------------------------------------------------------------- what was never said to begin

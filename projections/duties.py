@@ -269,12 +269,7 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
     overlaid = law.overlaid(instrument)
     thing = inquiry.thing(act, request).body
     acting: dict[str, str | None] = {}
-    parts: tuple[str | None, str | None] = (None, None)
-    if request is not None:
-        parts = (
-            inquiry.matter.part("requesting", act, request)[1],
-            inquiry.matter.part("requested", act, request)[1],
-        )
+    issued = inquiry.issued(request)
     for country in (None, *overlaid):
         for duty in law.triggered(instrument, country, act.act):
             if not matches(duty.when, act) or not duty.where.matches(thing):
@@ -287,13 +282,19 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
             if not law.in_force(duty, on, inquiry.known_on):
                 continue
             if reach is None:
-                held = law.limits.between(duty, *parts, on)
+                held = duty if issued is None else _held(inquiry, duty, issued, request)
                 if held is not None:
                     yield held
                 continue
             binding = inquiry.matter.binds(instrument, reach, duty.by, act, request, on)
             if binding is not None:
                 yield duty if binding.verified else law.limits.unsure(duty)
+
+
+def _held(inquiry: Inquiry, duty: Duty, issued: Act, request: str | None) -> Duty | None:
+    """A duty as it holds between the two States of its request, on the day on which that was made."""
+    requesting, requested = (inquiry.matter.part(role, issued, request)[1] for role in ("requesting", "requested"))
+    return inquiry.book.limits.between(duty, requesting, requested, inquiry.on(issued))
 
 
 def _duty(inquiry: Inquiry, duty: Duty, act: Act, request: str | None, *, unasked: bool = False) -> Iterator[Finding]:

@@ -148,16 +148,18 @@ class Matter:
         if subject not in self._requests:
             self._requests[subject] = None
             created = self.created.get(subject)
-            linked = self._existing(subject)
+            linked = self._existing(subject) or self._existing(self._results.get(subject))
             if linked is None and created is not None:
                 body = created.body
-                targets = (body.get("request"), body.get("target_subject"), self._results.get(subject))
+                targets = (body.get("request"), body.get("target_subject"))
                 linked = next((one for one in map(self._existing, targets) if one is not None), None)
                 target = self.said.get(str(body.get("target")))
                 if linked is None and target is not None and target.subject != subject:
                     linked = self._request_of(target.subject)
                 if linked is None and self.kind(created) == "handover":
                     linked = self._request_for(subject, created)
+                if linked is None:
+                    linked = self._request_behind(created)
             self._requests[subject] = linked
         return self._requests[subject]
 
@@ -175,6 +177,16 @@ class Matter:
         person = created.body.get("person")
         asking = [one for one, issued in self.issued.items() if person in listed(issued.body.get("persons"))]
         return asking[0] if len(asking) == 1 else None
+
+    def _request_behind(self, created: Act) -> str | None:
+        """The request whose results a thing consists of, or was derived from; None where several are behind it."""
+        used = (*listed(created.body.get("exhibits")), *listed(created.body.get("parents")))
+        behind = {self._request_of(one) for one in used if one != created.subject and self._known(one)}
+        return behind.pop() if len(behind) == 1 else None
+
+    def _known(self, subject: str) -> bool:
+        """Whether something is said here of a thing: what made it, or under which request it came."""
+        return subject in self.created or subject in self._results
 
     def _existing(self, subject: object) -> str | None:
         return subject if isinstance(subject, str) and subject in self.issued else None
@@ -249,8 +261,10 @@ class Matter:
         if act.subject == act.case:
             return "case"
         found = self.kind(self.created.get(act.subject, act))
-        # An authority, and what only another case made, has no first act here.
-        return found if found is not None else "authority" if act.subject in self.seats else None
+        if found is None:
+            # An authority, and what only another case made, has no first act here.
+            found = "authority" if act.subject in self.seats else self.law.home(act.act)
+        return found
 
     def binds(
         self, instrument: str, reach: Reach, role: str, act: Act, request: str | None, on: date

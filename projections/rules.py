@@ -41,7 +41,7 @@ class Rules:
         procedure: who says each act, and which kind of thing it creates.
     """
 
-    __slots__ = ("_binding", "_editions", "_limits", "_named", "_periods", "_reaching", "_unsure", "law", "procedure")
+    __slots__ = ("_binding", "_editions", "_homes", "_limits", "_named", "_reaching", "_unsure", "law", "procedure")
 
     def __init__(self, law: Law, manifest: bytes, procedure: Procedure) -> None:
         self.law = law
@@ -50,10 +50,10 @@ class Rules:
         self._editions = {name.rpartition("/")[2]: digest for digest, name in rows}
         self._limits: dict[tuple[str, str | None], dict[str, tuple[Limit, ...]]] = {}
         self._named: dict[str, Limit] = {}
+        self._homes: dict[str, str] = {}
         self._reaching: dict[str, tuple[tuple[str, Reach], ...]] | None = None
         self._binding: dict[tuple[str, str], tuple[Applicability, ...]] = {}
         self._unsure: dict[int, tuple[Datum, Datum]] = {}
-        self._periods: dict[tuple[int, Period], tuple[Datum, Limit]] = {}
 
     def edition(self, datum: Datum) -> str:
         """SHA-256, in hex, of the file that has the datum."""
@@ -62,6 +62,16 @@ class Rules:
     def says(self, act: str) -> Sequence[str]:
         """The roles and kinds of authority that say an act."""
         return self.procedure.by.get(act, ())
+
+    def home(self, act: str) -> str | None:
+        """The kind of thing that an act is said of, where there is only one."""
+        if not self._homes:
+            found: dict[str, set[str]] = {}
+            for kind, graph in self.procedure.graphs.items():
+                for edge in graph.edges:
+                    found.setdefault(edge.act, set()).add(kind)
+            self._homes = {one: kinds.pop() for one, kinds in found.items() if len(kinds) == 1}
+        return self._homes.get(act)
 
     def starting(self, instrument: str, country: str | None, act: str) -> tuple[Limit, ...]:
         """Every version of every limit that an act may start, under an instrument as a State has it."""
@@ -134,6 +144,11 @@ class Rules:
                 found = one if found is None or not found.verified else found
         return found
 
+    def between(self, datum: _KIND, requesting: str | None, requested: str | None, on: date) -> _KIND | None:
+        """A datum as it holds between two States (`ledger.law.law.Law.between`): not verified where that is open."""
+        held = self.law.between(datum, requesting, requested, on)
+        return held if held is None or held is datum else self.unsure(datum)
+
     def unsure(self, datum: _KIND) -> _KIND:
         """The same datum, not verified: what it rests on beside its own text was not compared."""
         found = self._unsure.get(id(datum))
@@ -145,33 +160,28 @@ class Rules:
             found = self._unsure[id(datum)] = (datum, copy)
         return cast("_KIND", found[1])
 
-    def ends(self, datum: Duty | Use, period: Period, start: datetime, cal: Calendar) -> Due:
+    def ends(self, duty: Duty, period: Period, start: datetime, cal: Calendar) -> Due:
         """
-        When a period that a duty or a use rule states ends, by the counting rule of its instrument.
+        When a period that a duty states ends, by the counting rule of its instrument.
 
         Raises:
             NotFound: the calendar does not cover a year that the computation touches.
         """
-        key = (id(datum), period)
-        found = self._periods.get(key)
-        if found is None:
-            role = datum.by if isinstance(datum, Duty) else datum.binds
-            limit = Limit(
-                id=datum.id,
-                instrument=datum.instrument,
-                article=datum.article,
-                text=datum.text,
-                from_on=datum.from_on,
-                verified=datum.verified,
-                basis=datum.basis,
-                by=role,
-                within=period,
-                counting=self.law.instruments[datum.instrument].counting,
-                calendar=role,
-                consequence="",
-            )
-            found = self._periods[key] = (datum, limit)
-        return counted(found[1], start, cal)
+        limit = Limit(
+            id=duty.id,
+            instrument=duty.instrument,
+            article=duty.article,
+            text=duty.text,
+            from_on=duty.from_on,
+            verified=duty.verified,
+            basis=duty.basis,
+            by=duty.by,
+            within=period,
+            counting=self.law.instruments[duty.instrument].counting,
+            calendar=duty.by,
+            consequence="",
+        )
+        return counted(limit, start, cal)
 
     def _of(self, instrument: str, country: str | None) -> dict[str, tuple[Limit, ...]]:
         found = self._limits.get((instrument, country))
