@@ -580,8 +580,10 @@ class SQLiteStore:
         wrong = []
         for start in range(0, len(cases), READ_IDS_MAX // 2):
             part = cases[start : start + READ_IDS_MAX // 2]
+            # CROSS JOIN keeps the order: one look-up for each that is asked, and no reading of the whole table.
             query = (
-                f"SELECT id, version, idx FROM cases WHERE (id, version) IN (VALUES {','.join(['(?,?)'] * len(part))})"
+                f"WITH asked(id, version) AS (VALUES {','.join(['(?,?)'] * len(part))}) "
+                "SELECT cases.* FROM asked CROSS JOIN cases ON cases.id = asked.id AND cases.version = asked.version"
             )
             found = set(self._reader().execute(query, [value for case in part for value in case[:2]]))
             wrong += [index for case, version, index in part if (case, version, index) not in found]
