@@ -1,0 +1,161 @@
+"""What the files of the law promise a jurist: where each rule rests, and why something is dropped or left open."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.law.data import Competence, Duty, Ground, Limit, Particular, Ruling, Stage
+from ledger.law.law import load
+
+LAW = load()
+OWN = [
+    datum
+    for one in (*LAW.instruments.values(), *LAW.overlays.values())
+    for rows in one.data.values()
+    for versions in rows.values()
+    for datum in versions
+    if datum.country == one.country
+]
+
+
+def latest(instrument, kind, ident):
+    """The last version of a datum."""
+    return LAW.instruments[instrument].data[kind][ident][-1]
+
+
+def test_a_step_is_dropped_only_on_a_provision_that_was_not_remembered():
+    """An act without a step is flagged, so that a step dropped from memory would accuse."""
+    for datum in OWN:
+        if isinstance(datum, Stage) and datum.remove:
+            assert "memory" != datum.basis or datum.instrument in {"us-cloud-act-2018", "us-uk-daa-2019"}, datum.id
+
+
+def test_a_dropped_step_says_why():
+    """What no provision says in so many words is not verified, and the file says what it follows from."""
+    for datum in OWN:
+        if isinstance(datum, Stage) and datum.id in {
+            "authorities-only",
+            "evidence-only",
+            "no-enforcement",
+            "data-only",
+        }:
+            assert not datum.verified, datum.id
+            assert datum.note, datum.id
+
+
+def test_a_ground_without_a_code_says_why():
+    """An empty list of codes is explained where it stands."""
+    for datum in OWN:
+        if isinstance(datum, Ground) and not datum.grounds:
+            assert datum.note, (datum.instrument, datum.id)
+
+
+def test_no_ground_is_held_twice():
+    """Article, codes, acts and words together name one ground of an instrument."""
+    seen = set()
+    for datum in OWN:
+        if isinstance(datum, Ground) and datum.country is None:
+            key = (datum.instrument, datum.article, datum.grounds, datum.acts, datum.text)
+            assert key not in seen, key
+            seen.add(key)
+
+
+def test_every_rule_of_a_state_is_unverified_and_says_where_it_was_read():
+    """No statute of a State was compared with its official wording; each rule says what it rests on."""
+    for datum in OWN:
+        if datum.country is not None:
+            assert not datum.verified, (datum.country, datum.id)
+            assert datum.source or "case_law" == datum.basis, (datum.country, datum.id)
+
+
+def test_a_ruling_names_its_court_and_its_number():
+    """Whoever reads the rule can find the case."""
+    for datum in OWN:
+        if isinstance(datum, Ruling):
+            assert datum.court, datum.id
+            assert datum.number, datum.id
+
+
+def test_the_infiltration_of_devices_rests_on_a_summary_and_names_the_case():
+    """The operative part was not compared word by word: not verified, with its source and its identifier."""
+    duty = latest("eu-eio-2014-41", "duty", "notify-infiltration")
+    assert not duty.verified
+    assert "case_law" == duty.basis
+    assert "ECLI:EU:C:2024:372" in duty.source
+
+
+@pytest.mark.parametrize("instrument", sorted(LAW.instruments))
+def test_whoever_asks_for_a_form_also_notices_when_it_is_incomplete(instrument):
+    """What an instrument requires of a request is looked at before publishing, and after."""
+    data = LAW.instruments[instrument].data
+    asked = [
+        datum
+        for versions in data.get("particular", {}).values()
+        for datum in versions
+        if isinstance(datum, Particular) and "request.issued" == datum.act and datum.required
+    ]
+    checks = {
+        datum.check for versions in data.get("duty", {}).values() for datum in versions if isinstance(datum, Duty)
+    }
+    assert not asked or "form_incomplete" in checks or "eu-jit-2002-465" == instrument
+
+
+def test_the_two_views_of_a_production_order_differ_by_two_particulars():
+    """The provider's copy ends with point (h); necessity and the case are for the enforcing authority alone."""
+    rows = LAW.instruments["eu-e-evidence-2023-1543"].data["particular"]
+    assert {"EPOC-i", "EPOC-j", "PR-g", "EPOC-additional"} == {
+        ident for ident, versions in rows.items() if versions[-1].views
+    }
+
+
+@pytest.mark.parametrize(
+    ("instrument", "limit"), [("eu-eaw-2002-584", "EAW-SUR-NEW"), ("eu-prisoners-2008-909", "TSP-MOVE-2")]
+)
+def test_ten_days_run_from_a_new_day_and_not_from_the_first(instrument, limit):
+    """A day that says after what failure it was agreed begins the clock; a first day does not."""
+    (begins,) = latest(instrument, "limit", limit).starts
+    assert begins.matches("handover.scheduled", {"after": "beyond_control"})
+    assert not begins.matches("handover.scheduled", {"after": None})
+
+
+def test_consent_to_extradite_onward_has_no_limit_of_union_law():
+    """Thirty days are for other offences and for another Member State."""
+    (begins,) = latest("eu-eaw-2002-584", "limit", "EAW-SPEC").starts
+    assert begins.matches("speciality_consent.requested", {"onward_to": None})
+    assert begins.matches("speciality_consent.requested", {"onward_to": "FR"})
+    assert not begins.matches("speciality_consent.requested", {"onward_to": "US"})
+
+
+def test_who_is_expelled_or_fled_is_not_asked_for_consent():
+    """The decision says so, and then nobody is told that consent is missing."""
+    (when,) = latest("coe-prisoners-cets-112", "duty", "consent").when
+    body = {"outcome": "yes", "without_consent": None}
+    assert when.matches("prisoner_handover.decided", body)
+    for exception in ("expulsion", "fled"):
+        assert not when.matches("prisoner_handover.decided", {**body, "without_consent": exception})
+
+
+def test_what_a_protocol_says_holds_between_the_states_that_took_it():
+    """Thirty and ninety days of the fourth protocol on extradition are not shown as verified of any two States."""
+    for ident in ("E212-30", "E212-90"):
+        assert ("fourth-protocol",) == latest("coe-extradition-ets-24", "limit", ident).between.both
+
+
+def test_safe_conduct_lasts_fifteen_days_in_a_row():
+    """Consecutive days do not move to a working day."""
+    for instrument, ident in (
+        ("coe-mla-ets-30", "UNT-SAFE-ETS30"),
+        ("un-untoc-2000", "UNT-SAFE"),
+        ("un-uncac-2003", "UNT-SAFE-UNCAC"),
+        ("eu-eio-2014-41", "EIO-22-15"),
+    ):
+        limit = latest(instrument, "limit", ident)
+        assert isinstance(limit, Limit)
+        assert "consecutive_days" == limit.within.unit, ident
+
+
+def test_every_competence_names_somebody():
+    """A competence that nobody has would accuse everybody."""
+    for datum in OWN:
+        if isinstance(datum, Competence):
+            assert datum.kinds or datum.with_validation, datum.id
