@@ -56,7 +56,7 @@ def _root(
     del version
 
 
-@app.command()
+@app.command(short_help="Load two real cases, show them, find a forgery.")
 def demo(
     folder: Annotated[
         Path | None,
@@ -70,26 +70,27 @@ def demo(
     show(folder, as_json)
 
 
-app.command("init")(founding.init)
-app.add_typer(law_app, name="law")
-app.command("due")(due)
+app.command("init", short_help="Found a ledger: keys, roots, entry 0.")(founding.init)
+app.add_typer(law_app, name="law", short_help="The law as data: instruments, limits, duties.")
+app.command("due", short_help="Compute when a time limit ends, step by step.")(due)
 app.add_typer(authority_app, name="authority")
 app.add_typer(key_app, name="key")
-app.command("publish")(publishing.publish)
+app.command("publish", short_help="Publish drafts as signed statements.")(publishing.publish)
 app.add_typer(case_app, name="case")
-app.add_typer(request_app, name="request")
+app.add_typer(request_app, name="request", short_help="Requests: their stage, and what can come next.")
 app.add_typer(exhibit_app, name="exhibit")
-app.add_typer(conditions_app, name="conditions")
-app.command("audit")(auditing.audit)
-app.command("deadlines")(deadlines)
-app.command("findings")(findings)
-app.add_typer(project_app, name="project")
-app.command("bundle")(bundling.bundle)
+app.add_typer(conditions_app, name="conditions", short_help="Conditions: what binds, and whom.")
+app.command("audit", short_help="Print who did what: in a case, by somebody.")(auditing.audit)
+app.command("deadlines", short_help="Show time limits: open, met, late, lapsed.")(deadlines)
+app.command("findings", short_help="Show what should have happened and did not.")(findings)
+app.add_typer(project_app, name="project", short_help="Projections: bring up to date, rebuild, compare.")
+app.command("bundle", short_help="Write a case as one ZIP that verifies itself.")(bundling.bundle)
 app.command(
     "verify",
+    short_help="Verify a bundle, offline.",
     add_help_option=False,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(bundling.verify)
-app.command("fsck")(inspecting.fsck)
-app.command("proof")(inspecting.proof)
-app.command("tail")(inspecting.tail)
+app.command("fsck", short_help="Rebuild and compare the whole log.")(inspecting.fsck)
+app.command("proof", short_help="Print a proof of an entry, or of growth.")(inspecting.proof)
+app.command("tail", short_help="Print the newest entries, one a line.")(inspecting.tail)

@@ -10,12 +10,17 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given as for_any
+from hypothesis import settings
+from hypothesis import strategies as st
 
+from ledger.cli.console import laid_out
 from ledger.cli.trouble import EXIT_CODES, Trouble, explain
 from ledger.errors import Conflict, Denied, FormatError, NotFound, NotPermitted, NotVerified, Unavailable
 from tests.cli.world import World, comity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 COMMANDS = [
@@ -52,14 +57,14 @@ READING = (
 )
 
 
-def python(*arguments: object, **settings: str) -> subprocess.CompletedProcess[bytes]:
+def python(*arguments: object, **variables: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command in a process of its own, under nobody's settings."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COMITY")}
     return subprocess.run(
         [sys.executable, "-m", "ledger.cli", *map(str, arguments)],
         capture_output=True,
         check=False,
-        env=environment | settings,
+        env=environment | variables,
         stdin=subprocess.DEVNULL,
     )
 
@@ -274,3 +279,42 @@ def test_a_reason_is_given_once(tmp_path: Path) -> None:
 
     assert 7 == said.status
     assert 1 == said.err.count("printable ASCII")
+
+
+def test_help_is_not_cut_short() -> None:
+    """What a command is for is said in a whole sentence, at eighty columns."""
+    assert "..." not in comity("--help").out.partition("Commands:")[2]
+
+
+@pytest.mark.parametrize("columns", ["", "20", "60", "100", "500", "none"])
+def test_tables_in_a_pipe_keep_every_word(columns: str, founded: World) -> None:
+    """Whatever COLUMNS says, an id is found whole and no cell is cut; lines are as wide as it says, or as needed."""
+    done = python("authority", "list", "--ledger", founded.folder, COLUMNS=columns)
+    said = done.stdout.decode()
+    members = founded.run("authority", "list", "--json").lines
+
+    assert all(member["authority"] in said for member in members)
+    words = {word for member in members for word in member["called"].split()}
+    assert words <= set(said.split())
+    longest = max(map(len, said.splitlines()))
+    assert longest <= max(100, int(columns)) if columns in {"100", "500"} else longest <= 160
+
+
+@settings(deadline=None, max_examples=60)
+@for_any(
+    st.integers(1, 4).flatmap(
+        lambda wide: st.lists(
+            st.lists(st.text("ab- \u6771\u0308\n", max_size=40), min_size=wide, max_size=wide), min_size=1, max_size=4
+        )
+    ),
+    st.integers(1, 60),
+    st.booleans(),
+)
+def test_nothing_is_left_out_of_a_table(rows: list[list[str]], room: int, whole: bool) -> None:
+    """Every letter of every cell stands in the lines, at any width, with wide letters and marks too."""
+    lines = list(laid_out(rows, room, whole=whole))
+
+    def letters(texts: Iterable[str]) -> list[str]:
+        return sorted(letter for text in texts for letter in text if not letter.isspace() and letter != "-")
+
+    assert letters(cell for row in rows for cell in row) == letters(lines)
