@@ -276,7 +276,7 @@ def _order_without_competence(inquiry: Inquiry, duty: Duty, act: Act, request: s
     The second is what an authority that could not order it at home lacks (C-724/19).
     """
     order = inquiry.issued(request) or act
-    if order is not act and _competences(inquiry, duty, act, request):
+    if order is not act and duty.by == "requesting" and _competences(inquiry, duty, act, request):
         # The instrument says who may do this itself, as sending what another has ordered.
         order = act
     gone = inquiry.later(("request.withdrawn",), order.subject, order)
