@@ -62,9 +62,32 @@ class TestFindings:
         for words in ("consultation", "2020-06-20", "11(4)"):
             assert words in out
 
+    def test_sentences_and_history(self, refused: World) -> None:
+        """A program gets the sentences that a judge reads; with the history each step at both clocks."""
+        (one,) = [
+            one
+            for one in good(refused.run("findings", refused.ids["case"], "--history", "--json")).json["answer"]
+            if one["rule"] == "consult-before-refusing"
+        ]
+        assert any(LILLE in said for said in one["says"])
+        assert ["consultation.opened", "consultation.concluded"] == one["expected"]
+        steps = [step for step in one["history"] if step["index"] is not None]
+        assert "2020-06-20T09:00:00Z" == steps[0]["happened_at"]
+        assert steps[0]["happened_at"] < steps[0]["known_at"]
+        out = " ".join(good(refused.run("findings", refused.ids["case"], "--history")).out.split())
+        assert all(step["words"] in out for step in one["history"])
+
+    def test_what_may_not_be_seen_is_as_if_it_were_not(self, refused: World) -> None:
+        """A case out of one's sight, and one that does not exist, end with the same status and no answer."""
+        hidden = refused.run("findings", refused.ids["case"], "--viewer", "root:FR", "--json")
+        unknown = refused.run("findings", "5b1d6a52-7c5e-4d0f-93a5-3f6f8b1f5aff", "--viewer", "root:FR", "--json")
+        assert (4, 4) == (hidden.status, unknown.status)
+        assert "" == hidden.out == unknown.out
+
     def test_a_note_says_what_is_left_out(self, refused: World) -> None:
         """Unverified rules are for the authority concerned."""
         assert "--viewer" in good(refused.run("findings", refused.ids["case"])).err
+        assert "may have been done" in good(refused.run("findings", "--authority", LILLE)).err
         assert "--viewer" not in good(refused.run("findings", "--authority", LILLE)).err
 
     def test_figures_have_nothing_that_oversight_may_not_see(self, refused: World) -> None:
