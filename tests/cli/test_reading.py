@@ -427,3 +427,27 @@ def test_json_is_one_document(founded: World) -> None:
     for command in (("case", "show", founded.ids["case"]), ("audit", founded.ids["case"])):
         answer = good(founded.run(*command, "--json")).json
         assert {"size", "happened_by", "known_by", "answer"} == set(answer)
+
+
+def test_what_is_reported_is_shown_as_reported(world: World) -> None:
+    """In the log and in the case, nobody takes a report for the word of the authority reported."""
+    proceedings = str(uuid4())
+    spoken = {"country": "FR", "authority_kind": "court", "source": "Order of 3 June 2020, 1/20"}
+    told = {
+        "act": "proceedings.opened",
+        "case": world.ids["case"],
+        "subject": proceedings,
+        "zone": "Europe/Paris",
+        "language": "fr",
+        "voice": "reported",
+        "speaker": spoken,
+        "occurred_from": "2020-06-04",
+        "body": {"authority": world.ids["lille"], "procedure": "criminal", "stage": "trial"},
+    }
+    good(world.publish(told))
+    (line,) = good(world.run("tail", "--from", world.size() - 1, "--json")).lines
+    whose = f'court (FR), as reported by {line["called"]} from "{spoken["source"]}"'
+
+    assert (whose, spoken) == (line["whose_act"], {name: line["speaker"][name] for name in spoken})
+    assert whose in good(world.run("tail", "--from", world.size() - 1)).out
+    assert "trial (by report only)" in good(world.run("case", "show", world.ids["case"])).out
