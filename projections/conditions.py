@@ -238,16 +238,27 @@ def attached(
         thing = (issued or folded.created.get(act.subject, act)).body
         on = _instant(act.until_at).date()
         for instrument in instruments:
-            for use in book.attaching(instrument, act.act):
-                if not _matches(use.attaches_to, act) or not use.where.matches(thing):
+            for rule in book.attaching(instrument, act.act):
+                if not _matches(rule.attaches_to, act) or not rule.where.matches(thing):
                     continue
-                if not book.in_force(use, on, known_on):
+                if not book.in_force(rule, on, known_on):
+                    continue
+                use = _held(folded, book, rule, issued, request)
+                if use is None:
                     continue
                 # An exception that no field tells apart stays a doubt; one that does, ends the matter.
                 if any(one.where.only and one.where.matches(thing) for one in use.exceptions):
                     continue
                 found.append(_attached(folded, wide, book, use, act, request, running, at))
     return tuple(found)
+
+
+def _held(folded: Folded, book: Book, use: Use, issued: Act | None, request: str | None) -> Use | None:
+    """A rule as it holds between the two States of its request, on the day on which that was made."""
+    if issued is None:
+        return use
+    requesting, requested = (folded.part(role, issued, request)[1] for role in ("requesting", "requested"))
+    return book.limits.between(use, requesting, requested, _instant(issued.until_at).date())
 
 
 def _attached(

@@ -151,7 +151,7 @@ def test_a_consent_that_came_later_does_not_make_a_use_right(views: Follow, tmp_
 def test_a_variation_says_anew_what_a_condition_allows_whom_it_binds_and_how_long(views: Follow, tmp_path: Path):
     """The first words no longer count; the change and its entry are shown."""
     log = result()
-    common = {"condition": some_id("only"), "recipients": [some_id("GStA")]}
+    common: dict[str, Any] = {"condition": some_id("only"), "recipients": [some_id("GStA")]}
     log.say("use_condition.attached", "x", "Lille", "2024-03-11", **common, purposes=["police_evaluation"])
     before = used(log, "asset_recovery", "2024-03-20")
     log.say(
@@ -480,7 +480,7 @@ def chain(hops: list[tuple[str, str, str]], *, named: bool) -> tuple[Log, str, l
             continue
         if to == holder:
             continue
-        listed = {"exhibits": [some_id(exhibit)], "purpose": "named_proceedings"}
+        listed: dict[str, Any] = {"exhibits": [some_id(exhibit)], "purpose": "named_proceedings"}
         if how == "disclose":
             log.say("disclosure.made", f"d{number}", holder, at, in_case=home, recipient=some_id(to), **listed)
         elif how == "inform":
