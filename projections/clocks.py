@@ -132,8 +132,7 @@ def _held(matter: Matter, limit: Limit, request: str | None) -> Limit | None:
     issued = matter.issued.get(request or "")
     if issued is None:
         return limit
-    requesting, requested = (matter.part(role, issued, request)[1] for role in ("requesting", "requested"))
-    return matter.law.between(limit, requesting, requested, day_of(matter, limit, issued, request))
+    return matter.law.between(limit, *matter.sides(issued.subject), day_of(matter, limit, issued, request))
 
 
 # --------------------------------------------------------------------------- what was never said to begin

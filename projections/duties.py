@@ -282,7 +282,7 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
             if not law.in_force(duty, on, inquiry.known_on):
                 continue
             if reach is None:
-                held = duty if issued is None else _held(inquiry, duty, issued, request)
+                held = duty if issued is None else _held(inquiry, duty, issued)
                 if held is not None:
                     yield held
                 continue
@@ -291,10 +291,9 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
                 yield duty if binding.verified else law.limits.unsure(duty)
 
 
-def _held(inquiry: Inquiry, duty: Duty, issued: Act, request: str | None) -> Duty | None:
+def _held(inquiry: Inquiry, duty: Duty, issued: Act) -> Duty | None:
     """A duty as it holds between the two States of its request, on the day on which that was made."""
-    requesting, requested = (inquiry.matter.part(role, issued, request)[1] for role in ("requesting", "requested"))
-    return inquiry.book.limits.between(duty, requesting, requested, inquiry.on(issued))
+    return inquiry.book.limits.between(duty, *inquiry.matter.sides(issued.subject), inquiry.on(issued))
 
 
 def _duty(inquiry: Inquiry, duty: Duty, act: Act, request: str | None, *, unasked: bool = False) -> Iterator[Finding]:

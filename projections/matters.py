@@ -131,6 +131,7 @@ class Matter:
                     self._results.setdefault(exhibit, act.subject)
         self._requests: dict[str, str | None] = {}
         self._followed: dict[str, frozenset[str]] = {}
+        self._sides: dict[str, tuple[str | None, str | None]] = {}
 
     def request(self, act: Act) -> str | None:
         """The request that an act belongs to: its own stream, the one it names, or that of what it answers."""
@@ -294,6 +295,15 @@ class Matter:
             found.update(listed(one.body.get("members")))
             found.update(listed(one.body.get("downloaders")))
         return frozenset(found)
+
+    def sides(self, request: str) -> tuple[str | None, str | None]:
+        """The States that asked and were asked by a request, as it was made."""
+        found = self._sides.get(request)
+        if found is None:
+            issued = self.issued[request]
+            asking, asked = (self.part(role, issued, request)[1] for role in ("requesting", "requested"))
+            found = self._sides[request] = (asking, asked)
+        return found
 
     def seat(self, authority: str | None, country: str | None = None) -> Seat:
         """Where an authority sits; the State alone where the authority is not known."""

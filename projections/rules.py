@@ -41,7 +41,18 @@ class Rules:
         procedure: who says each act, and which kind of thing it creates.
     """
 
-    __slots__ = ("_binding", "_editions", "_homes", "_limits", "_named", "_reaching", "_unsure", "law", "procedure")
+    __slots__ = (
+        "_binding",
+        "_both",
+        "_editions",
+        "_homes",
+        "_limits",
+        "_named",
+        "_reaching",
+        "_unsure",
+        "law",
+        "procedure",
+    )
 
     def __init__(self, law: Law, manifest: bytes, procedure: Procedure) -> None:
         self.law = law
@@ -51,6 +62,7 @@ class Rules:
         self._limits: dict[tuple[str, str | None], dict[str, tuple[Limit, ...]]] = {}
         self._named: dict[str, Limit] = {}
         self._homes: dict[str, str] = {}
+        self._both: dict[tuple[str, str | None, str | None, date], bool] = {}
         self._reaching: dict[str, tuple[tuple[str, Reach], ...]] | None = None
         self._binding: dict[tuple[str, str], tuple[Applicability, ...]] = {}
         self._unsure: dict[int, tuple[Datum, Datum]] = {}
@@ -146,6 +158,13 @@ class Rules:
 
     def between(self, datum: _KIND, requesting: str | None, requested: str | None, on: date) -> _KIND | None:
         """A datum as it holds between two States (`ledger.law.law.Law.between`): not verified where that is open."""
+        if datum.between is None:
+            # Then it only has to bind both; that is the same for all such data of the instrument.
+            key = (datum.instrument, requesting, requested, on)
+            binds = self._both.get(key)
+            if binds is None:
+                binds = self._both[key] = self.law.between(datum, requesting, requested, on) is not None
+            return datum if binds else None
         held = self.law.between(datum, requesting, requested, on)
         return held if held is None or held is datum else self.unsure(datum)
 
