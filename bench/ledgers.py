@@ -17,7 +17,7 @@ from ledger import resources
 from ledger.ledger import Ledger
 from ledger.log.tree import Frontier, stored_count
 from ledger.statement import decode_entry
-from ledger.store import Row
+from ledger.store import Row, sqlite
 from ledger.verify import leaf_hash
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def _edition() -> str:
     """Changes when the workload or the bytes of statements and entries do: what is kept is then built anew."""
     files = [Path(__file__), Path(__file__).with_name("workload.py")]
     files += [resources.path("schemas") / name for name in ("RELEASED", "statement.avsc", "entry.avsc")]
-    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:8]
+    parts = [b"%d" % sqlite.FORMAT, *(file.read_bytes() for file in files)]
+    return sha256(b"".join(parts)).hexdigest()[:8]
 
 
 @cache
