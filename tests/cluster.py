@@ -162,6 +162,18 @@ class Cluster:
         finally:
             connection.close()
 
+    def psql(self, script: Path, **variables: str) -> None:
+        """Run a script as the owner of everything, as an operator does."""
+        settings = itertools.chain.from_iterable(("-v", f"{name}={value}") for name, value in variables.items())
+        done = subprocess.run(
+            [programs() / "psql", "-X", "-q", "-d", self.address(), "-v", "ON_ERROR_STOP=1", *settings],
+            input=script.read_text(encoding="utf-8"),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert not done.returncode, done.stderr
+
     def schema(self) -> str:
         """A new schema, empty."""
         name = f"log_{os.getpid()}_{next(self._numbers)}"
@@ -184,6 +196,7 @@ class Relay:
         self._cluster = cluster
         self._cut = cut
         self._listening = socket.socket(socket.AF_UNIX)
+        folder.mkdir(exist_ok=True)
         self._listening.bind(str(folder / ".s.PGSQL.5432"))
         self._listening.listen()
         threading.Thread(target=self._accept, daemon=True).start()
@@ -199,24 +212,31 @@ class Relay:
     def _serve(self, client: socket.socket) -> None:
         server = socket.socket(socket.AF_UNIX)
         server.connect(str(self._cluster.socket))
-        answers = threading.Thread(target=self._answer, args=(server, client), daemon=True)
-        answers.start()
-        with suppress(OSError), client, server:
+        deaf, done = threading.Event(), threading.Event()
+        threading.Thread(target=self._answer, args=(server, client, deaf, done), daemon=True).start()
+        with client, server, suppress(OSError):
             while piece := client.recv(1 << 16):
                 if self._cut(piece):
-                    client.shutdown(socket.SHUT_RDWR)
-                    server.sendall(piece)
                     # The server does what it was asked, and answers to nobody.
-                    answers.join(5)
-                    return
+                    deaf.set()
+                    server.sendall(piece)
+                    done.wait()
+                    client.shutdown(socket.SHUT_RDWR)
+                    break
                 server.sendall(piece)
+            server.shutdown(socket.SHUT_RDWR)
 
-    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+    def _answer(
+        self, server: socket.socket, client: socket.socket, deaf: threading.Event, done: threading.Event
+    ) -> None:
         with suppress(OSError):
             while piece := server.recv(1 << 16):
-                with suppress(OSError):
-                    client.sendall(piece)
+                if deaf.is_set():
+                    break
+                client.sendall(piece)
+        done.set()
 
     def close(self) -> None:
         """Listen no more."""
         self._listening.close()
+        shutil.rmtree(self.folder)

@@ -20,6 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from psycopg2 import extensions as driver
 
 from ledger.errors import ComityError, FormatError, NotFound
 from ledger.ledger import Ledger, Root
@@ -58,6 +59,8 @@ def step(function: Any) -> bool:
     of = getattr(function, "__self__", None)
     if isinstance(of, (sqlite3.Connection, sqlite3.Cursor)):
         return function.__name__ in {"execute", "executemany", "commit", "rollback", "close"}
+    if isinstance(of, (driver.connection, driver.cursor)):
+        return function.__name__ in {"execute", "copy_expert", "close"}
     if isinstance(of, io.IOBase):
         return function.__name__ in {"write", "close", "flush"}
     return getattr(of, "__name__", None) in {"posix", "fcntl", "io", "_io"} and function.__name__ in SYSTEM_CALLS

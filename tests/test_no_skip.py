@@ -20,8 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ledger.log.tree import Frontier, root_at, stored_count
-from ledger.store import Row
-from ledger.store.sqlite import SQLiteStore
+from ledger.store import Row, open_store
 from ledger.verify import leaf_hash, root_of
 
 if TYPE_CHECKING:
@@ -45,8 +44,8 @@ class Appends(Reads, Protocol):
 class Ours:
     """Our store, as the sequencer uses it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.store = SQLiteStore(folder / "ledger.db")
+    def __init__(self, address: str) -> None:
+        self.store = open_store(address)
         self.entries = self.store.entries
 
     def append(self, entries: Sequence[bytes]) -> None:
@@ -153,11 +152,12 @@ def words(who: str, batches: int, sizes: Sequence[int]) -> list[list[bytes]]:
 
 def test_no_reader_of_our_store_skips(tmp_path):
     """Four threads and two processes append; three readers see every entry, in order, exactly once."""
-    store = Ours(tmp_path)
+    address = str(tmp_path / "ledger.db")
+    store = Ours(address)
     threads = [words(f"thread {number}", 30, (1, 5, 2)) for number in range(4)]
     others = [
         subprocess.Popen(
-            [sys.executable, __file__, str(tmp_path), f"process {number}"],
+            [sys.executable, __file__, address, f"process {number}"],
             cwd=ROOT,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
@@ -193,7 +193,7 @@ def test_the_race_finds_the_hole_in_a_store_that_skips(tmp_path):
 
 
 if __name__ == "__main__":
-    ours = Ours(Path(sys.argv[1]))
+    ours = Ours(sys.argv[1])
     for one in words(sys.argv[2], 30, (3, 1)):
         ours.append(one)
     ours.store.close()

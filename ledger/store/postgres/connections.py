@@ -43,7 +43,10 @@ _BYTES = new_type((17,), "BYTES", lambda value, _: None if value is None else by
 def gone(error: psycopg2.Error) -> bool:
     """Whether this error says that the connection is over, and nothing about what was asked."""
     if error.pgcode is None:
-        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError)
+        # A server that dies while it is asked makes the driver raise the bare class.
+        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or (
+            type(error) is psycopg2.DatabaseError
+        )
     return error.pgcode.startswith(_GONE)
 
 
@@ -72,8 +75,8 @@ def password_in(address: str) -> bool:
 class Patience:
     """Waits a little longer after each failure, and raises Unavailable when it is at its end."""
 
-    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
-        self._until = time.monotonic() + seconds
+    def __init__(self) -> None:
+        self._until = time.monotonic() + PATIENCE_SECONDS
         self._pause = PAUSE_SECONDS[0]
 
     def after(self, error: psycopg2.Error) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import select
 import threading
 import time
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -25,7 +25,7 @@ from psycopg2 import sql
 
 from ledger.errors import Conflict, NotFound, NotPermitted, NotVerified, Unavailable
 from ledger.store.postgres.connections import Connections, Patience, gone, meaning
-from ledger.store.postgres.tables import COPY_MIN, NODES_PER_ROW, byte_array, copy, create_log, escaped
+from ledger.store.postgres.tables import COPY_MIN, GUARDS, NODES_PER_ROW, byte_array, copy, create_log, escaped
 from ledger.verify import ROSTER_ACTS
 
 if TYPE_CHECKING:
@@ -86,6 +86,14 @@ INSERT INTO sequences SELECT * FROM unnest(%s::bytea[], %s::bigint[])
     ON CONFLICT (key) DO UPDATE SET next = excluded.next;
 UPDATE entries_head SET size = %s, recorded_at = %s;
 SELECT string_agg(sha256('\\x00'::bytea || state), '' ORDER BY idx) FROM entries WHERE idx >= %s;
+"""
+
+_SEAL: Final = """
+WITH kept AS (
+    INSERT INTO seals SELECT %(size)s, %(root)s, %(note)s, seals FROM entries_head ON CONFLICT DO NOTHING RETURNING 1
+)
+UPDATE entries_head SET seals = seals + 1 WHERE EXISTS (SELECT FROM kept);
+SELECT root, note FROM seals WHERE size = %(size)s;
 """
 
 _INSERT_ENTRIES: Final = "INSERT INTO entries VALUES "
@@ -233,8 +241,8 @@ class Writing:
                 "another process has become the sealer of this log", what_now="the next append takes the lease again"
             )
         run.execute(
-            "INSERT INTO seals VALUES (%s,%s,%s) ON CONFLICT DO NOTHING;SELECT root, note FROM seals WHERE size = %s",
-            (size, root, note, size),
+            _SEAL,
+            {"size": size, "root": root, "note": note},
         )
         kept = cast("tuple[bytes, bytes]", run.fetchone())
         if kept[0] != root:
@@ -370,8 +378,11 @@ class PostgresStore:
         patience = Patience()
         ended = False
         while True:
-            with connections.lent() as one, one.cursor() as cursor:
+            with ExitStack() as stack:
+                one: Connection | None = None
                 try:
+                    one = stack.enter_context(connections.lent())
+                    cursor = stack.enter_context(one.cursor())
                     cursor.execute(_LOCK)
                     head = cast("tuple[int, int, int, int | None]", cursor.fetchone())
                 except psycopg2.errors.LockNotAvailable as error:
@@ -383,15 +394,14 @@ class PostgresStore:
                             what_now="try again",
                         ) from error
                     ended = True
-                    continue
                 except psycopg2.Error as error:
                     # Nothing was begun that could be lost: the next connection begins anew.
-                    if gone(error):
+                    if one is not None and gone(error):
                         one.close()
                     patience.after(error)
-                    continue
-                yield cursor, head
-                return
+                else:
+                    yield cursor, head
+                    return
 
     def _end_stuck(self, cursor: Cursor) -> bool:
         """End whoever holds the lock and has stopped in the middle of sending; whether there was one."""
@@ -598,6 +608,61 @@ class PostgresStore:
             yield "the index of statement ids has another number of rows than the log has entries"
         if cases != accepted:
             yield "the index of cases has another number of rows than there are accepted entries"
+
+    def misplaced(self, cases: Sequence[tuple[bytes, int, int]]) -> list[int]:
+        """Return those indexes to which (case, version, index) does not lead."""
+        if not cases:
+            return []
+        ids, versions, indexes = zip(*cases, strict=True)
+        return self._column(
+            "SELECT asked.idx "
+            "FROM unnest(%s::bytea[], %s::bigint[], %s::bigint[]) AS asked (case_id, case_version, idx) "
+            "LEFT JOIN entries USING (case_id, case_version) WHERE entries.idx IS DISTINCT FROM asked.idx ORDER BY 1",
+            byte_array(ids),
+            list(versions),
+            list(indexes),
+        )
+
+    def altered(self) -> Iterator[str]:
+        """Say which checkpoints were taken out, and which triggers are not those that the tables were made with."""
+        yield from self._lacking_seals()
+        found = self._readers.read(
+            "SELECT relname, tgname, tgenabled = 'O' AND proname = 'refuse_change' "
+            "FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid "
+            "WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace AND relname = ANY(%s)",
+            ([table for table, _ in GUARDS],),
+        )
+        intact = {(table, name) for table, name, whole in found if whole}
+        for table, name in sorted(GUARDS - intact):
+            yield (
+                f"the trigger {name}, which keeps {table} append-only, was dropped, switched off or altered: somebody "
+                "may have changed rows; if nothing else is found here, and the root is that of a receipt from "
+                f"elsewhere, put it back: ALTER TABLE {table} ENABLE TRIGGER {name}"
+            )
+        for table, name, _ in found:
+            if (table, name) not in GUARDS:
+                yield (
+                    f"the trigger {name} on {table} is not one of this program: it may change what is written; "
+                    f"keep a copy, then: DROP TRIGGER {name} ON {table}"
+                )
+
+    def _lacking_seals(self) -> Iterator[str]:
+        # One query, one snapshot: others may seal meanwhile.
+        for number, size, before, after in self._readers.read(
+            "WITH numbered AS (SELECT number, size FROM seals UNION ALL SELECT seals, NULL FROM entries_head) "
+            "SELECT * FROM (SELECT number, size, coalesce(lag(number) OVER past, -1), coalesce(lag(size) OVER past, 0) "
+            "FROM numbered WINDOW past AS (ORDER BY size NULLS LAST)) AS pairs (number, size, before, after) "
+            "WHERE number <> before + 1 ORDER BY size NULLS LAST"
+        ):
+            missing = number - before - 1
+            what = "1 checkpoint was" if missing == 1 else f"{missing} checkpoints were"
+            yield (
+                f"{what} deleted between size {after} and {'the newest entries' if size is None else f'size {size}'}: "
+                "receipts may hold them, and prove what this log showed then; keep those"
+                if missing > 0
+                else f"the checkpoint over {size} entries is numbered {number}, and should be {before + 1}: "
+                "checkpoints were renumbered or put in"
+            )
 
     def beginning(self, kind: str, digits: str) -> set[bytes]:
         """Return the ids of this kind (case, statement, thing) that begin with these digits, at most 100."""

@@ -5,10 +5,10 @@ The tables of the log in PostgreSQL, and how rows get into them.
 table      a row is                                      written
 ========== ============================================= =======================================
 entries    one leaf, with its stream, case and statement once; ``idx`` is the leaf index
-head       the size, the log's clock, the sealer's epoch moved; its lock is the tree lock
+head       size, clock, the sealer's epoch, seals so far moved; its lock is the tree lock
 nodes      up to 60 consecutive nodes of the tree        once (``ledger.log.tree`` numbers them)
 sequences  signing key -> next sequence                  moved
-seals      one signed checkpoint, by size                once
+seals      one signed checkpoint, by size, numbered      once
 ========== ============================================= =======================================
 
 The name of the head is that of its table of entries with ``_head``: an application built on the
@@ -64,12 +64,12 @@ CREATE TABLE IF NOT EXISTS {entries} (
 ALTER TABLE {entries} ALTER state SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS {head} (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    size bigint NOT NULL, recorded_at bigint NOT NULL, epoch bigint NOT NULL
+    size bigint NOT NULL, recorded_at bigint NOT NULL, epoch bigint NOT NULL, seals bigint NOT NULL
 ) WITH (fillfactor = 10);
-INSERT INTO {head} (size, recorded_at, epoch)
-    SELECT coalesce(max(idx) + 1, 0), 0, 0 FROM {entries} ON CONFLICT DO NOTHING;
+INSERT INTO {head} (size, recorded_at, epoch, seals)
+    SELECT coalesce(max(idx) + 1, 0), 0, 0, 0 FROM {entries} ON CONFLICT DO NOTHING;
 CREATE OR REPLACE TRIGGER never_back BEFORE UPDATE ON {head} FOR EACH ROW
-    WHEN (NEW.size < OLD.size OR NEW.recorded_at < OLD.recorded_at OR NEW.epoch < OLD.epoch)
+    WHEN (NEW.size < OLD.size OR NEW.recorded_at < OLD.recorded_at OR NEW.epoch < OLD.epoch OR NEW.seals < OLD.seals)
     EXECUTE FUNCTION refuse_change();
 CREATE OR REPLACE TRIGGER never_gone BEFORE DELETE OR TRUNCATE ON {head} EXECUTE FUNCTION refuse_change();
 CREATE OR REPLACE TRIGGER written_once BEFORE UPDATE OR DELETE OR TRUNCATE ON {entries}
@@ -86,7 +86,9 @@ CREATE TABLE IF NOT EXISTS nodes (
 );
 ALTER TABLE nodes ALTER hashes SET STORAGE EXTERNAL;
 CREATE TABLE IF NOT EXISTS sequences (key bytea PRIMARY KEY, next bigint NOT NULL) WITH (fillfactor = 50);
-CREATE TABLE IF NOT EXISTS seals (size bigint PRIMARY KEY, root bytea NOT NULL, note bytea NOT NULL);
+CREATE TABLE IF NOT EXISTS seals (
+    size bigint PRIMARY KEY, root bytea NOT NULL, note bytea NOT NULL, number bigint NOT NULL
+);
 ALTER TABLE seals ALTER note SET STORAGE EXTERNAL;
 CREATE OR REPLACE TRIGGER never_back BEFORE UPDATE ON sequences FOR EACH ROW
     WHEN (NEW.next < OLD.next OR NEW.key <> OLD.key) EXECUTE FUNCTION refuse_change();
@@ -94,6 +96,13 @@ CREATE OR REPLACE TRIGGER never_gone BEFORE DELETE OR TRUNCATE ON sequences EXEC
 CREATE OR REPLACE TRIGGER written_once BEFORE UPDATE OR DELETE OR TRUNCATE ON nodes EXECUTE FUNCTION refuse_change();
 CREATE OR REPLACE TRIGGER written_once BEFORE UPDATE OR DELETE OR TRUNCATE ON seals EXECUTE FUNCTION refuse_change();
 """
+
+
+GUARDS: Final = frozenset(
+    {("entries_head", "never_back"), ("entries_head", "never_gone"), ("sequences", "never_back")}
+    | {("sequences", "never_gone"), ("entries", "written_once"), ("nodes", "written_once"), ("seals", "written_once")}
+)
+"""The triggers that keep the log append-only, each with its table."""
 
 
 def head_of(entries: str) -> str:
