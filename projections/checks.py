@@ -223,7 +223,7 @@ class Verdict(NamedTuple):
 
 
 Check: TypeAlias = Callable[[Inquiry, Duty, Act, "str | None"], "tuple[Verdict, ...]"]
-"""Of a inquiry, a duty, the triggering act and its request: nothing where the duty does not arise."""
+"""Of an inquiry, a duty, the triggering act and its request: nothing where the duty does not arise."""
 
 
 def _consult_first_ground(inquiry: Inquiry, duty: Duty, act: Act, request: str | None) -> tuple[Verdict, ...]:

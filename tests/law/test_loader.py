@@ -184,6 +184,18 @@ DAMAGES = {
     ),
     "an instrument that is no code": ('id = "eu-eio-2014-41"', 'id = "eu-eio"', "id"),
     "the key of an overlay": ('title = "', 'country = "DE"\ntitle = "', "country"),
+    "a reach without things": ('title = "', 'applies_to = {}\ntitle = "', "applies_to.streams"),
+    "a reach to no thing": ('title = "', 'applies_to = { streams = [] }\ntitle = "', "applies_to.streams"),
+    "a reach to an unknown kind of thing": (
+        'title = "',
+        'applies_to = { streams = ["team"] }\ntitle = "',
+        "applies_to.streams[0]",
+    ),
+    "a reach by an unknown key": (
+        'title = "',
+        'applies_to = { streams = ["case"], states = ["DE"] }\ntitle = "',
+        "applies_to.states",
+    ),
     "what is no TOML": ("[limit.T-1]", "[limit.T-1", ""),
 }
 
