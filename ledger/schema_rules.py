@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BANNED", "KINDS", "ROLES", "faults", "full_name", "incompatible"]
+__all__ = ["BANNED", "ENVELOPES", "KINDS", "ROLES", "faults", "full_name", "incompatible"]
 
 KINDS: Final = (
     "ledger",
@@ -50,6 +50,9 @@ ROLES: Final = frozenset(
     }
 )
 """What ``by`` may say besides a kind of authority."""
+
+ENVELOPES: Final = ("statement", "entry", "submission", "answer", "proven_entry", "signed_checkpoint", "set_aside")
+"""Schemas that are no act: what is signed, what is kept, and what goes over the wire around them."""
 
 BANNED: Final = frozenset(
     {
@@ -109,7 +112,7 @@ def faults(root: Path) -> list[str]:
 def _faults(root: Path) -> Iterator[str]:
     released, lists = _release(root)
     files = {
-        **dict.fromkeys((root / "statement.avsc", root / "entry.avsc"), True),
+        **dict.fromkeys((root / f"{name}.avsc" for name in ENVELOPES), True),
         **dict.fromkeys(sorted((root / "acts").glob("*")), True),
         **dict.fromkeys(sorted((root / "drafts").glob("*")), False),
     }
@@ -174,8 +177,7 @@ def _freeze(
     if len(numbers) != len(set(numbers)):
         yield "RELEASED: a schema id is used twice"
     for (name, version), (_, digest) in released.items():
-        envelope = name in {"statement", "entry"}
-        path = root / (f"{name}.avsc" if envelope else f"acts/{name}.{version}.avsc")
+        path = root / (f"{name}.avsc" if name in ENVELOPES else f"acts/{name}.{version}.avsc")
         if not path.exists():
             yield f"RELEASED: {path.name} is missing"
         elif sha256(path.read_bytes()).hexdigest() != digest:
@@ -308,7 +310,7 @@ def _properties(
 ) -> Iterator[str]:
     if kind in {"long", "bytes"} and not field.get("unit"):
         yield "a number without its unit"
-    if kind == "bytes" and not 0 < field.get("max_bytes", 0) <= 60_000:
+    if kind == "bytes" and not 0 < field.get("max_bytes", 0) <= 65_535:
         yield "bytes without max_bytes"
     if not 0 < field.get("max_items", 1) <= 64:
         yield "max_items outside 1 to 64"

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 SCHEMAS = resources.path("schemas")
 RELEASED_FILES = [
-    "statement.avsc",
-    "entry.avsc",
+    *(f"{name}.avsc" for name in schema_rules.ENVELOPES),
     *(f"acts/{path.name}" for path in sorted((SCHEMAS / "acts").iterdir())),
 ]
 
