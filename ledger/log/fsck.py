@@ -16,7 +16,7 @@ import subprocess
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
@@ -51,6 +51,9 @@ TREE_HEAD_START: Final = 60_000
 
 ENTRIES_HEAD_START: Final = 2_048
 """How many entries are read, and their signatures checked, while another process starts."""
+
+TREE_SHARE: Final = 30
+"""How many entries' hashes in the tree cost as much as one entry with its signature."""
 
 HELPED_MIN: Final = 8_192
 """From so many entries on, other processes are worth their start."""
@@ -168,11 +171,14 @@ def check(
     Memory is flat: it grows with the number of keys alone.
     """
     report = Report(store.size())
+    roster: Roster | None = None
     with Helpers(store, workers if report.size >= HELPED_MIN else 0) as helpers:
         if signatures:
-            helpers.start()
-        check_tree(store, report, helpers=helpers, progress=progress)
-        roster = check_entries(store, catalogue, report, helpers=helpers, progress=progress) if signatures else None
+            # The others begin with the signatures at once; this process builds the tree first.
+            tree = partial(check_tree, store, report, progress=progress)
+            roster = check_entries(store, catalogue, report, helpers=helpers, before=tree, progress=progress)
+        else:
+            check_tree(store, report, helpers=helpers, progress=progress)
     check_checkpoints(store, report, roster)
     return report
 
@@ -490,14 +496,20 @@ def check_entries(
     report: Report,
     *,
     helpers: Helpers | None = None,
+    before: Callable[[], None] = lambda: None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Roster:
-    """Read every entry: its signature, key, sequence, versions, clock and row. Returns the roster."""
+    """
+    Read every entry: its signature, key, sequence, versions, clock and row. Returns the roster.
+
+    What is to be done *before* is done here while the others have begun; it may cost what the tree costs.
+    """
     helpers = helpers or Helpers(store, 0)
-    ranges = helpers.divide(report.size, GROUP, ENTRIES_HEAD_START)
+    ranges = helpers.divide(report.size, GROUP, ENTRIES_HEAD_START - report.size // TREE_SHARE)
     sequences: dict[str, int] = {}
     recorded_at = EARLIEST
     with helpers.checking("entries", ranges[1:]) as others:
+        before()
         parts = [_check_range(store, catalogue, report, *ranges[0], progress).to_json()] if ranges else []
         for found in others:
             _merge(report, found)

@@ -1,0 +1,209 @@
+"""
+The PostgreSQL store beside the library's own, in turns on one private cluster with fsync on.
+
+``python -m bench.postgres [recorder] [publishing] [concurrent] [growth]``; the library's module for
+PostgreSQL needs psycopg 3, which Comity does not: ``pip install 'psycopg[binary,pool]'`` first.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections import deque
+from contextlib import closing, contextmanager
+from functools import cache, partial
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from eventsourcing.persistence import StoredEvent
+from psycopg2.extensions import parse_dsn
+
+from bench.ledgers import world
+from bench.measure import Watch, in_turns, median, ratio, say
+from bench.publishing import Paper, Papers, _all_at_once
+from bench.workload import desks, statements
+from ledger.ledger import BATCH_SIZE, Ledger
+from ledger.log.tree import Frontier, stored_count
+from ledger.store import Row
+from ledger.store.postgres import PostgresStore
+from ledger.store.postgres.recorder import Datastore, EntryRecorder
+from ledger.verify import leaf_hash
+from tests.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ledger.statement import Signed
+
+ROUNDS = 5
+
+
+@cache
+def cluster() -> Cluster:
+    return Cluster(fsync="on", full_page_writes="on", shared_buffers="512MB", max_wal_size="4GB")
+
+
+def library(schema: str) -> Papers:
+    return Papers(
+        env={
+            "PERSISTENCE_MODULE": "eventsourcing.postgres",
+            "POSTGRES_DBNAME": "postgres",
+            "POSTGRES_HOST": parse_dsn(cluster().address())["host"],
+            "POSTGRES_USER": "comity",
+            "POSTGRES_PASSWORD": "",
+            "POSTGRES_SCHEMA": schema,
+            "POSTGRES_POOL_SIZE": "20",
+            "POSTGRES_MAX_OVERFLOW": "60",
+            "POSTGRES_GET_PASSWORD_TOPIC": "bench.postgres:no_password",
+        }
+    )
+
+
+def no_password() -> str:
+    return ""
+
+
+@contextmanager
+def fresh() -> Iterator[Ledger]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = Path(folder) / "ledger"
+        world().found(path, cluster().address(cluster().schema()))
+        with Ledger.open(path) as ledger:
+            yield ledger
+
+
+def shown(what: str, rates: dict[str, list[float]], target: float) -> None:
+    ours, theirs = median(rates["ours"]), median(rates["library"])
+    times = ratio(rates["ours"], rates["library"])
+    say(f"{what:<48} {ours:>9,.0f}/s  library {theirs:>8,.0f}/s  {times:5.2f}x  (at least {target}x)")
+
+
+def recorder() -> None:
+    state = os.urandom(250)
+
+    def events(size: int) -> list[StoredEvent]:
+        return [StoredEvent(uuid4(), 1, "bench:Paper.Created", state) for _ in range(size)]
+
+    def inserted(made: Any, size: int) -> float:
+        many = [events(size) for _ in range(max(1, 10_000 // size))]
+        with Watch() as watch:
+            for one in many:
+                made.insert_events(one)
+        return len(many) * size / watch.seconds
+
+    with (
+        closing(library(cluster().schema())) as app,
+        closing(Datastore(cluster().address(cluster().schema()))) as datastore,
+    ):
+        mine = EntryRecorder(datastore)
+        mine.create_table()
+        # The library's own hangs in the pipeline of its driver from some thousand events on.
+        rates = in_turns(ROUNDS, library=lambda: inserted(app.recorder, 1_000), ours=lambda: inserted(mine, 1_000))
+        shown("recorder, batches of 1,000", rates, 2.5)
+
+
+def publishing() -> None:
+    items = statements(world(), 10_000, batch=BATCH_SIZE)
+    payload = os.urandom(120).hex()
+
+    def saved() -> float:
+        with closing(library(cluster().schema())) as app:
+            papers = [[Paper(payload) for _ in range(500)] for _ in range(10)]
+            with Watch() as watch:
+                for many in papers:
+                    app.save(*many)
+            return 5_000 / watch.seconds
+
+    def published(workers: int) -> float:
+        with fresh() as ledger, Watch() as watch:
+            for answer in ledger.submit_many(items, workers=workers):
+                assert getattr(answer, "accepted", False), answer
+        return len(items) / watch.seconds
+
+    rates = in_turns(3, library=saved, ours=lambda: published(1), alone=lambda: published(0))
+    shown("batch-signed publish, against bulk save of 500", rates, 0.6)
+    shown("the same without a worker process", {"ours": rates["alone"], "library": rates["library"]}, 0.6)
+
+
+def concurrent() -> None:
+    for publishers, each in ((64, 40), (16, 60)):
+        _at_once(publishers, each)
+
+
+def _at_once(publishers: int, each: int) -> None:
+    queues = desks(world(), publishers, each)
+    payload = os.urandom(120).hex()
+    waits: dict[str, list[float]] = {"ours": [], "library": []}
+
+    def ours() -> float:
+        with fresh() as ledger:
+
+            def work(items: Sequence[Signed]) -> None:
+                for item in items:
+                    with Watch() as watch:
+                        assert getattr(ledger.submit(item), "accepted", False)
+                    waits["ours"].append(watch.seconds)
+
+            return publishers * each / _all_at_once([partial(work, items) for items in queues])
+
+    def theirs() -> float:
+        share = max(1, each // 4)
+        with closing(library(cluster().schema())) as app:
+
+            def work() -> None:
+                for _ in range(share):
+                    with Watch() as watch:
+                        app.save(Paper(payload))
+                    waits["library"].append(watch.seconds)
+
+            return publishers * share / _all_at_once([work] * publishers)
+
+    shown(f"{publishers} publishers at once", in_turns(3, library=theirs, ours=ours), 5)
+    slow, theirs_slow = (sorted(times)[len(times) * 99 // 100] * 1000 for times in waits.values())
+    say(f"  p99 {slow:.1f} ms, library {theirs_slow:.1f} ms: {slow / theirs_slow:.2f}x (at most 0.2x at 16)")
+
+
+def growth(large: int = 1_000_000) -> None:
+    """The cost of a group as the log grows: groups of 64 and of 1,000 rows, at 10,000 entries and at *large*."""
+    with closing(PostgresStore(cluster().address(cluster().schema()))) as store:
+        frontier = Frontier(0, [])
+        entry = os.urandom(500)
+
+        def fill(count: int) -> float:
+            with store.writing() as writing:
+                number = stored_count(writing.size)
+                rows, nodes, leaves = [], [], []
+                for index in range(writing.size, writing.size + count):
+                    one = sha256(b"%d" % index).digest()[:16]
+                    leaves.append(leaf_hash(entry))
+                    for node in frontier.append(leaves[-1]):
+                        nodes.append((number, node))
+                        number += 1
+                    rows.append(Row(index, one.hex(), 0, "case.opened", entry, one, one, 0))
+                begin = time.perf_counter()
+                writing.known([row.statement_id for row in rows])
+                writing.streams([row.statement_id for row in rows])
+                writing.case_sizes([row.statement_id for row in rows])
+                writing.append(rows, nodes, {b"key": index}, leaves, index)
+                return time.perf_counter() - begin
+
+        seconds: dict[tuple[int, int], float] = {}
+        for size in (10_000, large):
+            while store.size() < size:
+                fill(min(5_000, size - store.size()))
+            for group in (64, 1_000):
+                deque((fill(group) for _ in range(5)), maxlen=0)
+                seconds[size, group] = median([fill(group) for _ in range(15)])
+        for group in (64, 1_000):
+            small, big = seconds[10_000, group], seconds[large, group]
+            say(f"a group of {group:>5,} at 10,000 entries: {small * 1000:6.2f} ms")
+            say(f"           at {large:>9,} entries: {big * 1000:6.2f} ms, {big / small:.2f}x (at most 1.2x)")
+
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or ["recorder", "publishing", "concurrent", "growth"]:
+        {"recorder": recorder, "publishing": publishing, "concurrent": concurrent, "growth": growth}[name]()
