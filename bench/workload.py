@@ -107,8 +107,8 @@ class World:
         """The public key of each authority by its id."""
         return {who.signer.key.id: who.signer.key.public for who in self.authorities.values()}
 
-    def found(self, folder: Path) -> None:
-        """Found the ledger in *folder* and enrol everybody."""
+    def found(self, folder: Path, store: str | None = None) -> None:
+        """Found the ledger in *folder*, or with its log at the address *store*, and enrol everybody."""
         operator = _signer("operator")
         roots = [Root.of(country, signer, ORIGIN) for country, signer in self.roots.items()]
         with Ledger.found(
@@ -116,6 +116,7 @@ class World:
             origin=ORIGIN,
             operator=operator,
             roots=roots,
+            store=store,
             log_keys=LogKeys.from_seed(bytes(32)),
             ledger_id=_id("the ledger"),
         ) as ledger:
