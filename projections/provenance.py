@@ -218,13 +218,15 @@ class Holding:
     `by` is the step by which it came to it. `before_request` says that no formal request of an
     authority of its country is shown to precede the holding; None where the question does not
     arise: it acquired or derived the exhibit itself, or is no authority of a State. `requests` are
-    the indexes of all such requests shown, `conditions` the ids of those that bind it.
+    the indexes of all such requests shown, `conditions` the ids of those that bind it. `said` tells who
+    says so, and in whose voice.
     """
 
     authority: Who
     exhibit: str
     index: int
     since: When
+    said: Said
     by: str
     legal_basis: tuple[str, ...]
     purpose: str | None
@@ -913,7 +915,7 @@ class _Chain:
                     found[key] = self._holding(hop, exhibit, taker)
                 elif held.by == "handed_over" and hop.step == "taken_over":
                     # Who took it over says best since when he holds it.
-                    found[key] = replace(held, index=hop.index, since=hop.when, by=hop.step)
+                    found[key] = replace(held, index=hop.index, since=hop.when, said=hop.said, by=hop.step)
         return tuple(found.values())
 
     def _holding(self, hop: Hop, exhibit: str, taker: Who) -> Holding:
@@ -934,6 +936,7 @@ class _Chain:
             exhibit,
             hop.index,
             hop.when,
+            hop.said,
             hop.step,
             () if row is None else articles(self.views, row),
             purpose,

@@ -29,7 +29,7 @@ from projections.facts import (
 from projections.sentences import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from projections.views import Views
 
@@ -376,7 +376,8 @@ def _thing(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]) ->
             )
         )
     graph = procedure.graphs.get(kind)
-    following = procedure.next(kind, stage, sides) if graph is not None else ()
+    counted = [row for row in stream if row.statement not in corrected]
+    following = _following(views, procedure, kind, stage, sides, counted) if graph is not None else ()
     return ThingStatus(
         stream[0].subject,
         kind,
@@ -388,10 +389,39 @@ def _thing(views: Views, stream: Sequence[Row], corrected: Mapping[str, int]) ->
         reported,
         sides,
         tuple(steps),
-        tuple(Next(n.act, n.words, tuple(n.by), tuple(n.to)) for n in following),
+        tuple(following),
         _open(views, stream, corrected),
         _unmatched(views, stream, corrected),
     )
+
+
+def _following(
+    views: Views,
+    procedure: Any,
+    kind: str,
+    stage: str | None,
+    sides: tuple[tuple[str, int], ...],
+    counted: Sequence[Row],
+) -> Iterator[Next]:
+    """What can come next; what each side says once, only for the side that has not said it, by itself or by report."""
+    issued = next((row for row in counted if row.act == "request.issued"), None)
+    asking = None if issued is None else views.said(issued).speaker
+    for step in procedure.next(kind, stage, sides):
+        words, by = step.words, tuple(step.by)
+        if step.act in procedure.each_once and stage == procedure.leads_to(kind, step.act, {}):
+            said = {_side(asking, views.said(row).speaker) for row in counted if row.act == step.act}
+            words, by = procedure.each_once[step.act], tuple(role for role in by if role not in said)
+            if not by:
+                continue
+        yield Next(step.act, words, by, tuple(step.to))
+
+
+def _side(asking: Who | None, speaker: Who) -> str | None:
+    """Which side of a request an authority is on: it asked, or is of the State that did; None where that is not told."""
+    if asking is None:
+        return None
+    same = asking.id is not None and asking.id == speaker.id
+    return "requesting" if same or (asking.country and asking.country == speaker.country) else "requested"
 
 
 def _open(views: Views, found: Sequence[Row], corrected: Mapping[str, int]) -> tuple[Open, ...]:

@@ -68,7 +68,6 @@ def _exhibit(found: "Provenance") -> "Provenance":
 
 def _show(found: "Provenance") -> None:
     text(f"Exhibit {found.exhibit} in case {found.case}")
-    said = {hop.index: hop.said for hop in found.chain}
     table(
         ("held by", "which", "since", "by", "on the basis of", "before a request", "use"),
         [
@@ -76,7 +75,7 @@ def _show(found: "Provenance") -> None:
                 who(one.authority),
                 "this" if one.exhibit == found.exhibit else short(one.exhibit),
                 when(one.since),
-                f"{_words(one.by)} (entry {one.index})" + _unlike(said.get(one.index)),
+                f"{_words(one.by)} (entry {one.index})" + _unlike(one.said),
                 "; ".join(one.legal_basis),
                 "yes" if one.before_request else "",
                 "restricted" if one.conditions else "",
@@ -118,9 +117,9 @@ def _use(bound: "BoundRecipient") -> str:
     return "any use (lifted)" if bound.free else " or ".join(map(_words, bound.purposes)) or "no use"
 
 
-def _unlike(said: "Said | None") -> str:
+def _unlike(said: "Said") -> str:
     """Who says so, where it is not the authority itself."""
-    return "" if said is None or said.voice == "own" else f", {said_by(said, named=True)}"
+    return "" if said.voice == "own" else f", {said_by(said, named=True)}"
 
 
 def _gaps(found: "Provenance") -> None:

@@ -145,6 +145,7 @@ class Procedure:
         creates: the kind of thing that an act creates, for the acts that do.
         answering: the acts that answer another.
         halves: acts that are two halves of one hand-over.
+        each_once: acts that each side says once, and the words for the side that comes after.
     """
 
     __slots__ = (
@@ -156,6 +157,7 @@ class Procedure:
         "answering",
         "by",
         "creates",
+        "each_once",
         "graphs",
         "halves",
         "words",
@@ -170,6 +172,7 @@ class Procedure:
         creates: Mapping[str, str],
         answering: frozenset[str],
         halves: tuple[Halves, ...],
+        each_once: Mapping[str, str],
     ) -> None:
         self.graphs = MappingProxyType(dict(graphs))
         self.words = MappingProxyType(dict(words))
@@ -177,6 +180,7 @@ class Procedure:
         self.creates = MappingProxyType(dict(creates))
         self.answering = answering
         self.halves = halves
+        self.each_once = MappingProxyType(dict(each_once))
         # Where two acts have the same second half, that half alone awaits the one that is named first.
         self._halves_of = {h.first: h for h in halves} | {h.second: h for h in reversed(halves)}
         self._by_stage: dict[tuple[str, str | None, str], tuple[Edge, ...]] = {}
@@ -363,7 +367,7 @@ class _Reader:
         self._acts = acts
 
     def procedure(self, data: Mapping[str, Any]) -> Procedure:
-        self._keys(data, "", {"everywhere", "words", "halves", *THINGS}, {"words", *THINGS})
+        self._keys(data, "", {"everywhere", "each_once", "words", "halves", *THINGS}, {"words", *THINGS})
         words = self._words(data["words"], "words")
         for act in self._acts:
             # A draft act may still change its name; until its release it goes by that.
@@ -371,6 +375,9 @@ class _Reader:
                 self._fail(f"words.{act}", "has no words")
         for act in words:
             self._act(act, f"words.{act}")
+        each_once = self._words(data.get("each_once", {}), "each_once")
+        for act in each_once:
+            self._act(act, f"each_once.{act}")
         everywhere = self._texts(data.get("everywhere", []), "everywhere")
         for index, act in enumerate(everywhere):
             self._act(act, f"everywhere[{index}]")
@@ -382,6 +389,7 @@ class _Reader:
             answering=frozenset(name for name, act in self._acts.items() if act.answers),
             creates={name: act.streams[0] for name, act in self._acts.items() if act.creates},
             halves=tuple(self._halves(data.get("halves", []))),
+            each_once=each_once,
         )
 
     def _halves(self, rows: Any) -> Iterator[Halves]:

@@ -394,6 +394,7 @@ def edited(procedure: Procedure, stages: tuple[Stage, ...]) -> Procedure:
         creates=procedure.creates,
         answering=procedure.answering,
         halves=procedure.halves,
+        each_once=procedure.each_once,
     )
 
 

@@ -329,6 +329,8 @@ def test_results_and_recalls_are_followed(views: Follow):
         hop.step for hop in found.chain
     ]
     assert {("Lille", None), ("Berlin", False)} == {(h.authority.designation, h.before_request) for h in found.holders}
+    links = {hop.index: hop.said for hop in found.chain}
+    assert [links[h.index] for h in found.holders] == [h.said for h in found.holders]
     assert [7] == [disclosure.recalled_index for disclosure in found.disclosures]
     assert {"authorisation_not_shown", "hash_missing"} == {gap.code for gap in found.gaps}
     assert [3] == [origin.index for origin in provenance.exhibits(view, log.case)]

@@ -70,6 +70,29 @@ def test_what_can_come_next_is_what_the_graph_has(views: Follow, log: Log):
     assert "request.received" in {n.act for n in found.next}
 
 
+def test_a_closed_request_is_closed_next_by_the_other_side_alone(views: Follow, log: Log):
+    """Each side closes a request once: what one has said does not come next for it, and nothing once both have."""
+    words = law().at(date(2020, 1, 2)).procedure("eu-eio-2014-41").each_once["request.closed"]
+
+    def closing() -> list[tuple[str, tuple[str, ...]]]:
+        found = status.thing(views(log), some_id("r"))
+        return [(step.words, step.by) for step in found.next if step.act == "request.closed"]
+
+    log.say("request.withdrawn", "r", "Berlin", "2020-01-03")
+    assert [("requesting", "requested")] == [by for _, by in closing()]
+    assert words not in {said for said, _ in closing()}
+
+    log.say("request.closed", "r", "Lille", "2020-01-04")
+    assert [(words, ("requesting",))] == closing()
+
+    log.say("request.closed", "r", "Paris", "2020-01-05")  # of the same State, hence the same side
+    assert [(words, ("requesting",))] == closing()
+
+    log.say("request.closed", "r", "Berlin", "2020-01-06")
+    assert [] == closing()
+    assert [] == [step.act for step in status.thing(views(log), some_id("r")).steps if step.out_of_procedure]
+
+
 def test_a_stage_is_that_of_the_domain(views: Follow):
     """Asked without clocks, every thing stands where the domain's own fold by what happened puts it."""
     log = a_log(11, 60)
