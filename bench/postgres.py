@@ -130,7 +130,7 @@ def publishing() -> None:
 
 
 def concurrent() -> None:
-    for publishers, each in ((64, 40), (16, 60)):
+    for publishers, each in ((64, 40), (16, 200)):
         _at_once(publishers, each)
 
 
@@ -176,18 +176,21 @@ def growth(large: int = 1_000_000) -> None:
         def fill(count: int) -> float:
             with store.writing() as writing:
                 number = stored_count(writing.size)
-                rows, nodes, leaves = [], [], []
+                rows, nodes, leaves, things = [], [], [], list[bytes]()
                 for index in range(writing.size, writing.size + count):
-                    one = sha256(b"%d" % index).digest()[:16]
+                    # As on a working day: ids by time, ten acts of each thing, things at random places.
+                    thing = sha256(b"%d" % (index // 10)).digest()[:16]
                     leaves.append(leaf_hash(entry))
                     for node in frontier.append(leaves[-1]):
                         nodes.append((number, node))
                         number += 1
-                    rows.append(Row(index, one.hex(), 0, "case.opened", entry, one, one, 0))
+                    identity = index.to_bytes(16, "big")
+                    rows.append(Row(index, thing.hex(), index % 10, "case.opened", entry, identity, thing, index % 10))
+                    things.append(thing)
                 begin = time.perf_counter()
                 writing.known([row.statement_id for row in rows])
-                writing.streams([row.statement_id for row in rows])
-                writing.case_sizes([row.statement_id for row in rows])
+                writing.streams(things)
+                writing.case_sizes(things)
                 writing.append(rows, nodes, {b"key": index}, leaves, index)
                 return time.perf_counter() - begin
 
