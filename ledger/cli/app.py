@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import auditing, bundling, founding, inspecting, publishing
+from ledger.cli import auditing, bundling, founding, inspecting, keeping, publishing
 from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
 from ledger.cli.conditions import conditions_app
+from ledger.cli.configuring import config_app
 from ledger.cli.deadlines import deadlines
 from ledger.cli.exhibits import exhibit_app
 from ledger.cli.findings import findings
@@ -92,5 +93,9 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(bundling.verify)
 app.command("fsck", short_help="Rebuild and compare the whole log.")(inspecting.fsck)
+app.command("backup", short_help="Copy the log into a folder, and check the copy.")(keeping.backup)
+app.command("restore", short_help="Put the log of a backup into a folder.")(keeping.restore)
+app.command("migrate", short_help="Move the log to another store.")(keeping.migrate)
+app.add_typer(config_app, name="config")
 app.command("proof", short_help="Print a proof of an entry, or of growth.")(inspecting.proof)
 app.command("tail", short_help="Print the newest entries, one a line.")(inspecting.tail)

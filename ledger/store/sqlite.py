@@ -74,6 +74,9 @@ NODES_REMEMBERED: Final = 100_000
 FORMAT: Final = 1
 """The version of the tables, as ``user_version`` of the file. No earlier one was ever released."""
 
+LEFT: Final = "log_has_left"
+"""The trigger by which a file that its log has left refuses to be appended to (``ledger.store.fence``)."""
+
 READ_IDS_MAX: Final = 500
 """How many nodes one query asks for."""
 
@@ -622,7 +625,7 @@ class SQLiteStore:
                 )
         tables = {table for table, _ in made.values()} | {"sequences", "tree", "sealer"}
         for name, (table, _) in found.items():
-            if name not in made and table in tables:
+            if name not in {*made, LEFT} and table in tables:
                 yield (
                     f"the trigger {name} on {table} is not one of this program: it may change what is written; "
                     f"keep a copy, then: DROP TRIGGER {name};"

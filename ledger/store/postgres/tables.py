@@ -104,6 +104,9 @@ GUARDS: Final = frozenset(
 )
 """The triggers that keep the log append-only, each with its table."""
 
+FENCES: Final = {"left": "log_has_left", "arriving": "log_is_arriving"}
+"""The triggers of ``ledger.store.fence`` on the table of entries, by what they say."""
+
 
 def head_of(entries: str) -> str:
     """Return the name of the head of a table of entries."""
