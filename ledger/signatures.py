@@ -78,6 +78,8 @@ class _Worker:
         assert self._process.stdout is not None
         self._requests, self._answers = self._process.stdin, self._process.stdout
         self._started = False
+        # How many verdicts were asked for and not yet read.
+        self.owed = 0
 
     @property
     def started(self) -> bool:
@@ -88,10 +90,11 @@ class _Worker:
                 raise self._gone()
         return self._started
 
-    def send(self, request: bytes) -> None:
-        """Send packed checks."""
+    def send(self, checks: Sequence[Check]) -> None:
+        """Send checks; their verdicts are to be received before those of any others."""
+        self.owed += len(checks)
         try:
-            self._requests.write(request)
+            self._requests.write(_pack(checks))
             self._requests.flush()
         except BrokenPipeError:
             raise self._gone() from None
@@ -103,6 +106,7 @@ class _Worker:
         answer = self._answers.read(count)
         if len(answer) != count:
             raise self._gone()
+        self.owed -= count
         return answer
 
     def _gone(self) -> Unavailable:
@@ -132,6 +136,9 @@ class Helper:
 
     def begin(self, checks: Sequence[Check]) -> Checking:
         """Begin to check these signatures; what the worker cannot take at once is checked here and now."""
+        if self._worker is not None and self._worker.owed:
+            # A group failed before its verdicts were read: they must not be taken for those of this one.
+            self.close()
         if len(checks) < HELPED_MIN:
             return Checking(self, None, (), check(checks))
         # What is sent must fit into the pipe: it is not waited until somebody reads it.
@@ -145,7 +152,7 @@ class Helper:
             if self._worker is None:
                 self._worker = _Worker()
             if self._worker.started:
-                self._worker.send(_pack(checks[:count]))
+                self._worker.send(checks[:count])
                 return Checking(self, self._worker, checks[:count], check(checks[count:]))
         except Unavailable:
             self.close()
@@ -224,7 +231,7 @@ class Workers:
         except IndexError:  # more threads than workers listen yet
             return check(checks)
         try:
-            worker.send(_pack(checks))
+            worker.send(checks)
             return worker.receive(len(checks))
         finally:
             self._idle.append(worker)

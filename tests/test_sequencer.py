@@ -719,8 +719,22 @@ def test_a_killed_helper_hinders_nobody(town, started):
         started[-1].wait()
         assert b"\1" * 39 + b"\0\1" == checking.result()
         assert b"\1" * 40 == helper.begin(good).result()
-        while helper.begin(good).done:  # until the next one listens
+        while (checking := helper.begin(good)).done:  # until the next one listens
             pass
+        assert b"\1" * 40 == checking.result()
+
+
+def test_verdicts_of_a_group_that_failed_are_never_taken_for_those_of_the_next(town, started):
+    """A group that could not be written leaves its verdicts unread; the next group's false signatures stay false."""
+    helper = town.ledger.sequencer._helper
+    good = [(DE.key.public, b"%d" % number, DE.key.sign(b"%d" % number)) for number in range(40)]
+    while helper.begin(good).done:
+        pass  # until it listens; whoever does not read the verdicts is the group that failed
+    false = [(public, message, bytes(64)) for public, message, _ in good]
+
+    assert bytes(40) == helper.begin(false).result()
+    assert b"\1" * 40 == helper.begin(good).result()
+    assert len(started) >= 2
 
 
 class Late:
