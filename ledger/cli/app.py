@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import auditing, bundling, founding, inspecting, keeping, publishing
+from ledger.cli import auditing, bundling, conveying, founding, inspecting, keeping, publishing
 from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
 from ledger.cli.conditions import conditions_app
 from ledger.cli.configuring import config_app
+from ledger.cli.conveying import topics_app
 from ledger.cli.deadlines import deadlines
 from ledger.cli.exhibits import exhibit_app
 from ledger.cli.findings import findings
@@ -85,6 +86,9 @@ app.command("audit", short_help="Print who did what: in a case, by somebody.")(a
 app.command("deadlines", short_help="Show time limits: open, met, late, lapsed.")(deadlines)
 app.command("findings", short_help="Show what should have happened and did not.")(findings)
 app.add_typer(project_app, name="project", short_help="Projections: bring up to date, rebuild, compare.")
+app.command("relay", short_help="Carry the log to Kafka.")(conveying.relay)
+app.command("ingest", short_help="Take what comes through Kafka, and answer.")(conveying.ingest)
+app.add_typer(topics_app, name="topics")
 app.command("bundle", short_help="Write a case as one ZIP that verifies itself.")(bundling.bundle)
 app.command(
     "verify",

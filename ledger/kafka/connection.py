@@ -1,0 +1,194 @@
+"""
+How a Kafka cluster is reached, and what its errors mean.
+
+Secrets are files, read when a client is made.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka import errors as faults
+
+from ledger.errors import ComityError, Denied, FormatError, NotFound, Unavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ledger.configuration import KafkaSection
+
+_PROTOCOLS: Final = {
+    "plaintext": "PLAINTEXT",
+    "tls": "SSL",
+    "sasl_plaintext": "SASL_PLAINTEXT",
+    "sasl_tls": "SASL_SSL",
+}
+
+REQUEST_MS: Final = 30_000
+"""How long one request may take."""
+
+BATCH_BYTES: Final = 1 << 20
+"""What a producer collects for one partition before it must send."""
+
+
+class Connection:
+    """The way to one cluster, as the section ``[kafka]`` of the configuration describes it."""
+
+    def __init__(self, section: KafkaSection, *, request_ms: int = REQUEST_MS) -> None:
+        """
+        Describe the way; nothing is connected yet.
+
+        Args:
+            section: brokers, encryption, and the files of secrets.
+            request_ms: how long one request may take.
+
+        Raises:
+            FormatError: no broker is named, or not as host:port.
+        """
+        if not section.bootstrap:
+            raise FormatError("names no broker; give host:port of some", field="kafka.bootstrap")
+        for one in section.bootstrap:
+            if not one.rpartition(":")[2].isdigit():
+                raise FormatError(f"{one[:80]!r} is not host:port", field="kafka.bootstrap")
+        self._section = section
+        self._request_ms = request_ms
+
+    def _options(self) -> dict[str, Any]:
+        chosen = self._section
+        options: dict[str, Any] = {
+            "bootstrap_servers": list(chosen.bootstrap),
+            "client_id": chosen.client,
+            "request_timeout_ms": self._request_ms,
+            "bootstrap_timeout_ms": self._request_ms,
+            "security_protocol": _PROTOCOLS[chosen.security],
+        }
+        if chosen.security.endswith("tls"):
+            options |= {"ssl_cafile": chosen.tls_ca or None, "ssl_check_hostname": True}
+            if chosen.tls_certificate:
+                options |= {"ssl_certfile": chosen.tls_certificate, "ssl_keyfile": chosen.tls_key}
+        if chosen.security.startswith("sasl"):
+            options |= {
+                "sasl_mechanism": chosen.sasl_mechanism,
+                "sasl_plain_username": chosen.sasl_username,
+                "sasl_plain_password": _secret(Path(chosen.sasl_password)),
+            }
+        return options
+
+    @contextmanager
+    def producer(self) -> Iterator[KafkaProducer]:
+        """
+        Make an idempotent producer that sends when it is flushed.
+
+        A batch that cannot be delivered within two requests' time fails, and with it the flush.
+        """
+        with explained():
+            made = KafkaProducer(
+                **self._options(),
+                metrics_enabled=False,
+                enable_idempotence=True,
+                acks="all",
+                allow_auto_create_topics=False,
+                batch_size=BATCH_BYTES,
+                max_request_size=BATCH_BYTES,
+                linger_ms=self._request_ms // 2,
+                delivery_timeout_ms=2 * self._request_ms,
+                max_block_ms=self._request_ms,
+            )
+        try:
+            yield made
+        finally:
+            _close(made)
+
+    @contextmanager
+    def consumer(self, group: str | None = None, **options: Any) -> Iterator[KafkaConsumer]:
+        """Make a consumer that begins at the beginning and never says of itself how far it is."""
+        with explained():
+            made = KafkaConsumer(
+                **self._options(),
+                metrics_enabled=False,
+                group_id=group,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                **options,
+            )
+        try:
+            yield made
+        finally:
+            with suppress(faults.KafkaError):  # otherwise it leaves its group when its session ends
+                made.close(timeout_ms=5_000)
+
+    @contextmanager
+    def admin(self) -> Iterator[KafkaAdminClient]:
+        """Make a client that creates and describes."""
+        with explained():
+            made = KafkaAdminClient(**self._options())
+        try:
+            yield made
+        finally:
+            made.close()
+
+
+def _close(producer: KafkaProducer) -> None:
+    with suppress(faults.KafkaError):  # what is not acknowledged is sent again by whoever comes next
+        producer.close(timeout=5)
+
+
+def _secret(path: Path) -> str:
+    """Return the one line of a file that holds a secret."""
+    return path.read_text(encoding="utf-8").rstrip("\n")
+
+
+@contextmanager
+def explained(topics: Sequence[str] = ()) -> Iterator[None]:
+    """
+    Say of Kafka's errors what happened, why, and what to do now.
+
+    Args:
+        topics: those in question, to be named.
+
+    Raises:
+        Denied: the cluster does not know this user, or does not let him.
+        NotFound: a topic does not exist.
+        Unavailable: no broker can be reached or answers; trying again helps.
+        ComityError: anything else that Kafka says.
+    """
+    named = f" ({', '.join(topics)})" if topics else ""
+    try:
+        yield
+    except faults.SaslAuthenticationFailedError as error:
+        raise Denied(
+            "the Kafka cluster did not accept this user",
+            why=_said(error),
+            what_now="check sasl_mechanism, sasl_username and sasl_password, and that the user was created",
+        ) from error
+    except faults.AuthorizationError as error:
+        raise Denied(
+            f"the Kafka cluster does not let this user do it{named}",
+            why=_said(error),
+            what_now="apply the ACLs: `comity topics apply`, as an administrator of the cluster",
+        ) from error
+    except (faults.UnknownTopicOrPartitionError, faults.UnknownTopicIdError) as error:
+        raise NotFound(
+            f"a topic does not exist{named}", why=_said(error), what_now="create it: `comity topics apply`"
+        ) from error
+    except (
+        faults.KafkaConnectionError,
+        faults.KafkaTimeoutError,
+        faults.NodeNotReadyError,
+    ) as error:
+        raise Unavailable(
+            "no broker of the Kafka cluster answers",
+            why=_said(error),
+            what_now="check kafka.bootstrap and kafka.security; what was not acknowledged is sent again later",
+        ) from error
+    except faults.KafkaError as error:
+        if error.retriable:
+            raise Unavailable(f"Kafka could not do it now{named}", why=_said(error)) from error
+        raise ComityError(f"Kafka could not do it{named}", why=_said(error)) from error
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:300]

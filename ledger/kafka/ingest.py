@@ -1,0 +1,422 @@
+"""
+The ingest: from ``comity.submissions`` to the log, and each answer to its publisher.
+
+One round::
+
+    poll      what has come, in the order of its partitions
+    unpack    what is no submission is set aside, with its reason
+    submit    to the log, in order; it decides, appends, seals
+    answer    to ``comity.receipts.<publisher>``, and wait until Kafka has it
+    commit    the offsets in the group
+
+Killed between any two of these, whatever was not committed comes again. The log answers the same bytes with
+the same receipt, so each statement is recorded once; its publisher may read the same answer twice, and the
+newest answer to a statement holds. A refusal records nothing: a statement that was refused and comes again is
+judged again.
+
+Any number of these may share the group, on one store. One that lost its partitions amid a round submits what
+another submits too, which is harmless, and commits nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+from kafka import TopicPartition
+from kafka import errors as faults
+from kafka.structs import OffsetAndMetadata
+
+from ledger.errors import ComityError, FormatError, NotFound, Unavailable
+from ledger.kafka import wire
+from ledger.kafka.connection import Connection, explained
+from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make, receipts_topic
+from ledger.sequencer import Refusal
+from ledger.statement import decode_statement, sha256_of
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+
+    from kafka import KafkaConsumer, KafkaProducer
+
+    from ledger.sequencer import Answer
+    from ledger.statement import Signed
+
+GROUP: Final = f"{SUBMISSIONS}/ingest"
+
+BACKOFF_SECONDS: Final = (0.5, 30.0)
+
+OUT_OF_ORDER: Final = "out_of_order"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class IngestLimits:
+    """What an ingest allows itself."""
+
+    # How many submissions are taken in one round.
+    round_size_max: int = 2_048
+    # How many bytes are fetched ahead, of all partitions together.
+    fetch_bytes_max: int = 16 << 20
+    # How long a submission that came before its predecessor is held, milliseconds.
+    early_ms_max: int = 250
+    # How many are held so.
+    early_size_max: int = 2_048
+    # After how many seconds a partition that has submissions and gives none is called silent.
+    silent_seconds: float = 30.0
+    # How often that is looked at, seconds.
+    watch_seconds: float = 5.0
+    # How long a round may take before the group gives the partitions to another, milliseconds.
+    round_ms_max: int = 300_000
+
+
+class Watch:
+    """
+    Notices a partition that has more to give and gives nothing.
+
+    Consumers have been seen to stop on one partition without a word, while the others went on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """Call a partition silent after *seconds*."""
+        self._seconds = seconds
+        self._since: dict[TopicPartition, tuple[int, float]] = {}
+
+    def silent(
+        self, positions: dict[TopicPartition, int], ends: dict[TopicPartition, int], now: float
+    ) -> list[TopicPartition]:
+        """
+        Return the partitions that are silent.
+
+        Args:
+            positions: the offset that the consumer reads next, by partition.
+            ends: the offset after the last message there is, asked of the broker.
+            now: seconds of a clock that never goes back.
+        """
+        found = []
+        for one in list(self._since):
+            if one not in positions:
+                del self._since[one]
+        for one, position in positions.items():
+            before = self._since.get(one)
+            if before is None or before[0] != position or position >= ends.get(one, 0):
+                self._since[one] = position, now
+            elif now - before[1] >= self._seconds:
+                found.append(one)
+        return found
+
+
+class SilentPartition(Unavailable):
+    """A consumer gives nothing of a partition that has more: it is made anew."""
+
+    def __init__(self, partitions: Sequence[TopicPartition]) -> None:
+        super().__init__(
+            f"{len(partitions)} of the partitions give nothing, though there is more: "
+            + ", ".join(f"{one.topic} {one.partition}" for one in partitions[:8]),
+            why="the consumer stopped reading without an error",
+            what_now="it is made anew by itself; where this repeats, restart the ingest and look at the brokers",
+        )
+
+
+@dataclass(slots=True)
+class _Item:
+    """One message on its way through a round."""
+
+    where: TopicPartition
+    offset: int
+    key: bytes
+    value: bytes
+    signed: Signed | None = None
+    until: float = 0.0
+    answer: Answer | None = None
+    fault: tuple[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Count:
+    """What a run has done so far."""
+
+    recorded: int = 0
+    refused: int = 0
+    set_aside: int = 0
+    rounds: int = 0
+    rebuilt: int = 0
+    silent: list[TopicPartition] = field(default_factory=list)
+
+
+class Ingest:
+    """Takes what agencies submit, until it is told to stop."""
+
+    def __init__(
+        self,
+        submit_many: Callable[[list[Signed]], Iterator[Answer]],
+        enrolled: Callable[[bytes], bool],
+        connection: Connection,
+        declared: Declared,
+        *,
+        limits: IngestLimits | None = None,
+    ) -> None:
+        """
+        Submit by *submit_many*, and answer through *connection*.
+
+        Args:
+            submit_many: puts statements through the log in order; an answer for each.
+            enrolled: whether an authority, 16 bytes, is on the roster: nobody else gets a topic.
+            connection: of the cluster.
+            declared: how a topic of receipts is made, where there is none.
+            limits: see ``IngestLimits``.
+        """
+        self._submit_many = submit_many
+        self._enrolled = enrolled
+        self._connection = connection
+        self._declared = declared
+        self.limits = limits or IngestLimits()
+        self.count = Count()
+        self._receipts: dict[bytes, str | None] = {}
+        self._held: list[_Item] = []
+        self._next: dict[TopicPartition, int] = {}
+
+    def run(self, stop: threading.Event, *, once: bool = False) -> Count:
+        """
+        Take submissions until *stop* is set; return what was done.
+
+        Args:
+            stop: set from a signal: the round that is on its way is finished.
+            once: return when everything submitted before now is answered.
+
+        Raises:
+            ComityError: a topic is missing, this user may not, or (with *once*) something is unavailable.
+        """
+        backoff = BACKOFF_SECONDS[0]
+        while not stop.is_set():
+            rounds = self.count.rounds
+            try:
+                self._session(stop, once=once)
+            except (Unavailable, faults.KafkaError) as error:
+                if isinstance(error, faults.KafkaError) and (once or not (error.retriable or _passing(error))):
+                    with explained([SUBMISSIONS]):
+                        raise
+                if once and not isinstance(error, SilentPartition):
+                    raise
+                backoff = BACKOFF_SECONDS[0] if self.count.rounds > rounds else min(2 * backoff, BACKOFF_SECONDS[1])
+                self.count.rebuilt += 1
+                log.warning("ingest_interrupted", why=_why(error), seconds=backoff)
+                stop.wait(backoff)
+            else:
+                return self.count
+        return self.count
+
+    def _session(self, stop: threading.Event, *, once: bool) -> None:
+        """Join the group and do rounds until told to stop, or until something fails; whatever is open comes again."""
+        limits = self.limits
+        self._held, self._next = [], {}
+        watch, looked_at = Watch(limits.silent_seconds), time.monotonic()
+        with (
+            self._connection.producer() as producer,
+            self._connection.consumer(
+                GROUP,
+                max_poll_records=limits.round_size_max,
+                max_poll_interval_ms=limits.round_ms_max,
+                fetch_max_bytes=limits.fetch_bytes_max,
+                max_partition_fetch_bytes=min(limits.fetch_bytes_max, 4 << 20),
+            ) as consumer,
+        ):
+            numbers = consumer.partitions_for_topic(SUBMISSIONS)
+            if not numbers:
+                raise NotFound(f"there is no topic {SUBMISSIONS}", what_now="create it: `comity topics apply`")
+            everything = [TopicPartition(SUBMISSIONS, number) for number in sorted(numbers)]
+            goal = consumer.end_offsets(everything) if once else {}
+            consumer.subscribe([SUBMISSIONS])
+            while not stop.is_set():
+                polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
+                self._round(producer, consumer, polled)
+                now = time.monotonic()
+                if now - looked_at >= limits.watch_seconds:
+                    looked_at = now
+                    self._look(consumer, watch, now)
+                if once and not polled and not self._held and self._reached(consumer, goal):
+                    return
+
+    def _reached(self, consumer: KafkaConsumer, goal: dict[TopicPartition, int]) -> bool:
+        """Whether the group has committed everything up to *goal*, whoever of it did."""
+        if not consumer.assignment() and any(goal.values()):
+            return False
+        return all((consumer.committed(one) or 0) >= end for one, end in goal.items() if end)
+
+    def _look(self, consumer: KafkaConsumer, watch: Watch, now: float) -> None:
+        """End the session where the consumer has fallen silent."""
+        assigned = consumer.assignment()
+        if not assigned:
+            return
+        positions = {one: consumer.position(one) for one in assigned}
+        ends = consumer.end_offsets(list(assigned))
+        silent = watch.silent(positions, ends, now)
+        log.debug("ingest_lag", lag=sum(ends[one] - positions[one] for one in assigned))
+        if silent:
+            self.count.silent += silent
+            raise SilentPartition(silent)
+
+    def _round(self, producer: KafkaProducer, consumer: KafkaConsumer, polled: dict[TopicPartition, list[Any]]) -> None:
+        items, self._held = self._held, []
+        for where, messages in polled.items():
+            for message in messages:
+                items.append(_unpacked(where, message))
+            self._next[where] = messages[-1].offset + 1
+        if not items:
+            return
+        self._judge(items)
+        self._answer(producer, [one for one in items if one.answer is not None or one.fault is not None])
+        self._commit(consumer, items)
+        self.count.rounds += 1
+
+    # --- the log ---
+
+    def _judge(self, items: list[_Item]) -> None:
+        """
+        Submit what can be submitted; what came before its predecessor is held.
+
+        Deliveries out of order come right where the predecessor is in this round or within ``early_ms_max``.
+        """
+        todo = [one for one in items if one.signed is not None]
+        now = time.monotonic()
+        while todo:
+            early = []
+            moved = False
+            answers = self._submit_many([one.signed for one in todo if one.signed is not None])
+            for one, answer in zip(todo, answers, strict=True):
+                one.answer = answer
+                if isinstance(answer, Refusal) and answer.code == OUT_OF_ORDER:
+                    one.until = one.until or now + self.limits.early_ms_max / 1000
+                    early.append(one)
+                else:
+                    moved = moved or not isinstance(answer, Refusal)
+            todo = sorted(early, key=_sequence_of) if moved else []
+            if not moved:
+                waiting = [one for one in early if now < one.until][: self.limits.early_size_max]
+                for one in waiting:
+                    one.answer = None
+                self._held = waiting
+
+    # --- the answers ---
+
+    def _answer(self, producer: KafkaProducer, items: list[_Item]) -> None:
+        """Tell everybody, and wait until Kafka has it."""
+        sent = []
+        for one in items:
+            topic = None
+            answer, signed = one.answer, one.signed
+            if answer is not None and signed is not None:
+                topic = self._topic_of(wire.publisher_of(signed.statement))
+                if isinstance(answer, Refusal):
+                    self.count.refused += 1
+                else:
+                    self.count.recorded += 1
+                if topic is not None:
+                    value = wire.pack_answer(told(signed.statement, answer))
+                    sent.append(producer.send(topic, value, signed.statement[:16]))
+                    continue
+            sent.append(self._set_aside(producer, one))
+        if not sent:
+            return
+        producer.flush()
+        for future in sent:
+            future.get(timeout=0)
+
+    def _set_aside(self, producer: KafkaProducer, one: _Item) -> Any:
+        reason, path = one.fault or ("unreadable", "")
+        note = None
+        if isinstance(one.answer, Refusal):
+            reason, path, note = one.answer.code, one.answer.field, one.answer.note
+        self.count.set_aside += 1
+        log.warning("submission_set_aside", partition=one.where.partition, offset=one.offset, reason=reason)
+        value = wire.pack_set_aside(one.where.partition, one.offset, one.value, reason, field=path, note=note)
+        return producer.send(REJECTIONS, value, one.key[:64] or None)
+
+    def _topic_of(self, publisher: bytes | None) -> str | None:
+        """Return the topic in which a publisher is answered, made where there is none; None for one not enrolled."""
+        if publisher is None:
+            return None
+        if publisher in self._receipts:
+            return self._receipts[publisher]
+        if not self._enrolled(publisher):
+            return None  # it may be enrolled later, so this is not remembered
+        name = receipts_topic(publisher)
+        with self._connection.admin() as admin:
+            make(admin, self._declared.receipts_of(publisher), self._declared.replication)
+        self._receipts[publisher] = name
+        return name
+
+    # --- the offsets ---
+
+    def _commit(self, consumer: KafkaConsumer, items: list[_Item]) -> None:
+        """Commit how far every partition of this round is answered: not beyond what is held."""
+        upto = {one.where: self._next[one.where] for one in items}
+        for one in self._held:
+            upto[one.where] = min(upto[one.where], one.offset)
+        mine = consumer.assignment()
+        offsets = {where: OffsetAndMetadata(offset, "", -1) for where, offset in upto.items() if where in mine}
+        if not offsets:
+            return
+        try:
+            consumer.commit(offsets)
+        except (faults.CommitFailedError, faults.RebalanceInProgressError) as error:
+            # Another has these partitions now, and submits the same once more: the answers are the same.
+            log.info("ingest_lost_partitions", why=type(error).__name__)
+            self._held = []
+
+
+def told(statement: bytes, answer: Answer) -> wire.Told:
+    """Return what its publisher is told of the answer to these bytes."""
+    identity, digest = statement[:16].ljust(16, b"\0"), sha256_of(statement)
+    if isinstance(answer, Refusal):
+        return wire.Told(
+            identity, digest, "refused", None, None, answer.code, answer.field, answer.expected, answer.note
+        )
+    outcome = "accepted" if answer.accepted else "rejected"
+    return wire.Told(
+        identity, digest, outcome, answer.index, answer.recorded_at, answer.reason, None, None, answer.proof
+    )
+
+
+def _unpacked(where: TopicPartition, message: Any) -> _Item:
+    one = _Item(where, message.offset, message.key or b"", message.value or b"")
+    if len(one.value) > wire.SUBMISSION_BYTES_MAX:
+        one.fault = "too_large", ""
+        return one
+    try:
+        one.signed = wire.unpack_submission(one.value)
+    except FormatError as error:
+        one.fault = "unreadable", error.field
+    return one
+
+
+def _sequence_of(one: _Item) -> int:
+    """Return the sequence that a statement which was found out of order has."""
+    assert one.signed is not None
+    return decode_statement(one.signed.statement).sequence
+
+
+def _passing(error: faults.KafkaError) -> bool:
+    """Whether clients that are made anew may succeed where these failed for good."""
+    return isinstance(
+        error,
+        (
+            faults.CommitFailedError,
+            faults.IllegalGenerationError,
+            faults.InvalidProducerEpochError,
+            faults.OutOfOrderSequenceNumberError,
+            faults.RebalanceInProgressError,
+            faults.UnknownMemberIdError,
+            faults.UnknownProducerIdError,
+        ),
+    )
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, ComityError):
+        return f"{error.what}: {error.why}"
+    return f"{type(error).__name__}: {error}"[:300]
