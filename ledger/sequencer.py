@@ -78,6 +78,9 @@ PATIENCE_SECONDS: Final = 0.001
 WARY_GROUPS: Final = 1_000
 """After a false signature, for how many groups signatures are waited for before anything is decided."""
 
+FOLDED_IN_MAX: Final = 4_096
+"""How many entries of other processes are folded into what is known; beyond that everything is read anew."""
+
 FOUNDED: Final = "ledger.founded"
 
 
@@ -591,7 +594,7 @@ class Sequencer:
             return None
         with self._store.writing() as writing:
             if writing.size != self._size:
-                self._reload()
+                self._catch_up(writing.size)
             answers = self._order(writing, admitted, seal)
             if verdicts is not None and not all(verdicts()):
                 raise _Forged
@@ -628,9 +631,7 @@ class Sequencer:
                     self._authenticate(item, statement, index)
                     expected = moved.get(statement.key)
                     if expected is None:
-                        expected = self._sequences.get(statement.key)
-                        if expected is None:
-                            expected = writing.next_sequence(statement.key)
+                        expected = self._sequences[statement.key]
                     if statement.sequence != expected:
                         if statement.sequence < expected:
                             raise _Refused(
@@ -676,6 +677,8 @@ class Sequencer:
         self._things.update((subject, None) for subject in subjects if subject not in present)
         cases = {statement.case for statement in statements if statement.case not in self._cases}
         self._cases.update(writing.case_sizes(cases))
+        signing = {statement.key for statement in statements if statement.key not in self._sequences}
+        self._sequences.update(writing.next_sequences(signing))
         return writing.known([statement.id for statement in statements])
 
     def _authenticate(self, item: _Waiting, statement: Statement, index: int) -> None:
@@ -847,13 +850,36 @@ class Sequencer:
             self._refresh()
 
     def _refresh(self) -> None:
-        if self._store.size() != self._size:
-            self._reload()
+        size = self._store.size()
+        if size != self._size:
+            self._catch_up(size)
 
     # --- the seal ---
 
+    def _catch_up(self, size: int) -> None:
+        """Take in what other processes have appended, up to *size*; only after much of it all is read anew."""
+        if not 0 <= self._size < size <= self._size + FOLDED_IN_MAX:
+            self._reload()
+            return
+        start, self._size = self._size, -1  # until all is folded in
+        self._fresh.clear()
+        for index, data in self._store.entries(start, size - start):
+            act = recorded(index, data, self.catalogue)
+            entry, statement = act.entry, act.statement
+            self._frontier.append(leaf_hash(data))
+            self._sequences[statement.key] = statement.sequence + 1
+            self._remember(statement, index, rejected=not entry.accepted)
+            if act.body is not None:
+                subject = statement.subject
+                if subject in self._things:
+                    self._things[subject] = evolve(self._things[subject], index, statement, act.body)
+                self._cases[statement.case] = (entry.case_version or 0) + 1
+                self.roster.fold(index, statement, act.body)
+        self._size = size
+        self._trim()
+
     def _reload(self) -> None:
-        """Fold the roster and the edge of the tree from the store; seal what was appended and not sealed."""
+        """Forget everything; fold the roster and the edge of the tree from the store."""
         caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
         for cache in caches:
             cache.clear()

@@ -869,6 +869,34 @@ def test_two_processes_worth_of_sequencers_take_turns(town):
     other.ledger.close()
 
 
+def test_what_another_process_appends_is_folded_in_without_reading_all_anew(town, monkeypatch):
+    """Streams, cases, sequences, roster and tree go on where the other left them; a little costs a little."""
+    other = opened(town.ledger.folder, town.clock)
+    accepted(town.ledger.submit(town.signed(town.opening("shared"), DE_PROSECUTOR)))
+    accepted(other.ledger.submit(town.signed(town.opening("theirs"), DE_PROSECUTOR)))
+
+    def never() -> None:
+        raise AssertionError("read anew")
+
+    for one in (town, other):
+        monkeypatch.setattr(one.ledger.sequencer, "_reload", never)
+    for number in range(9):
+        here = (town, other)[number % 2].ledger
+        accepted(here.submit(town.signed(town.person("shared", f"person {number}"), DE_PROSECUTOR)))
+        if number == 4:
+            accepted(here.submit(town.signed(town.enrolling("newcomer", "prosecutor"), DE)))
+    late = refusal(other.ledger.submit(town.signed(town.opening("x"), DE_PROSECUTOR, sequence=0)))
+    assert ("sequence_reused", town.store.next_sequence(DE_PROSECUTOR.key.id)) == (late.code, late.expected)
+    town.forget_sequences()
+    accepted(town.ledger.submit(town.signed(town.opening("by the newcomer"), signer("newcomer"))))
+    for one in (town, other):
+        thing = one.ledger.sequencer.current(named("shared"))
+        assert thing is not None
+        assert thing.acts == 10
+        assert one.ledger.sequencer.roster.digest() == town.ledger.roster.digest()
+    other.ledger.close()
+
+
 # --- anything at all ---
 
 

@@ -65,8 +65,8 @@ class Writing(Protocol):
     def known(self, statement_ids: Sequence[bytes]) -> dict[bytes, int]:
         """Return the index of each of these statements that is already in the log."""
 
-    def next_sequence(self, key: bytes) -> int:
-        """Return the sequence that this signing key must use next."""
+    def next_sequences(self, keys: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the sequence that each of these signing keys must use next: 0 for one that signed nothing yet."""
 
     def streams(self, subjects: Iterable[bytes]) -> set[bytes]:
         """Return those of these subjects that have a stream."""

@@ -207,10 +207,12 @@ class Writing:
             found.update(self._cursor.execute(f"SELECT id, idx FROM statements WHERE id IN ({marks})", part))
         return found
 
-    def next_sequence(self, key: bytes) -> int:
-        """Return the sequence that this signing key must use next."""
-        row = self._cursor.execute("SELECT next FROM sequences WHERE key = ?", (key,)).fetchone()
-        return 0 if row is None else cast("int", row[0])
+    def next_sequences(self, keys: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the sequence that each of these signing keys must use next: 0 for one that signed nothing yet."""
+        following = dict.fromkeys(keys, 0)
+        for part, marks in _parts(list(following)):
+            following.update(self._cursor.execute(f"SELECT key, next FROM sequences WHERE key IN ({marks})", part))
+        return following
 
     def streams(self, subjects: Iterable[bytes]) -> set[bytes]:
         """Return those of these subjects that have a stream."""

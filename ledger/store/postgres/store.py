@@ -134,11 +134,11 @@ class Writing:
             self._ask("SELECT statement_id, idx FROM entries WHERE statement_id = ANY(%s::bytea[])", statement_ids)
         )
 
-    def next_sequence(self, key: bytes) -> int:
-        """Return the sequence that this signing key must use next."""
-        self._cursor.execute("SELECT next FROM sequences WHERE key = %s", (key,))
-        row = self._cursor.fetchone()
-        return 0 if row is None else cast("int", row[0])
+    def next_sequences(self, keys: Iterable[bytes]) -> dict[bytes, int]:
+        """Return the sequence that each of these signing keys must use next: 0 for one that signed nothing yet."""
+        following = dict.fromkeys(keys, 0)
+        following.update(self._ask("SELECT key, next FROM sequences WHERE key = ANY(%s)", list(following)))
+        return following
 
     def streams(self, subjects: Iterable[bytes]) -> set[bytes]:
         """Return those of these subjects that have a stream."""
