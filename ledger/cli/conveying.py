@@ -80,7 +80,7 @@ def relay(
     chosen = configuration(config, ledger)
     wanted, connection = declared(topics), _connection(chosen, kafka)
     with closing(open_configured(chosen, read_only=True)) as opened:
-        carried = sources(opened.store, wanted.audiences)
+        carried = sources(opened.store, wanted)
         if only:
             known = [one.topic for one in carried]
             if unknown := set(only) - set(known):

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
     from ledger.configuration import KafkaSection
 
-_PROTOCOLS: Final = {
-    "plaintext": "PLAINTEXT",
-    "tls": "SSL",
-    "sasl_plaintext": "SASL_PLAINTEXT",
-    "sasl_tls": "SASL_SSL",
-}
-
-REQUEST_MS: Final = 30_000
-"""How long one request may take."""
-
 BATCH_BYTES: Final = 1 << 20
 """What a producer collects for one partition before it must send."""
 
@@ -37,13 +27,12 @@ BATCH_BYTES: Final = 1 << 20
 class Connection:
     """The way to one cluster, as the section ``[kafka]`` of the configuration describes it."""
 
-    def __init__(self, section: KafkaSection, *, request_ms: int = REQUEST_MS) -> None:
+    def __init__(self, section: KafkaSection) -> None:
         """
         Describe the way; nothing is connected yet.
 
         Args:
             section: brokers, encryption, and the files of secrets.
-            request_ms: how long one request may take.
 
         Raises:
             FormatError: no broker is named, or not as host:port.
@@ -54,26 +43,27 @@ class Connection:
             if not one.rpartition(":")[2].isdigit():
                 raise FormatError(f"{one[:80]!r} is not host:port", field="kafka.bootstrap")
         self._section = section
-        self._request_ms = request_ms
 
     def _options(self) -> dict[str, Any]:
         chosen = self._section
         options: dict[str, Any] = {
             "bootstrap_servers": list(chosen.bootstrap),
-            "client_id": chosen.client,
-            "request_timeout_ms": self._request_ms,
-            "bootstrap_timeout_ms": self._request_ms,
-            "security_protocol": _PROTOCOLS[chosen.security],
+            "client_id": "comity",
+            "request_timeout_ms": chosen.request_ms,
+            "bootstrap_timeout_ms": chosen.request_ms,
+            "security_protocol": ("SASL_" if chosen.mechanism else "") + ("SSL" if chosen.tls else "PLAINTEXT"),
         }
-        if chosen.security.endswith("tls"):
-            options |= {"ssl_cafile": chosen.tls_ca or None, "ssl_check_hostname": True}
-            if chosen.tls_certificate:
-                options |= {"ssl_certfile": chosen.tls_certificate, "ssl_keyfile": chosen.tls_key}
-        if chosen.security.startswith("sasl"):
+        if chosen.tls:
+            options |= {"ssl_cafile": chosen.ca_file or None, "ssl_check_hostname": True}
+            if chosen.certificate_file:
+                options |= {"ssl_certfile": chosen.certificate_file, "ssl_keyfile": chosen.key_file}
+            if chosen.key_password_file:
+                options["ssl_password"] = _secret(chosen.key_password_file)
+        if chosen.mechanism:
             options |= {
-                "sasl_mechanism": chosen.sasl_mechanism,
-                "sasl_plain_username": chosen.sasl_username,
-                "sasl_plain_password": _secret(Path(chosen.sasl_password)),
+                "sasl_mechanism": chosen.mechanism,
+                "sasl_plain_username": chosen.username,
+                "sasl_plain_password": _secret(chosen.password_file),
             }
         return options
 
@@ -93,9 +83,9 @@ class Connection:
                 allow_auto_create_topics=False,
                 batch_size=BATCH_BYTES,
                 max_request_size=BATCH_BYTES,
-                linger_ms=self._request_ms // 2,
-                delivery_timeout_ms=2 * self._request_ms,
-                max_block_ms=self._request_ms,
+                linger_ms=self._section.request_ms // 2,
+                delivery_timeout_ms=2 * self._section.request_ms,
+                max_block_ms=self._section.request_ms,
             )
         try:
             yield made
@@ -136,9 +126,9 @@ def _close(producer: KafkaProducer) -> None:
         producer.close(timeout=5)
 
 
-def _secret(path: Path) -> str:
+def _secret(path: str) -> str:
     """Return the one line of a file that holds a secret."""
-    return path.read_text(encoding="utf-8").rstrip("\n")
+    return Path(path).read_text(encoding="utf-8").rstrip("\n")
 
 
 @contextmanager
@@ -162,7 +152,7 @@ def explained(topics: Sequence[str] = ()) -> Iterator[None]:
         raise Denied(
             "the Kafka cluster did not accept this user",
             why=_said(error),
-            what_now="check sasl_mechanism, sasl_username and sasl_password, and that the user was created",
+            what_now="check kafka.mechanism, kafka.username and kafka.password_file, and that the user was created",
         ) from error
     except faults.AuthorizationError as error:
         raise Denied(
@@ -182,7 +172,7 @@ def explained(topics: Sequence[str] = ()) -> Iterator[None]:
         raise Unavailable(
             "no broker of the Kafka cluster answers",
             why=_said(error),
-            what_now="check kafka.bootstrap and kafka.security; what was not acknowledged is sent again later",
+            what_now="check kafka.bootstrap, kafka.tls and kafka.mechanism; what was not acknowledged is sent again later",
         ) from error
     except faults.KafkaError as error:
         if error.retriable:

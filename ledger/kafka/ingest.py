@@ -32,7 +32,7 @@ from kafka.structs import OffsetAndMetadata
 from ledger.errors import ComityError, FormatError, NotFound, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import Connection, explained
-from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make, receipts_topic
+from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make
 from ledger.sequencer import Refusal
 from ledger.statement import decode_statement, sha256_of
 
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
     from ledger.sequencer import Answer
     from ledger.statement import Signed
-
-GROUP: Final = f"{SUBMISSIONS}/ingest"
 
 BACKOFF_SECONDS: Final = (0.5, 30.0)
 
@@ -174,9 +172,11 @@ class Ingest:
         self._enrolled = enrolled
         self._connection = connection
         self._declared = declared
+        self._submissions = declared.named(SUBMISSIONS)
+        self._rejections = declared.named(REJECTIONS)
         self.limits = limits or IngestLimits()
         self.count = Count()
-        self._receipts: dict[bytes, str | None] = {}
+        self._receipts: dict[bytes, str] = {}
         self._held: list[_Item] = []
         self._next: dict[TopicPartition, int] = {}
 
@@ -198,7 +198,7 @@ class Ingest:
                 self._session(stop, once=once)
             except (Unavailable, faults.KafkaError) as error:
                 if isinstance(error, faults.KafkaError) and (once or not (error.retriable or _passing(error))):
-                    with explained([SUBMISSIONS]):
+                    with explained([self._submissions]):
                         raise
                 if once and not isinstance(error, SilentPartition):
                     raise
@@ -218,19 +218,19 @@ class Ingest:
         with (
             self._connection.producer() as producer,
             self._connection.consumer(
-                GROUP,
+                f"{self._submissions}/ingest",
                 max_poll_records=limits.round_size_max,
                 max_poll_interval_ms=limits.round_ms_max,
                 fetch_max_bytes=limits.fetch_bytes_max,
                 max_partition_fetch_bytes=min(limits.fetch_bytes_max, 4 << 20),
             ) as consumer,
         ):
-            numbers = consumer.partitions_for_topic(SUBMISSIONS)
+            numbers = consumer.partitions_for_topic(self._submissions)
             if not numbers:
-                raise NotFound(f"there is no topic {SUBMISSIONS}", what_now="create it: `comity topics apply`")
-            everything = [TopicPartition(SUBMISSIONS, number) for number in sorted(numbers)]
+                raise NotFound(f"there is no topic {self._submissions}", what_now="create it: `comity topics apply`")
+            everything = [TopicPartition(self._submissions, number) for number in sorted(numbers)]
             goal = consumer.end_offsets(everything) if once else {}
-            consumer.subscribe([SUBMISSIONS])
+            consumer.subscribe([self._submissions])
             while not stop.is_set():
                 polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
                 self._round(producer, consumer, polled)
@@ -334,7 +334,7 @@ class Ingest:
         self.count.set_aside += 1
         log.warning("submission_set_aside", partition=one.where.partition, offset=one.offset, reason=reason)
         value = wire.pack_set_aside(one.where.partition, one.offset, one.value, reason, field=path, note=note)
-        return producer.send(REJECTIONS, value, one.key[:64] or None)
+        return producer.send(self._rejections, value, one.key[:64] or None)
 
     def _topic_of(self, publisher: bytes | None) -> str | None:
         """Return the topic in which a publisher is answered, made where there is none; None for one not enrolled."""
@@ -344,11 +344,11 @@ class Ingest:
             return self._receipts[publisher]
         if not self._enrolled(publisher):
             return None  # it may be enrolled later, so this is not remembered
-        name = receipts_topic(publisher)
+        topic = self._declared.receipts_of(publisher)
         with self._connection.admin() as admin:
-            make(admin, self._declared.receipts_of(publisher), self._declared.replication)
-        self._receipts[publisher] = name
-        return name
+            make(admin, topic, self._declared.replication)
+        self._receipts[publisher] = topic.name
+        return topic.name
 
     # --- the offsets ---
 

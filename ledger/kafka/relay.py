@@ -36,7 +36,7 @@ from kafka.partitioner.default import murmur2
 from ledger.errors import ComityError, Conflict, NotFound, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import Connection, explained
-from ledger.kafka.topics import CHECKPOINTS, ENTRIES, Audience
+from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.tree import SharedPaths
 from ledger.statement import decode_entry, decode_header
 from ledger.verify import join_proof, parse_checkpoint, parse_note
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from kafka import KafkaConsumer, KafkaProducer
 
+    from ledger.kafka.topics import Audience, Declared
     from ledger.statement import Statement
     from ledger.store import Store
 
@@ -99,6 +100,8 @@ class Source(Protocol):
     """What one topic carries of the log."""
 
     topic: str
+    # Whether each message is about one entry; a checkpoint is about all below it.
+    entries: bool
 
     def messages(self, start: int, stop: int, turn: bytes) -> Iterator[Outgoing | None]:
         """Yield a message for each entry from *start* to before *stop*; None where there is none to send."""
@@ -107,8 +110,10 @@ class Source(Protocol):
 class _Entries:
     """``comity.entries``: every entry, the same bytes."""
 
-    def __init__(self, store: Store) -> None:
-        self.topic = ENTRIES
+    entries = True
+
+    def __init__(self, store: Store, topic: str) -> None:
+        self.topic = topic
         self._store = store
 
     def messages(self, start: int, stop: int, turn: bytes) -> Iterator[Outgoing]:
@@ -125,6 +130,8 @@ class _Audience:
     What is under an embargo goes to its publisher and its addressees alone, for ever: whoever may see it later asks the
     gateway then. So what a topic holds does not depend on when it was filled.
     """
+
+    entries = True
 
     def __init__(self, store: Store, audience: Audience) -> None:
         self.topic = audience.topic
@@ -201,8 +208,10 @@ class _Audience:
 class _Checkpoints:
     """``comity.checkpoints``: the newest when the entries that it covers are there."""
 
-    def __init__(self, store: Store) -> None:
-        self.topic = CHECKPOINTS
+    entries = False
+
+    def __init__(self, store: Store, topic: str) -> None:
+        self.topic = topic
         self._store = store
 
     def messages(self, start: int, stop: int, turn: bytes) -> Iterator[Outgoing | None]:
@@ -215,9 +224,13 @@ class _Checkpoints:
         yield Outgoing(index, head.origin.encode(), wire.pack_checkpoint(head.size, note), headers)
 
 
-def sources(store: Store, audiences: Iterable[Audience]) -> list[Source]:
+def sources(store: Store, declared: Declared) -> list[Source]:
     """Return what a relay carries: entries, the audiences' topics, and at last the checkpoints over them."""
-    return [_Entries(store), *(_Audience(store, one) for one in audiences), _Checkpoints(store)]
+    return [
+        _Entries(store, declared.named(ENTRIES)),
+        *(_Audience(store, one) for one in declared.audiences),
+        _Checkpoints(store, declared.named(CHECKPOINTS)),
+    ]
 
 
 # --- one topic ---------------------------------------------------------------------------------------
@@ -323,7 +336,7 @@ class Lane:
         send, partitions, topic, keys = self._producer.send, self._partitions, self.topic, self._keys
         size, count = 0, len(partitions)
         index = self.size - 1
-        checkpoints = topic == CHECKPOINTS
+        checkpoints = not self._source.entries
         for message in self._source.messages(self.size, stop if checkpoints else end, self._tag):
             index += 1
             if message is None:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from kafka import KafkaAdminClient
 
+PREFIX: Final = "comity"
 SUBMISSIONS: Final = "comity.submissions"
 REJECTIONS: Final = "comity.rejections"
 ENTRIES: Final = "comity.entries"
@@ -68,20 +69,16 @@ class Topic:
 class Audience:
     """Whose topic ``comity.entries.<name>`` is: those who stand in *rings*, or one authority, 16 bytes."""
 
-    name: str
+    topic: str
     rings: frozenset[str] = frozenset()
     authority: bytes | None = None
-
-    @property
-    def topic(self) -> str:
-        """Its topic."""
-        return f"{ENTRIES}.{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a file declares; *settings* of receipts without a publisher yet."""
+    """What a file declares; *receipts* is the pattern of every publisher's topic, *prefix* begins all names."""
 
+    prefix: str
     replication: int
     topics: tuple[Topic, ...]
     audiences: tuple[Audience, ...]
@@ -89,10 +86,14 @@ class Declared:
     ingest: tuple[str, ...]
     receipts: Topic
 
+    def named(self, topic: str) -> str:
+        """What a topic of the design is called here."""
+        return _renamed(topic, self.prefix)
+
     def receipts_of(self, publisher: bytes) -> Topic:
         """The topic of one publisher's answers."""
         return Topic(
-            receipts_topic(publisher),
+            self.receipts.name + str(UUID(bytes=publisher)),
             self.receipts.partitions,
             self.receipts.settings,
             (),  # ingest writes all of them, by its prefix
@@ -100,25 +101,25 @@ class Declared:
         )
 
 
-def receipts_topic(publisher: bytes) -> str:
-    """Return the topic in which a publisher, 16 bytes, is answered."""
-    return f"{RECEIPTS}{UUID(bytes=publisher)}"
+def _renamed(topic: str, prefix: str) -> str:
+    return prefix + topic.removeprefix(PREFIX)
 
 
-def declared(file: Path | None = None, *, replication: int | None = None) -> Declared:
+def declared(file: Path | None = None, *, replication: int | None = None, prefix: str = PREFIX) -> Declared:
     """
     Read a declaration; the one beside this module when None.
 
     Args:
         file: TOML.
         replication: copies of each partition, where it is not what the file says.
+        prefix: what the names begin with on this cluster, where it is not comity.
 
     Raises:
         FormatError: unknown keys, or values that cannot be; file and key are named.
     """
     file = file or HERE
     try:
-        return _Reader(file.name).read(tomllib.loads(file.read_text(encoding="utf-8")), replication)
+        return _Reader(file.name, prefix).read(tomllib.loads(file.read_text(encoding="utf-8")), replication)
     except tomllib.TOMLDecodeError as error:
         raise FormatError(f"{file.name}: {error}") from error
 
@@ -128,6 +129,7 @@ class _Reader:
     """Reads one file, naming it in every fault."""
 
     file: str
+    prefix: str
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
     insync: int = 1
 
@@ -154,16 +156,18 @@ class _Reader:
             audience, topic = self._audience(one, f"audience.{place}")
             audiences.append(audience)
             topics.append(topic)
-        names = [one.name for one in topics]
+        names = [PREFIX + one.name.removeprefix(self.prefix) for one in topics]
         for name in (SUBMISSIONS, REJECTIONS, ENTRIES, CHECKPOINTS):
             if name not in names:
                 raise self._fault("topic", f"{name} is missing")
         for name in names:
             if names.count(name) > 1 or (name.startswith(RECEIPTS)):
                 raise self._fault("topic", f"{name} is declared twice")
-        if next(one.partitions for one in topics if one.name == CHECKPOINTS) != 1:
+        if topics[names.index(CHECKPOINTS)].partitions != 1:
             raise self._fault("topic", f"{CHECKPOINTS} has an order, therefore one partition")
-        return Declared(copies, tuple(topics), tuple(audiences), publishers, self.roles.get("ingest", ()), receipts)
+        return Declared(
+            self.prefix, copies, tuple(topics), tuple(audiences), publishers, self.roles.get("ingest", ()), receipts
+        )
 
     def _topic(self, one: dict[str, Any], where: str) -> Topic:
         self._keys(one, where, {"name", "partitions", "retention_days", "writers", "readers"})
@@ -179,7 +183,7 @@ class _Reader:
         }
         partitions = self._number(one, where, "partitions", 1, PARTITIONS_MAX)
         writers, readers = self._roles(one, where, "writers"), self._roles(one, where, "readers")
-        return Topic(name, partitions, settings, writers, readers)
+        return Topic(_renamed(name, self.prefix), partitions, settings, writers, readers)
 
     def _audience(self, one: dict[str, Any], where: str) -> tuple[Audience, Topic]:
         self._keys(
@@ -197,12 +201,13 @@ class _Reader:
         ):
             raise self._fault(f"{where}.rings", "may name public and oversight; the others go to an authority")
         try:
-            audience = Audience(name, frozenset(rings or ()), None if authority is None else UUID(authority).bytes)
+            seer = None if authority is None else UUID(authority).bytes
         except (ValueError, TypeError, AttributeError) as error:
             raise self._fault(f"{where}.authority", "is no id of an authority") from error
         given = {key: value for key, value in one.items() if key not in {"rings", "authority"}}
-        topic = self._topic({**given, "name": audience.topic, "writers": ["relay"]}, where)
+        topic = self._topic({**given, "name": f"{ENTRIES}.{name}", "writers": ["relay"]}, where)
         readers = tuple(sorted({*topic.readers, *self.roles.get("relay", ())}))
+        audience = Audience(topic.name, frozenset(rings or ()), seer)
         return audience, Topic(topic.name, topic.partitions, topic.settings, topic.writers, readers)
 
     def _roles(self, one: dict[str, Any], where: str, key: str) -> tuple[str, ...]:
@@ -336,7 +341,7 @@ def _acls(topics: Iterable[Topic], wanted: Declared) -> list[ACL]:
             found.append(_acl(who, ResourceType.GROUP, f"{one.name}/", ACLOperation.READ, prefix=True))
     for who in wanted.ingest:
         found += [
-            _acl(who, ResourceType.TOPIC, RECEIPTS, doing, prefix=True)
+            _acl(who, ResourceType.TOPIC, wanted.receipts.name, doing, prefix=True)
             for doing in (ACLOperation.WRITE, ACLOperation.DESCRIBE, ACLOperation.CREATE)
         ]
     return list({_words(one): one for one in found}.values())
@@ -374,7 +379,7 @@ def _compare_acls(admin: KafkaAdminClient, topics: list[Topic], wanted: Declared
     changes += [
         Change("extra", _words(one))
         for one in found
-        if one.resource_pattern.resource_name.startswith("comity.") and _words(one) not in declared_acls
+        if one.resource_pattern.resource_name.startswith(f"{wanted.prefix}.") and _words(one) not in declared_acls
     ]
     return changes
 
