@@ -135,26 +135,26 @@ class GatewaySection:
 
 @dataclass(frozen=True, slots=True)
 class KafkaSection:
-    """The conveyor: how its brokers are reached, and what its topics are called."""
+    """The conveyor: how its brokers are reached. What its topics are is said in a file of its own."""
 
-    # Brokers to begin with: host:port, one or more. Empty: there is no Kafka.
-    bootstrap: tuple[str, ...] = ()
-    # How brokers are spoken to.
-    security: str = _one_of("plaintext", "tls", "sasl_plaintext", "sasl_tls")
-    # The authority, in PEM, that signs the brokers' certificates. Empty: those of the system.
-    tls_ca: str = ""
-    # Our own certificate and its key (a secret), in PEM, where brokers ask for one.
-    tls_certificate: str = ""
-    tls_key: str = ""
-    # How we say who we are, where `security` begins with sasl_.
-    sasl_mechanism: str = _one_of("SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN")
-    sasl_username: str = ""
-    # A file that holds the password alone: a secret.
-    sasl_password: str = ""
-    # What the names of all topics begin with; comity.entries and the others of the design.
-    topics: str = "comity"
-    # The name by which brokers know this process, in their quotas and logs.
-    client: str = "comity"
+    # host:port of some of the brokers; the others are found through them.
+    bootstrap: tuple[str, ...] = ("localhost:9092",)
+    # Encrypt, and check the broker's certificate and name.
+    tls: bool = False
+    # Certificates of the authorities trusted for brokers, PEM; empty: those of the system.
+    ca_file: str = ""
+    # This client's certificate and its key (a secret), PEM, where brokers ask for one.
+    certificate_file: str = ""
+    key_file: str = ""
+    # A file that holds the password of that key, where it has one: a secret.
+    key_password_file: str = ""
+    # How we say who we are: SCRAM-SHA-512 or SCRAM-SHA-256. Empty: no name and password are sent.
+    mechanism: str = _one_of("", "SCRAM-SHA-512", "SCRAM-SHA-256")
+    # The user's name for SCRAM, and a file that holds the password on one line: a secret.
+    username: str = ""
+    password_file: str = ""
+    # How long one request may take, milliseconds.
+    request_ms: int = _of(30_000, 1_000, 300_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,15 +176,21 @@ SECTIONS: Final = {
     "kafka": KafkaSection,
 }
 
-SECRETS: Final = (("gateway", "tls_key"), ("gateway", "mirrors"), ("kafka", "tls_key"), ("kafka", "sasl_password"))
+SECRETS: Final = (
+    ("gateway", "tls_key"),
+    ("gateway", "mirrors"),
+    ("kafka", "key_file"),
+    ("kafka", "key_password_file"),
+    ("kafka", "password_file"),
+)
 """Keys that name files of secrets."""
 
 _PATHS: Final = (
     ("ledger", "folder"),
     ("ledger", "keys"),
     ("gateway", "tls_certificate"),
-    ("kafka", "tls_ca"),
-    ("kafka", "tls_certificate"),
+    ("kafka", "ca_file"),
+    ("kafka", "certificate_file"),
     *SECRETS,
 )
 
@@ -314,12 +320,14 @@ def _checked(where: str, section: str, key: str, value: Any) -> Any:
 
 def _check_together(made: Configuration) -> None:
     """Refuse values that contradict each other."""
-    for section in (made.gateway, made.kafka):
-        if bool(section.tls_certificate) != bool(section.tls_key):
-            name = "gateway" if section is made.gateway else "kafka"
-            raise FormatError("and its key belong together; one of them is missing", field=f"{name}.tls_certificate")
-    if made.kafka.security.startswith("sasl") and not (made.kafka.sasl_username and made.kafka.sasl_password):
-        raise FormatError("needs sasl_username and sasl_password", field="kafka.security")
+    for name, certificate, key in (
+        ("gateway.tls_certificate", made.gateway.tls_certificate, made.gateway.tls_key),
+        ("kafka.certificate_file", made.kafka.certificate_file, made.kafka.key_file),
+    ):
+        if bool(certificate) != bool(key):
+            raise FormatError("and its key belong together; one of them is missing", field=name)
+    if made.kafka.mechanism and not (made.kafka.username and made.kafka.password_file):
+        raise FormatError("needs username and password_file", field="kafka.mechanism")
     pin = made.ledger.pin
     if pin and (len(pin) != 64 or not all(digit in "0123456789abcdef" for digit in pin)):
         raise FormatError("is not 64 hexadecimal digits in small letters", field="ledger.pin")

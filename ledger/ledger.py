@@ -396,6 +396,14 @@ class Ledger:
             )
         store = open_store(address, read_only=read_only)
         if store.size() == 0:
+            store.close()
+            published = folder / "checkpoint"
+            if published.exists() and published.stat().st_size:
+                raise Conflict(
+                    f"the store of {folder} is empty, yet this log has begun",
+                    why=f"{published} was published over {_size_of(published.read_bytes())} entries",
+                    what_now="see that the store is the right one; if it was lost, `comity restore`",
+                )
             raise NotFound(
                 f"the ledger in {folder} was never founded",
                 why="the founding was interrupted",

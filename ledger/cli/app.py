@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ledger.cli import auditing, bundling, conveying, founding, inspecting, keeping, publishing
+from ledger.cli import auditing, bundling, conveying, founding, inspecting, keeping, publishing, serving
 from ledger.cli.authorities import authority_app
 from ledger.cli.cases import case_app, request_app
 from ledger.cli.conditions import conditions_app
@@ -97,6 +97,7 @@ app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )(bundling.verify)
 app.command("fsck", short_help="Rebuild and compare the whole log.")(inspecting.fsck)
+app.command("serve", short_help="Serve the log over HTTP.")(serving.serve)
 app.command("backup", short_help="Copy the log into a folder, and check the copy.")(keeping.backup)
 app.command("restore", short_help="Put the log of a backup into a folder.")(keeping.restore)
 app.command("migrate", short_help="Move the log to another store.")(keeping.migrate)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import typer
 
+from ledger.cli.configuring import ConfigFile, configuration
 from ledger.cli.console import document, text
 from ledger.cli.options import AsJson, Quiet
 from ledger.cli.trouble import Fault, Trouble
@@ -62,11 +63,30 @@ def init(
             show_default=False,
         ),
     ] = None,
+    store: Annotated[
+        str,
+        typer.Option(
+            "--store",
+            metavar="ADDRESS",
+            help="Keep the log in this PostgreSQL database (postgresql://role@host/database), not in DIR.",
+            show_default=False,
+        ),
+    ] = "",
+    inception: Annotated[
+        bool,
+        typer.Option(
+            "--inception", help="This log is new indeed: needed with --store, and where a configuration names the log."
+        ),
+    ] = False,
+    config: ConfigFile = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """
     Found a ledger: its log keys, the operator's, the roots', and entry 0.
+
+    A store that is empty may be a log that was lost. So where a configuration names the log, it is founded
+    with --inception alone, and on the day that the configuration says.
 
     Key files are readable by their owner alone; move each root's key to its holder. Prints the hash
     of entry 0, by which verifiers know this ledger.
@@ -85,6 +105,7 @@ def init(
     if quorum is not None and quorum > len(asked):
         raise Trouble(2, f"{quorum} of {len(asked)} roots cannot agree", now="give a smaller --quorum")
     _inception(directory)
+    store = _checked_inception(directory, origin, store, config, asked=inception)
     folder = keys or directory / "keys"
     from ledger.cli.opened import logging
     from ledger.keys import PrivateKey, Signer
@@ -109,6 +130,7 @@ def init(
         operator=operator,
         roots=[made for _, made, _ in founding],
         quorum=quorum,
+        store=store or None,
     )
     try:
         shape = {
@@ -155,6 +177,24 @@ def _inception(directory: Path) -> None:
                 now="use it with --ledger, or name another folder (if a founding was interrupted, "
                 "and nobody has seen its pin, remove what it left)",
             )
+
+
+def _checked_inception(directory: Path, origin: str, store: str, config: Path | None, *, asked: bool) -> str:
+    """Check that this log may be founded, and return the address of its store; empty: a file of the folder."""
+    from ledger.opening import check_inception
+
+    chosen = configuration(config, directory).ledger
+    if chosen.origin and chosen.origin != origin:
+        raise Trouble(
+            6,
+            f"the configuration is that of {chosen.origin}",
+            why=f"--origin says {origin}",
+            now="correct one of them",
+        )
+    if store and chosen.store and store != chosen.store:
+        raise Trouble(6, f"the configuration keeps the log in {chosen.store}", now="leave out --store")
+    check_inception(chosen, asked=asked, store=store or chosen.store)
+    return store or chosen.store
 
 
 def _asked(given: str) -> _Asked:
