@@ -6,102 +6,64 @@ Each projection has a SQLite file of its own, so that two processes can write at
 then points at all of them in one transaction: a reader sees the old answers or the new, never half.
 
 The size a projection has reached moves in the same transaction as its rows. An index already
-passed is ignored, a gap is refused, and a projection that fails names the entry and stops.
+passed is ignored and a gap is refused. Following parks an act that makes a projection fail, with the later acts
+of its stream (``projections.filling``); a rebuild names the entry, and changes nothing.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import multiprocessing
 import multiprocessing.connection
 import os
 import sqlite3
-from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from ledger.errors import ComityError, Conflict
-from projections import admissibility, audit, deadlines, findings, provenance, roster, status
+import structlog
+
+from ledger.errors import ComityError, Conflict, NotFound
 from projections.facts import Fact, Table
+from projections.filling import (
+    PROJECTIONS,
+    Differs,
+    Digest,
+    GapRefused,
+    NotWhole,
+    Parked,
+    Parking,
+    Progress,
+    ProjectionFailed,
+    Store,
+    batches,
+    decode,
+    edition,
+    parked_row,
+)
 from projections.views import Views, open_views
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
     from ledger.acts import Catalogue
     from ledger.statement import Recorded
 
+__all__ = [
+    "PROJECTIONS",
+    "Differs",
+    "GapRefused",
+    "NotWhole",
+    "Parked",
+    "Progress",
+    "ProjectionFailed",
+    "Runner",
+    "Store",
+]
 
-class Projection(Protocol):
-    """What the runner needs of a module: its name, its tables, and the rows that a fact makes."""
-
-    NAME: str
-    TABLES: tuple[Table, ...]
-
-    def collect(self, fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
-        """Add the rows that *fact* makes."""
-
-
-class Store(Protocol):
-    """What the runner reads of a log."""
-
-    def size(self) -> int:
-        """How many entries there are."""
-
-    def entries(self, start: int, limit: int) -> list[tuple[int, bytes]]:
-        """At most *limit* entries from index *start*."""
-
-
-PROJECTIONS: Final[tuple[Any, ...]] = (
-    audit,
-    status,
-    provenance,
-    admissibility,
-    deadlines,
-    findings,
-    roster,
-)
-
-#: A batch, one transaction each: large enough to make a commit cheap. It is bounded in bytes too, so
-#: that memory stays flat where entries are as large as the format allows.
-_BATCH: Final = 2000
-_BATCH_BYTES: Final = 4 << 20
-_FIRST_BATCH: Final = 64
-
-
-class ProjectionFailed(ComityError):  # noqa: N818 -- says what is the case, as NotVerified does
-    """A projection could not take an entry; it stands before it, and nothing of it was kept."""
-
-    def __init__(self, name: str, index: int, why: str) -> None:
-        super().__init__(f"projection {name} failed at entry {index}", why=why)
-        self.name = name
-        self.index = index
-
-    def __reduce__(self) -> tuple[type[ProjectionFailed], tuple[str, int, str]]:
-        """Survive the way from a worker process."""
-        return type(self), (self.name, self.index, self.why)
-
-
-class GapRefused(Conflict):
-    """An entry came before one that precedes it in the log."""
-
-    def __init__(self, name: str, expected: int, given: int) -> None:
-        super().__init__(f"projection {name} expects entry {expected}, not {given}")
-        self.name = name
-        self.expected = expected
-        self.given = given
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a rebuild has come, for a progress bar; both are counts of entries."""
-
-    done: int
-    size: int
+log: Final = structlog.get_logger("comity.projections")
 
 
 class _File:
@@ -128,9 +90,13 @@ class _File:
         self.db.execute("CREATE TABLE IF NOT EXISTS applied (size INTEGER NOT NULL)")
         if self.db.execute("SELECT count(*) FROM applied").fetchone() == (0,):
             self.db.execute("INSERT INTO applied VALUES (?)", (start,))
+        self.db.execute(
+            "CREATE TABLE IF NOT EXISTS parked (idx INTEGER PRIMARY KEY, subject BLOB NOT NULL, why TEXT NOT NULL)"
+        )
         for table in self._tables:
             self.db.execute(table.create())
         self.db.execute("COMMIT")
+        self._building = building
         if not building:
             self.index()
 
@@ -150,63 +116,102 @@ class _File:
 
         Raises:
             GapRefused: the first one not passed is not the next.
-            ProjectionFailed: one of them could not be taken; none of them was.
+            ProjectionFailed: in a file that is being built, one of them could not be taken; else it is parked.
         """
         if not facts:
             return
-        self.db.execute("BEGIN IMMEDIATE")
-        try:
+        with _transaction(self.db):
             size = self.size()
             first = facts[0].index
             if first > size:
                 raise GapRefused(self.name, size, first)
             fresh = facts[size - first :]
             if fresh:
-                self._write(fresh)
+                self._parking().take(fresh)
                 self.db.execute("UPDATE applied SET size = ?", (fresh[-1].index + 1,))
-            self.db.execute("COMMIT")
-        except BaseException:
-            if self.db.in_transaction:
-                self.db.execute("ROLLBACK")
-            raise
 
-    def _write(self, facts: Sequence[Fact]) -> None:
-        rows: dict[str, list[tuple[object, ...]]] = {table.name: [] for table in self._tables}
-        collect = self.projection.collect
-        for fact in facts:
-            try:
-                collect(fact, rows)
-            except Exception as error:
-                raise ProjectionFailed(self.name, fact.index, repr(error)) from error
+    def retry(self, store: Store, catalogue: Catalogue) -> int:
+        """Take what is parked once more, in one transaction; return how much still is."""
+        with _transaction(self.db):
+            indexes = [index for (index,) in self.db.execute("SELECT idx FROM parked ORDER BY idx")]
+            self.db.execute("DELETE FROM parked")
+            parking = self._parking()
+            for index in indexes:
+                parking.take(decode(catalogue, store.entries(index, 1)))
+            return self.parked_count()
+
+    def _parking(self) -> Parking:
+        if self._building:
+            return Parking(self.projection, self._fill, self._refuse, passing=(ProjectionFailed,))
+        streams = [subject for (subject,) in self.db.execute("SELECT DISTINCT subject FROM parked")]
+        count = self.parked_count() if streams else 0
+        return Parking(self.projection, self._put, self._park, streams, count, (sqlite3.OperationalError,))
+
+    def _put(self, rows: dict[str, list[tuple[object, ...]]]) -> None:
+        """Insert rows, all or none."""
+        self.db.execute("SAVEPOINT put")
+        try:
+            for name, batch in rows.items():
+                if batch:
+                    self.db.executemany(self._insert[name], batch)
+        except Exception:
+            self.db.execute("ROLLBACK TO put")
+            raise
+        finally:
+            self.db.execute("RELEASE put")
+
+    def _fill(self, rows: dict[str, list[tuple[object, ...]]]) -> None:
+        """Insert rows into a file that has no journal: what went wrong cannot be taken back there."""
         for name, batch in rows.items():
             if batch:
                 try:
                     self.db.executemany(self._insert[name], batch)
+                except sqlite3.OperationalError:
+                    raise
                 except sqlite3.Error as error:
-                    self._name_the_row(name, batch, error)
+                    raise self._failed_at(name, batch, error) from error
 
-    def _name_the_row(self, name: str, batch: list[tuple[object, ...]], error: sqlite3.Error) -> None:
-        """Find the row that SQLite would not take: a savepoint each, since this ends the run."""
-        self.db.execute("ROLLBACK")
-        self.db.execute("BEGIN IMMEDIATE")
-        for row in batch:
-            try:
-                self.db.execute(self._insert[name], row)
-            except sqlite3.Error as found:
-                raise ProjectionFailed(self.name, int(str(row[0])), repr(found)) from found
-        raise ProjectionFailed(self.name, int(str(batch[0][0])), repr(error)) from error
+    def _failed_at(self, name: str, batch: list[tuple[object, ...]], error: sqlite3.Error) -> ProjectionFailed:
+        """Find the row that SQLite would not take, by a table of its own: this ends the build."""
+        with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+            fresh.execute(next(table for table in self._tables if table.name == name).create())
+            for row in batch:
+                try:
+                    fresh.execute(self._insert[name], row)
+                except sqlite3.Error as found:
+                    return ProjectionFailed(self.name, int(str(row[0])), repr(found))
+        return ProjectionFailed(self.name, int(str(batch[0][0])), repr(error))
+
+    def _park(self, index: int, subject: bytes, why: str) -> None:
+        self.db.execute("INSERT INTO parked VALUES (?, ?, ?)", (index, subject, why))
+        log.warning("act_parked", projection=self.name, index=index, stream=subject.hex(), why=why or "waits")
+
+    def _refuse(self, index: int, _subject: bytes, why: str) -> None:
+        raise ProjectionFailed(self.name, index, why)
+
+    def parked(self) -> list[Parked]:
+        """What is parked, by index."""
+        return [parked_row(self.name, *row) for row in self.db.execute("SELECT * FROM parked ORDER BY idx")]
+
+    def parked_count(self, size: int | None = None) -> int:
+        """How much is parked, of the entries below *size*."""
+        below = self.size() if size is None else size
+        return int(self.db.execute("SELECT count(*) FROM parked WHERE idx < ?", (below,)).fetchone()[0])
 
     def digest(self, size: int) -> str:
-        """Return the SHA-256, in hex, over the rows made by entries below *size*."""
-        sha = hashlib.sha256(b"comity.projection.v1\0" + self.name.encode())
+        """
+        Return the SHA-256, in hex, over the rows made by entries below *size*.
+
+        Raises:
+            NotWhole: one of these entries is parked.
+        """
+        if count := self.parked_count(size):
+            raise NotWhole(self.name, count)
+        sha = Digest(self.name)
         for table in sorted(self._tables, key=lambda table: table.name):
-            sha.update(_value(table.name))
-            for row in self.db.execute(
-                f"SELECT * FROM {table.name} WHERE idx < ? ORDER BY {table.key}",
-                (size,),
-            ):
-                sha.update(b"".join(map(_value, row)))
-        return sha.hexdigest()
+            sql = f"SELECT * FROM {table.name} WHERE idx < ? ORDER BY {table.key}"
+            sha.table(table.name, self.db.execute(sql, (size,)))
+        return sha.hex()
 
     def finish(self) -> None:
         """Index a file that was built, and put it on the disk before anybody is pointed at it."""
@@ -220,48 +225,6 @@ class _File:
 
     def close(self) -> None:
         self.db.close()
-
-
-def _value(value: object) -> bytes:
-    """One value of a row, typed and length-prefixed, so that no two rows share an encoding."""
-    if value is None:
-        return b"n"
-    if isinstance(value, int):
-        return b"i%d;" % value
-    kind, raw = (b"b", value) if isinstance(value, bytes) else (b"t", str(value).encode())
-    return kind + b"%d:" % len(raw) + raw
-
-
-def _edition(projection: Any) -> str:
-    """The SHA-256 of a projection's tables: a file made by another edition is made anew."""
-    sql = [s for table in projection.TABLES for s in (table.create(), *table.create_indexes())]
-    return hashlib.sha256("\n".join(sql).encode()).hexdigest()
-
-
-def _decode(catalogue: Catalogue, batch: Iterable[tuple[int, bytes]]) -> list[Fact]:
-    from ledger.reading import recorded  # noqa: PLC0415 -- a worker that is fed needs no decoder
-
-    return [Fact(recorded(index, entry, catalogue)) for index, entry in batch]
-
-
-def _batches(store: Store, start: int, stop: int) -> Iterator[list[tuple[int, bytes]]]:
-    """
-    Yield the entries from *start* to before *stop*, contiguous, in batches of bounded memory.
-
-    The number of entries read at once follows the size of those just read.
-
-    Raises:
-        GapRefused: the store does not give the entries that it says it has.
-    """
-    limit = _FIRST_BATCH
-    while start < stop:
-        batch = store.entries(start, min(limit, stop - start))
-        if not batch or batch[0][0] != start or batch[-1][0] != start + len(batch) - 1:
-            raise GapRefused("every", start, batch[0][0] if batch else stop)
-        yield batch
-        start = batch[-1][0] + 1
-        mean = max(1, sum(len(entry) for _, entry in batch) // len(batch))
-        limit = max(1, min(_BATCH, 2 * limit, _BATCH_BYTES // mean))
 
 
 def _open_reader(address: str) -> tuple[Store, Catalogue]:
@@ -283,8 +246,8 @@ def _build(
     store, catalogue = reopen()
     built = [_File(p, files[p.NAME], building=True, start=start) for p in PROJECTIONS]
     try:
-        for batch in _batches(store, start, stop):
-            facts = _decode(catalogue, batch)
+        for batch in batches(store, start, stop):
+            facts = decode(catalogue, batch)
             for file in built:
                 file.apply(facts)
             tell(len(facts))
@@ -366,6 +329,11 @@ class Runner:
             " (name TEXT PRIMARY KEY, edition TEXT NOT NULL, generation INTEGER NOT NULL,"
             " file TEXT NOT NULL)"
         )
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS previous"
+            " (name TEXT PRIMARY KEY, edition TEXT NOT NULL, generation INTEGER NOT NULL,"
+            " file TEXT NOT NULL)"
+        )
         with _transaction(self._db):
             self._db.execute("CREATE TABLE IF NOT EXISTS generation (number INTEGER NOT NULL)")
             if self._db.execute("SELECT count(*) FROM generation").fetchone() == (0,):
@@ -393,14 +361,16 @@ class Runner:
         """
         Apply every entry not yet applied; return the size reached.
 
+        An act that makes a projection fail is parked with the later ones of its stream.
+
         Raises:
-            ProjectionFailed: naming the projection and the entry, before which it stays.
+            ProjectionFailed: too much of one projection would be parked; before that entry it stays.
         """
         store, catalogue = self._source()
         self._refresh()
         start, size = min(file.size() for file in self._files.values()), store.size()
-        for batch in _batches(store, start, size):
-            self._apply(_decode(catalogue, batch))
+        for batch in batches(store, start, size):
+            self._apply(decode(catalogue, batch))
             if tell is not None:
                 tell(Progress(batch[-1][0] + 1, size))
         return max(start, size)
@@ -411,7 +381,6 @@ class Runner:
 
         Raises:
             GapRefused: an entry is missing before them or between them; nothing is applied.
-            ProjectionFailed: one of them could not be taken.
         """
         self._refresh()
         for before, after in pairwise(batch):
@@ -430,15 +399,30 @@ class Runner:
 
     # ------------------------------------------------------------------------------ rebuilding
 
-    def rebuild(self, workers: int = 2, tell: Callable[[Progress], None] | None = None) -> int:
+    def rebuild(
+        self,
+        workers: int = 2,
+        tell: Callable[[Progress], None] | None = None,
+        *,
+        online: bool = False,
+        accept: bool = False,
+    ) -> int:
         """
         Build every projection anew and swap all of them in at once; return the size reached.
 
         Readers keep the old answers until then. Each of the *workers* builds a range of the log and
-        merges some of the projections; memory does not grow with the log.
+        merges some of the projections; memory does not grow with the log. Ended at any point, it leaves the
+        old answers or the new, and files that the next rebuild removes.
+
+        Args:
+            workers: processes.
+            tell: is told how far it is.
+            online: compare what was built with what stands, and keep what stood for `rollback`.
+            accept: swap in what is not the same, too.
 
         Raises:
             ProjectionFailed: naming the entry; the old answers stay.
+            Differs: what was built is not what stands, of the same entries; the old answers stay.
         """
         store, _ = self._source()
         size = store.size()
@@ -463,7 +447,9 @@ class Runner:
                     _merge(projection, [parts[0][projection.NAME]])
             else:
                 self._build_in_processes(parts, size, report)
-            self._point_at(parts[0], generation)
+            if online and not accept:
+                self._compare(parts[0])
+            self._point_at(parts[0], generation, keep=online)
         except BaseException:
             for path in made:
                 _remove(path)
@@ -471,6 +457,59 @@ class Runner:
         self._refresh()
         self._remove_strays(generation)
         return self.catch_up()
+
+    def _compare(self, files: dict[str, Path]) -> None:
+        """Refuse what was built where it is not what stands; what has parked acts is what a rebuild is for."""
+        self._refresh()
+        different, least = [], 0
+        for name, held in self._files.items():
+            if not held.size() or held.parked_count():
+                continue
+            built = _File(held.projection, files[name])
+            try:
+                least = min(held.size(), built.size())
+                if held.digest(least) != built.digest(least):
+                    different.append(name)
+            finally:
+                built.close()
+        if different:
+            raise Differs(different, least)
+
+    def rollback(self) -> dict[str, int]:
+        """
+        Swap back what stood before the last online rebuild; return the size that each has reached.
+
+        They go on from there. Rolling back once more swaps the newer ones in again.
+
+        Raises:
+            NotFound: nothing was kept.
+            Conflict: what was kept was made by another edition of the tables.
+        """
+        with _transaction(self._db):
+            kept = self._db.execute("SELECT name, edition, file FROM previous").fetchall()
+            if not kept:
+                raise NotFound(
+                    "nothing was kept to go back to", what_now="only `comity project rebuild --online` keeps it"
+                )
+            editions = {p.NAME: edition(p) for p in PROJECTIONS}
+            foreign = [name for name, made_by, _ in kept if editions.get(name) != made_by]
+            missing = [name for name, _, file in kept if not self._path.with_name(file).exists()]
+            if foreign or missing:
+                raise Conflict(
+                    f"what stood before of {', '.join(foreign or missing)} cannot be read by this release"
+                    if foreign
+                    else f"the file that stood before of {', '.join(missing)} is gone",
+                    what_now="install the release that made it, then go back" if foreign else "rebuild instead",
+                )
+            here = "name, edition, generation, file"
+            self._db.execute(
+                "CREATE TEMP TABLE swapped AS SELECT * FROM present WHERE name IN (SELECT name FROM previous)"
+            )
+            self._db.execute(f"INSERT OR REPLACE INTO present ({here}) SELECT {here} FROM previous")
+            self._db.execute(f"INSERT OR REPLACE INTO previous ({here}) SELECT {here} FROM swapped")
+            self._db.execute("DROP TABLE swapped")
+        log.warning("projections_rolled_back", names=[name for name, _, _ in kept])
+        return self.sizes()
 
     def _build_in_processes(self, parts: list[dict[str, Path]], size: int, report: Callable[[int], None]) -> None:
         reopen = self._reopen or partial(_open_reader, str(getattr(self._store, "address", "")))
@@ -514,21 +553,24 @@ class Runner:
             self._db.execute("UPDATE generation SET number = number + 1")
             return int(self._db.execute("SELECT number FROM generation").fetchone()[0])
 
-    def _point_at(self, files: dict[str, Path], generation: int) -> None:
-        """Make new files the present ones, unless a later rebuild was faster."""
+    def _point_at(self, files: dict[str, Path], generation: int, *, keep: bool) -> None:
+        """Make new files the present ones, unless a later rebuild was faster; the old ones may be kept."""
         with _transaction(self._db):
             (newest,) = self._db.execute("SELECT max(generation) FROM present").fetchone()
             if newest is not None and newest > generation:
                 raise Conflict("another rebuild was faster", what_now="use its answers")
+            self._db.execute("DELETE FROM previous")
+            if keep:
+                self._db.execute("INSERT INTO previous SELECT * FROM present")
             self._db.executemany(
                 "INSERT OR REPLACE INTO present VALUES (?, ?, ?, ?)",
-                [(p.NAME, _edition(p), generation, files[p.NAME].name) for p in PROJECTIONS],
+                [(p.NAME, edition(p), generation, files[p.NAME].name) for p in PROJECTIONS],
             )
 
     def _present(self) -> dict[str, str]:
         """The present file of each projection, leaving out those of other editions."""
         found = self._db.execute("SELECT name, edition, file FROM present")
-        editions = {p.NAME: _edition(p) for p in PROJECTIONS}
+        editions = {p.NAME: edition(p) for p in PROJECTIONS}
         return {name: file for name, edition, file in found if editions.get(name) == edition}
 
     def _refresh(self) -> None:
@@ -547,7 +589,7 @@ class Runner:
                         _File(projection, path).close()
                         self._db.execute(
                             "INSERT OR REPLACE INTO present VALUES (?, ?, ?, ?)",
-                            (name, _edition(projection), generation, path.name),
+                            (name, edition(projection), generation, path.name),
                         )
                 present = self._present()
         for projection in PROJECTIONS:
@@ -562,6 +604,7 @@ class Runner:
     def _remove_strays(self, generation: int) -> None:
         """Remove what older generations left; who still reads a file keeps it until he closes it."""
         kept = {file.path.name for file in self._files.values()}
+        kept |= {name for (name,) in self._db.execute("SELECT file FROM previous")}
         for path in self._path.parent.glob(f"{self._path.stem}.*.*.db"):
             number = path.name.removeprefix(f"{self._path.stem}.").split(".")[1]
             older = number.isdigit() and int(number) < generation
@@ -583,6 +626,7 @@ class Runner:
 
         Raises:
             ComityError: the projection has not come so far, or there is none of that name.
+            NotWhole: some of these entries are parked.
         """
         self._refresh()
         file = self._files.get(name)
@@ -592,6 +636,21 @@ class Runner:
         if size is not None and size > reached:
             raise ComityError(f"projection {name} has applied {reached} entries, not {size}")
         return file.digest(reached if size is None else size)
+
+    def parked(self) -> list[Parked]:
+        """Return every act that a projection has not taken, by projection and index."""
+        self._refresh()
+        return [one for file in self._files.values() for one in file.parked()]
+
+    def retry(self) -> int:
+        """
+        Take what is parked once more, each projection in one transaction; return how much still is.
+
+        What fails again is parked again, with the later acts of its stream.
+        """
+        store, catalogue = self._source()
+        self._refresh()
+        return sum(file.retry(store, catalogue) for file in self._files.values())
 
     def views(self) -> Views:
         """Open the projections for reading."""
@@ -627,7 +686,9 @@ def _transaction(db: sqlite3.Connection) -> Iterator[None]:
         yield
         db.execute("COMMIT")
     except BaseException:
-        db.execute("ROLLBACK")
+        # SQLite has ended it by itself where the disk was full.
+        if db.in_transaction:
+            db.execute("ROLLBACK")
         raise
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import signal
 import sqlite3
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +16,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.acts import catalogue
-from projections import audit, status
-from projections.runner import PROJECTIONS, GapRefused, Progress, ProjectionFailed, Runner
+from ledger.errors import NotFound
+from projections import audit, filling, status
+from projections.facts import id_text
+from projections.runner import PROJECTIONS, Differs, GapRefused, NotWhole, Progress, ProjectionFailed, Runner
+from projections.views import open_views
 from tests.projections.build import Log, reopen, some_id
+from tests.test_crash import die_before
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -139,34 +147,52 @@ def test_an_entry_passed_is_ignored_and_a_gap_is_refused(tmp_path: Path):
         assert dict.fromkeys(NAMES, 10) == runner.sizes()
 
 
-def test_a_failing_projection_names_the_entry_and_stands_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Nothing is swallowed, and nothing of the failed batch is kept; mended, it goes on."""
-    log = a_log(3, 20)
-    collect = status.collect
+def fails_at(monkeypatch: pytest.MonkeyPatch, projection: Any, index: int) -> None:
+    """Make a projection fail at one entry, as a fault in it would."""
+    collect = projection.collect
 
     def fails(fact: Any, rows: Any) -> None:
-        if fact.index == 13:
-            raise ValueError("thirteen")
         collect(fact, rows)
+        if fact.index == index:
+            raise ValueError(f"entry {index}")
 
+    monkeypatch.setattr(projection, "collect", fails)
+
+
+def test_an_act_that_fails_parks_the_later_acts_of_its_stream_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The other streams go on; what is parked is told, has no digest, and is lost nowhere."""
+    log = a_log(3, 40)
+    subject = log.recorded[13].statement.subject
+    stream = [one.index for one in log.recorded[13:] if one.statement.subject == subject and one.entry.accepted]
+    behind = [one.index for one in log.recorded[13:] if one.statement.subject == subject]
     with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
-        runner.feed(log.recorded[:10])
         with monkeypatch.context() as patch:
-            patch.setattr(status, "collect", fails)
+            fails_at(patch, status, 13)
+            for size in (10, 15, 17, 40):
+                runner.feed(log.recorded[:size])
+            assert dict.fromkeys(NAMES, 40) == runner.sizes()
+            parked = runner.parked()
+            assert behind == [one.index for one in parked]
+            assert stream
+            assert {("status", id_text(subject))} == {(one.projection, one.subject) for one in parked}
+            assert ["ValueError('entry 13')", *[""] * (len(parked) - 1)] == [one.why for one in parked]
+            with pytest.raises(NotWhole):
+                runner.digest("status")
+            # Below what is parked, it is whole.
+            runner.digest("status", 13)
+            assert len(behind) == runner.retry()
             with pytest.raises(ProjectionFailed) as failed:
-                runner.catch_up()
-            with pytest.raises(ProjectionFailed):
                 runner.rebuild(workers=1)
-        assert ("status", 13) == (failed.value.name, failed.value.index)
-        assert 10 == runner.sizes()["status"]
-        assert log.size() == runner.catch_up()
+            assert ("status", 13) == (failed.value.name, failed.value.index)
+        assert 0 == runner.retry()
+        assert [] == runner.parked()
         with Runner(log, catalogue(), tmp_path / "other.db") as other:
             other.catch_up()
             assert digests(other) == digests(runner)
 
 
 def test_a_row_the_file_does_not_take_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """An error of SQLite itself is traced to its entry too."""
+    """An error of SQLite itself is traced to its entry too: that one is parked, and a rebuild names it."""
     log = a_log(3, 20)
     collect = audit.collect
 
@@ -177,10 +203,110 @@ def test_a_row_the_file_does_not_take_is_named(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(audit, "collect", fails)
     with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        runner.catch_up()
+        assert ("audit", 5) == (runner.parked()[0].projection, runner.parked()[0].index)
+        assert "NOT NULL" in runner.parked()[0].why
+        with pytest.raises(ProjectionFailed) as failed:
+            runner.rebuild(workers=1)
+        assert ("audit", 5) == (failed.value.name, failed.value.index)
+
+
+def test_a_projection_that_takes_nothing_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Where everything would be parked it is the projection that is broken: it names the entry and stands before it."""
+    log = a_log(3, 20)
+    monkeypatch.setattr(filling, "PARKED_MAX", 5)
+    monkeypatch.setattr(status, "collect", lambda fact, rows: rows["nothing"].append(fact))
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
         with pytest.raises(ProjectionFailed) as failed:
             runner.catch_up()
-        assert ("audit", 5) == (failed.value.name, failed.value.index)
-        assert 0 == runner.sizes()["audit"]
+        assert "status" == failed.value.name
+        assert (0, []) == (runner.sizes()["status"], runner.parked())
+
+
+def test_an_online_rebuild_compares_and_can_be_taken_back(tmp_path: Path):
+    """Damage is found before anything is swapped; what is swapped in all the same can be taken back."""
+    log = a_log(1, 20)
+    with Runner(log, catalogue(), tmp_path / "projections.db") as runner:
+        with pytest.raises(NotFound):
+            runner.rollback()
+        runner.catch_up()
+        whole = digests(runner)
+        (file,) = tmp_path.glob("projections.status.*.db")
+        with sqlite3.connect(file) as db:
+            db.execute("UPDATE fact SET occurred_from = occurred_from + 1 WHERE idx = 5")
+        damaged = digests(runner)
+        files = sorted(tmp_path.iterdir())
+        with pytest.raises(Differs) as found:
+            runner.rebuild(workers=1, online=True)
+        assert ("status",) == found.value.names
+        assert (damaged, files) == (digests(runner), sorted(tmp_path.iterdir()))
+        assert 20 == runner.rebuild(workers=1, online=True, accept=True)
+        assert whole == digests(runner)
+        log.say("case.linked", log.case, "Lille", "2021-01-01", other=some_id("third"))
+        runner.catch_up()
+        grown = digests(runner)
+        # What stood before is where it was left, and goes on from there.
+        assert dict.fromkeys(NAMES, 20) == runner.rollback()
+        assert damaged == digests(runner)
+        runner.catch_up()
+        runner.rollback()
+        assert grown == digests(runner)
+        # A rebuild that is not online keeps nothing.
+        runner.rebuild(workers=1)
+        assert 1 + len(NAMES) == len(list(tmp_path.glob("projections*.db")))
+
+
+def killed_before(step: int, work: Any) -> bool:
+    """Do *work* in a child that is killed, once it is armed, before its n-th step; whether it was."""
+    child = os.fork()
+    if not child:
+        try:
+            work(lambda: sys.setprofile(die_before(step)))
+            sys.setprofile(None)
+            os._exit(0)
+        except BaseException:  # noqa: BLE001 -- a child that fails must not go on as the parent would
+            os._exit(1)
+    _, how = os.waitpid(child, 0)
+    assert how in {0, signal.SIGKILL}, how
+    return bool(how)
+
+
+@pytest.mark.parametrize("after", ["rebuild", "rollback"])
+def test_killed_at_any_step_a_rebuild_leaves_whole_projections(tmp_path: Path, after: str):
+    """Killed before each step that changes a file, a rebuild or a rollback leaves answers that are whole."""
+    log = a_log(9, 8)
+    template = tmp_path / "template"
+    template.mkdir()
+    with Runner(log, catalogue(), template / "projections.db") as runner:
+        runner.catch_up()
+        whole = digests(runner)
+        if after == "rollback":
+            runner.rebuild(workers=1, online=True)
+
+    def work(arm: Any) -> None:
+        with Runner(log, catalogue(), place / "projections.db") as runner:
+            arm()
+            if after == "rebuild":
+                runner.rebuild(workers=1, online=True)
+            else:
+                runner.rollback()
+
+    # One in seventeen of the many steps that make tables, every one of the few that take them back.
+    step, killed, stride = 0, True, 17 if after == "rebuild" else 1
+    while killed:
+        place = tmp_path / f"{step}"
+        shutil.copytree(template, place)
+        killed = killed_before(step, work)
+        with open_views(place / "projections.db") as views:
+            assert dict.fromkeys(NAMES, 8) == views.sizes()
+        with Runner(log, catalogue(), place / "projections.db") as runner:
+            assert whole == digests(runner)
+            runner.rebuild(workers=1, online=True)
+            assert whole == digests(runner)
+            assert len(list(place.glob("projections.*.*.db"))) <= 3 * len(NAMES)
+        shutil.rmtree(place)
+        step += stride
+    assert step > 5 * stride
 
 
 def test_a_worker_that_fails_says_so_and_the_old_answers_stay(tmp_path: Path):

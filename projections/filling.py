@@ -1,0 +1,276 @@
+"""
+How rows get into a projection's tables whatever keeps them, and what becomes of acts that fail.
+
+An act that makes a projection fail is *parked*, and with it every later act of the same stream: a stream that
+is told with a hole in it would be told wrongly. The other streams go on. What is parked is kept by index
+until `retry` succeeds, and as long as anything is parked there is no digest: the projection is not whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ledger.errors import ComityError, Conflict
+from projections import admissibility, audit, deadlines, findings, provenance, roster, status
+from projections.facts import Fact, Table, id_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from ledger.acts import Catalogue
+
+
+class Projection(Protocol):
+    """What fills a projection needs of its module: its name, its tables, and the rows that a fact makes."""
+
+    NAME: str
+    TABLES: tuple[Table, ...]
+
+    def collect(self, fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
+        """Add the rows that *fact* makes."""
+
+
+class Store(Protocol):
+    """What is read of a log."""
+
+    def size(self) -> int:
+        """How many entries there are."""
+
+    def entries(self, start: int, limit: int) -> list[tuple[int, bytes]]:
+        """At most *limit* entries from index *start*."""
+
+
+PROJECTIONS: Final[tuple[Any, ...]] = (
+    audit,
+    status,
+    provenance,
+    admissibility,
+    deadlines,
+    findings,
+    roster,
+)
+
+#: A batch, one transaction each: large enough to make a commit cheap. It is bounded in bytes too, so
+#: that memory stays flat where entries are as large as the format allows.
+_BATCH: Final = 2000
+_BATCH_BYTES: Final = 4 << 20
+_FIRST_BATCH: Final = 64
+
+PARKED_MAX: Final = 10_000
+"""So many acts of one projection may be parked: beyond that it is the projection that is broken, and it stops."""
+
+
+class ProjectionFailed(ComityError):  # noqa: N818 -- says what is the case, as NotVerified does
+    """A projection could not take an entry; it stands before it, and nothing of it was kept."""
+
+    def __init__(self, name: str, index: int, why: str) -> None:
+        super().__init__(f"projection {name} failed at entry {index}", why=why)
+        self.name = name
+        self.index = index
+
+    def __reduce__(self) -> tuple[type[ProjectionFailed], tuple[str, int, str]]:
+        """Survive the way from a worker process."""
+        return type(self), (self.name, self.index, self.why)
+
+
+class GapRefused(Conflict):
+    """An entry came before one that precedes it in the log."""
+
+    def __init__(self, name: str, expected: int, given: int) -> None:
+        super().__init__(f"projection {name} expects entry {expected}, not {given}")
+        self.name = name
+        self.expected = expected
+        self.given = given
+
+
+class NotWhole(Conflict):
+    """A projection has parked acts, so that its content is not what the log says."""
+
+    def __init__(self, name: str, count: int) -> None:
+        super().__init__(
+            f"projection {name} is not whole: {count} acts are parked",
+            what_now="see `comity project parked`; after the fix, `comity project retry`",
+        )
+        self.name = name
+        self.count = count
+
+
+class Differs(Conflict):
+    """A projection built anew is not what stood before."""
+
+    def __init__(self, names: Sequence[str], size: int) -> None:
+        super().__init__(
+            f"built anew from the same {size} entries, {', '.join(names)} is not what stood before",
+            why="what stood was damaged, or made by another release",
+            what_now="what stood is untouched; take what was built with --accept, and go back with `comity project "
+            "rollback`",
+        )
+        self.names = tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a rebuild has come, for a progress bar; both are counts of entries."""
+
+    done: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """
+    An act that a projection has not taken.
+
+    `why` is what went wrong; empty where it only waits behind an earlier act of its stream.
+    """
+
+    projection: str
+    index: int
+    subject: str
+    why: str
+
+
+def parked_row(name: str, index: int, subject: bytes, why: str) -> Parked:
+    """Return what is parked, as it is told."""
+    return Parked(name, index, id_text(subject), why)
+
+
+#: Not the act's fault: memory, the disk, and whatever the tables are kept in being unable now.
+PASSING: Final[tuple[type[Exception], ...]] = (MemoryError, OSError)
+
+
+class Parking:
+    """
+    Puts facts into one projection, and parks what fails.
+
+    Args:
+        projection: its module.
+        put: inserts rows by table, all or none; called within the caller's transaction.
+        park: notes that a fact was parked, and why.
+        streams: the subjects of which something is parked.
+        count: how many acts are parked already.
+        passing: what *put* raises that is not the rows' fault; it goes through.
+    """
+
+    def __init__(
+        self,
+        projection: Any,
+        put: Callable[[dict[str, list[tuple[object, ...]]]], None],
+        park: Callable[[int, bytes, str], None],
+        streams: Iterable[bytes] = (),
+        count: int = 0,
+        passing: tuple[type[Exception], ...] = (),
+    ) -> None:
+        self._projection = projection
+        self._put = put
+        self._park = park
+        self._streams = set(streams)
+        self._count = count
+        self._passing: tuple[type[Exception], ...] = (*PASSING, *passing)
+
+    def take(self, facts: Sequence[Fact]) -> None:
+        """
+        Take *facts*, in the order of the log; halves of a batch that fails are tried by themselves.
+
+        Raises:
+            ProjectionFailed: too much is parked.
+        """
+        going = facts
+        if self._streams:
+            going = [fact for fact in facts if fact.statement.subject not in self._streams]
+            if len(going) < len(facts):
+                for fact in facts:
+                    if fact.statement.subject in self._streams:
+                        self._set_aside(fact, "")
+        if not going:
+            return
+        try:
+            self._put(rows_of(self._projection, going))
+        except self._passing:
+            raise
+        except Exception as error:  # noqa: BLE001 -- it is kept, shown, and tried again
+            if len(going) == 1:
+                self._set_aside(going[0], repr(error)[:500])
+            else:
+                middle = len(going) // 2
+                self.take(going[:middle])
+                self.take(going[middle:])
+
+    def _set_aside(self, fact: Fact, why: str) -> None:
+        self._count += 1
+        if self._count > PARKED_MAX:
+            full = f"more than {PARKED_MAX} acts would be parked"
+            raise ProjectionFailed(self._projection.NAME, fact.index, why or full)
+        self._streams.add(fact.statement.subject)
+        self._park(fact.index, fact.statement.subject, why)
+
+
+def rows_of(projection: Any, facts: Iterable[Fact]) -> dict[str, list[tuple[object, ...]]]:
+    """Return the rows that *facts* make, by table."""
+    rows: dict[str, list[tuple[object, ...]]] = {table.name: [] for table in projection.TABLES}
+    collect = projection.collect
+    for fact in facts:
+        collect(fact, rows)
+    return rows
+
+
+def edition(projection: Any) -> str:
+    """The SHA-256 of a projection's tables: what another edition made is made anew."""
+    sql = [s for table in projection.TABLES for s in (table.create(), *table.create_indexes())]
+    return hashlib.sha256("\n".join(sql).encode()).hexdigest()
+
+
+def decode(catalogue: Catalogue, batch: Iterable[tuple[int, bytes]]) -> list[Fact]:
+    """Return the facts of entries."""
+    from ledger.reading import recorded  # noqa: PLC0415 -- a worker that is fed needs no decoder
+
+    return [Fact(recorded(index, entry, catalogue)) for index, entry in batch]
+
+
+def batches(store: Store, start: int, stop: int) -> Iterator[list[tuple[int, bytes]]]:
+    """
+    Yield the entries from *start* to before *stop*, contiguous, in batches of bounded memory.
+
+    The number of entries read at once follows the size of those just read.
+
+    Raises:
+        GapRefused: the store does not give the entries that it says it has.
+    """
+    limit = _FIRST_BATCH
+    while start < stop:
+        batch = store.entries(start, min(limit, stop - start))
+        if not batch or batch[0][0] != start or batch[-1][0] != start + len(batch) - 1:
+            raise GapRefused("every", start, batch[0][0] if batch else stop)
+        yield batch
+        start = batch[-1][0] + 1
+        mean = max(1, sum(len(entry) for _, entry in batch) // len(batch))
+        limit = max(1, min(_BATCH, 2 * limit, _BATCH_BYTES // mean))
+
+
+class Digest:
+    """The SHA-256 over a projection's rows, typed and length-prefixed: the same whatever keeps them."""
+
+    def __init__(self, name: str) -> None:
+        self._sha = hashlib.sha256(b"comity.projection.v1\0" + name.encode())
+
+    def table(self, name: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Add the rows of one table; tables come by name, rows by key."""
+        self._sha.update(_value(name))
+        for row in rows:
+            self._sha.update(b"".join(map(_value, row)))
+
+    def hex(self) -> str:
+        """Return it."""
+        return self._sha.hexdigest()
+
+
+def _value(value: object) -> bytes:
+    """One value of a row, typed and length-prefixed, so that no two rows share an encoding."""
+    if value is None:
+        return b"n"
+    if isinstance(value, int):
+        return b"i%d;" % value
+    kind, raw = (b"b", value) if isinstance(value, bytes) else (b"t", str(value).encode())
+    return kind + b"%d:" % len(raw) + raw
