@@ -172,7 +172,7 @@ def explained(topics: Sequence[str] = ()) -> Iterator[None]:
         raise Unavailable(
             "no broker of the Kafka cluster answers",
             why=_said(error),
-            what_now="check kafka.bootstrap, kafka.tls and kafka.mechanism; what was not acknowledged is sent again later",
+            what_now="check kafka.bootstrap, kafka.tls and kafka.mechanism; what was not acknowledged is sent again",
         ) from error
     except faults.KafkaError as error:
         if error.retriable:

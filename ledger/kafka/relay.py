@@ -38,7 +38,7 @@ from ledger.kafka import wire
 from ledger.kafka.connection import Connection, explained
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.tree import SharedPaths
-from ledger.statement import decode_entry, decode_header
+from ledger.statement import decode_entry
 from ledger.verify import join_proof, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class _Audience:
     def messages(self, start: int, stop: int, turn: bytes) -> Iterator[Outgoing | None]:
         for index, data in self._store.entries(start, stop - start):
             entry = decode_entry(data)
-            statement = decode_header(entry.statement)
+            statement = wire.statement_in(entry)
             if not self._sees(index, statement, accepted=entry.accepted):
                 yield None
                 continue
@@ -185,7 +185,7 @@ class _Audience:
             for index in self._store.case(case):
                 if index >= before:
                     break
-                statement = decode_header(decode_entry(self._store.entry(index)).statement)
+                statement = wire.statement_in(decode_entry(self._store.entry(index)))
                 if self._audience.authority in (statement.publisher, *statement.addressees):
                     found = True
                     break
