@@ -7,6 +7,7 @@ that they concern; entries of a case that this copy of the log does not hold are
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -175,6 +176,46 @@ def authority(
     return _trail(views, "publisher", None, authority_id, clocks, after_index, limit)
 
 
+def concerning(
+    views: Views,
+    identity: str | bytes,
+    *,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    after_index: int = -1,
+    limit: int | None = None,
+) -> Trail:
+    """
+    Return all that anybody said by, of or about one id; otherwise as `case`, and without holes.
+
+    Of an authority: what it published, what it is said to have done, what its root said of it, and the entries that
+    name it. Of a person: the entries that name the person. Of a statement: itself, and what answers, corrects or
+    disputes it. Of any other thing: its stream, and the entries that point to it.
+
+    Cost: one pass over the log.
+    """
+    key = id_bytes(identity)
+    quoted = f'%"{id_text(key)}"%'
+    where = "(? IN (publisher, subject, statement, corrects) OR speaker LIKE ? OR answers LIKE ? OR body LIKE ?)"
+    values = (key, quoted, quoted, quoted)
+    found = _found(views, where, values, Clocks(happened_by, known_by), after_index, limit)
+    if not found and after_index < 0:
+        raise NotFound(f"nothing is known of {id_text(key)}")
+    return Trail(tuple(_lines(views, found, Clocks(happened_by, known_by))), ())
+
+
+def named(views: Views, digits: str) -> set[bytes]:
+    """
+    Return the ids beginning with these hexadecimal digits that the body of some entry names: persons, most of all.
+
+    Cost: one pass over the log.
+    """
+    begun = "-".join(part for part in (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]) if part)
+    written = re.compile(rf'"({re.escape(begun)}[0-9a-f-]{{{36 - len(begun)}}})"')
+    found = views.db.execute("SELECT body FROM audit.entry WHERE body LIKE ?", (f'%"{begun}%',))
+    return {id_bytes(one) for (body,) in found for one in written.findall(body)}
+
+
 def entry(views: Views, index: int) -> Line:
     """
     Return one entry as a line of the trail.
@@ -184,7 +225,12 @@ def entry(views: Views, index: int) -> Line:
     """
     found = views.db.execute(f"SELECT {_NAMES} FROM audit.entry WHERE idx = ?", (index,)).fetchone()
     if found is None:
-        raise NotFound(f"no entry {index}", why=f"{views.sizes()['audit']} entries are applied")
+        size = views.sizes()["audit"]
+        raise NotFound(
+            f"there is no entry {index}",
+            why=f"there are {size} entries, counted from 0",
+            what_now="see the newest: `comity tail`",
+        )
     return _lines(views, [found], Clocks())[0]
 
 
@@ -200,16 +246,22 @@ def _trail(
     after_index: int,
     limit: int | None,
 ) -> Trail:
-    passes, bounds = clocks.where()
     key = id_bytes(value)
-    found = views.db.execute(
-        f"SELECT {_NAMES} FROM audit.entry WHERE {column} = ? AND idx > ? AND {passes} ORDER BY idx LIMIT ?",
-        (key, after_index, *bounds, -1 if limit is None else limit),
-    ).fetchall()
+    found = _found(views, f"{column} = ?", (key,), clocks, after_index, limit)
     if not found and after_index < 0:
         raise NotFound(f"nothing is known of {column.removesuffix('_id')} {value!r}")
     holes = () if version is None else _holes(views, column, version, key, clocks)
     return Trail(tuple(_lines(views, found, clocks)), holes)
+
+
+def _found(
+    views: Views, where: str, values: Sequence[object], clocks: Clocks, after_index: int, limit: int | None
+) -> list[Sequence[object]]:
+    passes, bounds = clocks.where()
+    return views.db.execute(
+        f"SELECT {_NAMES} FROM audit.entry WHERE {where} AND idx > ? AND {passes} ORDER BY idx LIMIT ?",
+        (*values, after_index, *bounds, -1 if limit is None else limit),
+    ).fetchall()
 
 
 def _holes(views: Views, column: str, version: str, key: bytes, clocks: Clocks) -> tuple[Hole, ...]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 authority_app = typer.Typer(help="Authorities: enrol one, list them, show one with its keys.", no_args_is_help=True)
 
 
-@authority_app.command("enrol")
+@authority_app.command("enrol", short_help="Enrol an authority, signed by its root.")
 def authority_enrol(
     kind: Annotated[str, typer.Option("--kind", help="Code of the list authority_kinds, such as prosecutor.")],
     country: Annotated[str, typer.Option("--country", help="Where it acts: ISO 3166-1, such as DE.")],
@@ -205,9 +205,9 @@ def authority_list(
     """
     del quiet
     from ledger.acts import catalogue
-    from ledger.cli.cases import heading
     from ledger.cli.directory import directory
     from ledger.cli.opened import store
+    from ledger.cli.reading import heading
 
     asked = view(happened_by, known_by, as_of, zone)
     with store(ledger) as opened:
@@ -235,7 +235,7 @@ def authority_list(
     )
 
 
-@authority_app.command("show")
+@authority_app.command("show", short_help="Show one authority, and how its keys stand.")
 def authority_show(
     authority: Annotated[str, typer.Argument(metavar="ID|DESIGNATION", help="The authority, or 6+ digits of its id.")],
     ledger: LedgerFolder = None,
@@ -253,9 +253,9 @@ def authority_show(
     """
     del quiet
     from ledger.acts import catalogue
-    from ledger.cli.cases import heading
     from ledger.cli.directory import directory
     from ledger.cli.opened import store, whole_id
+    from ledger.cli.reading import heading
 
     asked = view(happened_by, known_by, as_of, zone)
     with store(ledger) as opened:

@@ -1,10 +1,10 @@
 """``comity case`` and ``comity request``: where things stand, and what can lawfully come next."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli.console import document, line, table, text
+from ledger.cli.console import line, table, text
 from ledger.cli.options import (
     AsJson,
     AsOf,
@@ -12,18 +12,17 @@ from ledger.cli.options import (
     KnownBy,
     LedgerFolder,
     Quiet,
-    View,
     Zone,
     view,
 )
-from ledger.cli.shown import reported, said_by, short, when, who
+from ledger.cli.reading import Reading, heading, reading
+from ledger.cli.shown import reported, said_by, short, when, who, words
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from projections.status import CaseLine, CaseStatus, Next, ThingStatus
-    from projections.views import Views
 
 case_app = typer.Typer(help="Cases: list them, show where one stands.", no_args_is_help=True)
 request_app = typer.Typer(help="Requests: their stage, since when, what can lawfully come next.", no_args_is_help=True)
@@ -32,36 +31,12 @@ _PAGE = 100
 _NEXT = 4
 
 
-def answer(asked: View, size: int, given: Any) -> dict[str, Any]:
-    """
-    The shape of every answer in JSON: how much of the log it was drawn from, at which clocks.
-
-    ``{"size": 41, "happened_by": "2020-06-02T23:59:59.999999Z" | null, "known_by": …, "answer": …}``
-    """
-    from ledger.drafts import rfc3339
-    from projections.facts import to_json
-
-    return {
-        "size": size,
-        "happened_by": None if asked.happened_by is None else rfc3339(asked.happened_by),
-        "known_by": None if asked.known_by is None else rfc3339(asked.known_by),
-        "answer": to_json(given),
-    }
-
-
-def heading(asked: View) -> None:
-    """Say what the clocks leave out, before the answer itself."""
-    said = asked.heading()
-    if said:
-        text(said)
-
-
-def _lines(views: "Views", asked: View) -> "Iterator[CaseLine]":
+def _lines(asked: Reading) -> "Iterator[CaseLine]":
     from projections import status
 
     after = -1
     while True:
-        page = status.cases(views, **asked.clocks, limit=_PAGE, after_index=after)
+        page = status.cases(asked.answers, **asked.clocks, limit=_PAGE, after_index=after)
         yield from page
         if len(page) < _PAGE:
             return
@@ -83,17 +58,15 @@ def case_list(
 
     JSON, a line a case: {case, first_index, last_index, entries}.
     """
-    from ledger.cli.opened import views
     from projections.facts import to_json
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, _):
-        found = _lines(answers, asked)
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        found = _lines(asked)
         if as_json:
             for one in found:
                 line(to_json(one))
             return
-        heading(asked)
+        heading(asked.asked)
         table(
             ("case", "entries", "first", "last"),
             [(one.case, one.entries, one.first_index, one.last_index) for one in found],
@@ -118,17 +91,12 @@ def case_show(
     JSON: {size, happened_by, known_by, answer: {case, stage, since, index, entries, things[], open[],
     challenges[], unmatched[], out_of_procedure[], linked[]}}.
     """
-    from ledger.cli.opened import views, whole_id
     from projections import status
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, store):
-        found = status.case(answers, whole_id(case, store, "case"), **asked.clocks)
-        if as_json:
-            document(answer(asked, store.size(), found))
-            return
-        heading(asked)
-        _show_case(found)
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        found = status.case(asked.answers, asked.id(case, "case"), **asked.clocks)
+        if not asked.said(found):
+            _show_case(found)
 
 
 def _first(steps: "Sequence[Next]") -> str:
@@ -139,7 +107,7 @@ def _first(steps: "Sequence[Next]") -> str:
 
 def _show_case(found: "CaseStatus") -> None:
     since = f" since {when(found.since)}" if found.since else ""
-    stage = _words(found.stage) or "its opening is not in this copy, or not at the time asked about"
+    stage = words(found.stage) or "its opening is not in this copy, or not at the time asked about"
     if found.own is not None:
         stage = reported(stage, by_report=found.own.reported)
     text(f"Case {found.case}: {stage}{since}, {found.entries} entries")
@@ -147,9 +115,9 @@ def _show_case(found: "CaseStatus") -> None:
         ("thing", "id", "stage", "since", "entry", "can lawfully come next"),
         [
             (
-                _words(thing.thing_kind),
+                words(thing.thing_kind),
                 short(thing.thing),
-                reported(_words(thing.stage), by_report=thing.reported),
+                reported(words(thing.stage), by_report=thing.reported),
                 when(thing.since),
                 thing.index,
                 _first(thing.next),
@@ -160,7 +128,7 @@ def _show_case(found: "CaseStatus") -> None:
     )
     _show_open(found)
     if found.linked:
-        text("Linked: " + ", ".join(f"{short(other)} ({_words(how)})" for other, how, _ in found.linked))
+        text("Linked: " + ", ".join(f"{short(other)} ({words(how)})" for other, how, _ in found.linked))
 
 
 def _show_open(found: "CaseStatus | ThingStatus") -> None:
@@ -174,10 +142,10 @@ def _show_open(found: "CaseStatus | ThingStatus") -> None:
                 (
                     one.index,
                     who(one.forum),
-                    _words(one.challenge_kind),
+                    words(one.challenge_kind),
                     when(one.lodged),
-                    ", ".join(map(_words, one.suspends)),
-                    reported(_words(one.outcome), by_report=one.challenge in by_report) or "pending",
+                    ", ".join(map(words, one.suspends)),
+                    reported(words(one.outcome), by_report=one.challenge in by_report) or "pending",
                 )
                 for one in challenges
             ],
@@ -217,18 +185,12 @@ def _show_open(found: "CaseStatus | ThingStatus") -> None:
                     one.sentence,
                     said_by(one.said),
                     when(one.when),
-                    _words(one.stage_before),
+                    words(one.stage_before),
                 )
                 for one in beside
             ],
             empty="",
         )
-
-
-def _words(code: str | tuple[str, ...] | None) -> str:
-    if isinstance(code, tuple):
-        return " or ".join(map(_words, code))
-    return "" if code is None else code.replace("_", " ")
 
 
 @request_app.command("list")
@@ -248,20 +210,18 @@ def request_list(
     JSON, a line a request: {thing, thing_kind, case, stage, since, index, next[], open[],
     unmatched[]}.
     """
-    from ledger.cli.opened import views, whole_id
     from projections import status
     from projections.facts import id_bytes, to_json
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, store):
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
         if case is None:
-            cases: Iterator[bytes] = (id_bytes(one.case) for one in _lines(answers, asked))
+            cases: Iterator[bytes] = (id_bytes(one.case) for one in _lines(asked))
         else:
-            cases = iter((whole_id(case, store, "case"),))
+            cases = iter((asked.id(case, "case"),))
         requests = (
             thing
             for one in cases
-            for thing in status.case(answers, one, **asked.clocks).things
+            for thing in status.case(asked.answers, one, **asked.clocks).things
             if thing.thing_kind == "request"
         )
         if as_json:
@@ -271,14 +231,14 @@ def request_list(
                 del shape["steps"]
                 line(shape)
             return
-        heading(asked)
+        heading(asked.asked)
         table(
             ("request", "case", "stage", "since", "entry", "can lawfully come next"),
             [
                 (
                     thing.thing,
                     short(thing.case),
-                    reported(_words(thing.stage), by_report=thing.reported),
+                    reported(words(thing.stage), by_report=thing.reported),
                     when(thing.since),
                     thing.index,
                     _first(thing.next),
@@ -289,7 +249,7 @@ def request_list(
         )
 
 
-@request_app.command("show")
+@request_app.command("show", short_help="Show one request, and what can lawfully come next.")
 def request_show(
     request: Annotated[str, typer.Argument(metavar="ID", help="The request, or 6+ digits of it.")],
     ledger: LedgerFolder = None,
@@ -306,30 +266,25 @@ def request_show(
     JSON: {size, happened_by, known_by, answer: {thing, thing_kind, case, stage, since, index, steps[],
     next[], open[], unmatched[]}}.
     """
-    from ledger.cli.opened import views, whole_id
     from projections import status
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, store):
-        found = status.thing(answers, whole_id(request, store, "request"), **asked.clocks)
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        found = status.thing(asked.answers, asked.id(request, "request"), **asked.clocks)
         if found.thing_kind != "request":
             raise Trouble(
                 4,
                 f"{found.thing} is no request",
                 why=f"it is a {found.thing_kind.replace('_', ' ')}",
-                now="see `comity request list`, or its trail: `comity audit`",
+                now=f"see `comity request list`, or its trail: `comity audit {short(found.thing)}`",
             )
-        if as_json:
-            document(answer(asked, store.size(), found))
-            return
-        heading(asked)
-        _show_thing(found)
+        if not asked.said(found):
+            _show_thing(found)
 
 
 def _show_thing(found: "ThingStatus") -> None:
     text(
         f"{found.thing_kind.capitalize()} {found.thing} in case {found.case}\n"
-        f"{reported(_words(found.stage), by_report=found.reported)} since {when(found.since)} (entry {found.index})"
+        f"{reported(words(found.stage), by_report=found.reported)} since {when(found.since)} (entry {found.index})"
     )
     table(
         ("entry", "when", "what", "leads to"),
@@ -340,7 +295,7 @@ def _show_thing(found: "ThingStatus") -> None:
                 step.sentence
                 + (f" [corrected by entry {step.corrected_by}]" if step.corrected_by else "")
                 + (" [not a step of the procedure from there]" if step.out_of_procedure else ""),
-                _words(step.stage_after) if step.stage_after != step.stage_before else "",
+                words(step.stage_after) if step.stage_after != step.stage_before else "",
             )
             for step in found.steps
         ],
@@ -350,6 +305,6 @@ def _show_thing(found: "ThingStatus") -> None:
     text("What can lawfully come next")
     table(
         ("act", "by", "leads to"),
-        [(step.act, ", ".join(map(_words, step.by)), _words(step.leads_to)) for step in found.next],
+        [(step.act, ", ".join(map(words, step.by)), words(step.leads_to)) for step in found.next],
         empty="  nothing: the procedure ends here",
     )

@@ -1,13 +1,14 @@
 """``comity conditions``: what binds an exhibit, a person or a case, how it travelled, and every use against it."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli.cases import answer, heading
-from ledger.cli.console import document, note, table, text
-from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Zone, view
-from ledger.cli.shown import day, short, who
+from ledger.cli.console import note, table, text
+from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Viewer, Zone, view
+from ledger.cli.reading import reading
+from ledger.cli.shown import day, short, who, words
 
 if TYPE_CHECKING:
     from projections.binding import Binding, Bound, Given, Step, Use
@@ -16,19 +17,10 @@ conditions_app = typer.Typer(
     help="Conditions: what binds an exhibit, a person or a case, and every use against it.", no_args_is_help=True
 )
 
-Viewer = Annotated[
-    str | None,
-    typer.Option(
-        "--viewer",
-        metavar="NAME",
-        help="As this authority sees it, with what concerns it and rests on rules that were not verified.",
-        show_default=False,
-    ),
-]
 Breached = Annotated[bool, typer.Option("--breached", help="Only those with a use against them, or overdue.")]
 
 
-@conditions_app.command("exhibit")
+@conditions_app.command("exhibit", short_help="What binds an exhibit.")
 def conditions_exhibit(
     exhibit: Annotated[str, typer.Argument(metavar="ID", help="The exhibit, or 6+ digits of its id.")],
     viewer: Viewer = None,
@@ -55,9 +47,9 @@ def conditions_exhibit(
     _answer("exhibit", exhibit, asked, viewer, ledger, breached=breached, as_json=as_json, quiet=quiet)
 
 
-@conditions_app.command("person")
+@conditions_app.command("person", short_help="What binds those who hold a person.")
 def conditions_person(
-    person: Annotated[str, typer.Argument(metavar="ID", help="The person's pseudonym, a whole id.")],
+    person: Annotated[str, typer.Argument(metavar="ID", help="The person's pseudonym, or 6+ digits of it.")],
     viewer: Viewer = None,
     breached: Breached = False,
     ledger: LedgerFolder = None,
@@ -80,7 +72,7 @@ def conditions_person(
     _answer("person", person, asked, viewer, ledger, breached=breached, as_json=as_json, quiet=quiet)
 
 
-@conditions_app.command("case")
+@conditions_app.command("case", short_help="All that binds the things of a case.")
 def conditions_case(
     case: Annotated[str, typer.Argument(metavar="ID", help="The case, or 6+ digits of its id.")],
     viewer: Viewer = None,
@@ -107,27 +99,23 @@ def _answer(
     given: str,
     asked: View,
     viewer: str | None,
-    ledger: Any,
+    ledger: Path | None,
     *,
     breached: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from ledger.cli.opened import designations, views, whole_id
     from projections import binding
 
     query: Any = {"exhibit": binding.exhibit, "person": binding.person, "case": binding.case}[kind]
-    with views(ledger, quiet=quiet) as (answers, store):
-        seen_by = None if viewer is None else whole_id(viewer, store, "authority", designations(answers))
-        # A person is often no stream of its own, only named in others: its pseudonym is given whole.
-        key = _person(given) if kind == "person" else whole_id(given, store, kind)
-        found = query(answers, key, at=_at(asked), **asked.clocks, viewer=seen_by)
+    with reading(ledger, asked, as_json=as_json, quiet=quiet) as reader:
+        found = query(
+            reader.answers, reader.id(given, kind), at=reader.at, **reader.clocks, viewer=reader.viewer(viewer)
+        )
         if breached:
             found = tuple(one for one in found if one.breached)
-        if as_json:
-            document(answer(asked, store.size(), found))
+        if reader.said(found):
             return
-        heading(asked)
         _show(found, asked.zone)
         if viewer is None:
             note(
@@ -135,33 +123,6 @@ def _answer(
                 "the authority concerned sees them with --viewer.",
                 quiet=quiet,
             )
-
-
-def _person(given: str) -> bytes:
-    from uuid import UUID
-
-    from ledger.cli.trouble import Trouble
-
-    try:
-        return UUID(given).bytes
-    except ValueError:
-        raise Trouble(
-            2,
-            f"{given} is no pseudonym of a person",
-            why="a person is looked for by the whole pseudonym, as UUID text",
-            now="`comity case show` lists the entries that name it",
-        ) from None
-
-
-def _at(asked: View) -> int:
-    """The instant at which all is read: what the reader asks about, else now."""
-    if asked.happened_by is not None:
-        return asked.happened_by
-    if asked.known_by is not None:
-        return asked.known_by
-    from time import time_ns
-
-    return time_ns() // 1000
 
 
 def _show(found: "tuple[Binding, ...]", zone: str) -> None:
@@ -193,10 +154,6 @@ def _show(found: "tuple[Binding, ...]", zone: str) -> None:
             text("  " + line)
 
 
-def _words(code: str) -> str:
-    return code.replace("_", " ")
-
-
 def _source(one: "Binding") -> str:
     if one.source == "rule":
         known = "" if one.known_from_on is None else f" (known since {one.known_from_on})"
@@ -205,18 +162,18 @@ def _source(one: "Binding") -> str:
             "" if one.verified else "UNVERIFIED. "
         ) + f"{one.instrument}: {one.id}, Art. {one.article}{known}{edition}"
     if one.source == "assurance":
-        return f"assurance on {_words(one.id)}"
+        return f"assurance on {words(one.id)}"
     return f"condition {short(one.id)}"
 
 
 def _what(one: "Binding") -> str:
     of = f"person {short(one.person)}" if one.person is not None else ", ".join(map(short, one.things))
-    only = f", only for {', '.join(map(_words, one.purposes))}" if one.purposes else ""
+    only = f", only for {', '.join(map(words, one.purposes))}" if one.purposes else ""
     return f"{one.nature}{only}" + (f": {of}" if of else "")
 
 
 def _standing(one: "Binding") -> str:
-    stands = _words(one.standing) + (f" ({one.detail})" if one.detail else "")
+    stands = words(one.standing) + (f" ({one.detail})" if one.detail else "")
     return stands + (f", entry {one.ended_by}" if one.ended_by is not None else "")
 
 
@@ -258,14 +215,14 @@ def _time(one: "Binding") -> list[str]:
 def _step(one: "Step") -> str:
     to = f" to {', '.join(map(who, one.takers))}" if one.takers else ""
     by = f" by {who(one.giver)}" if one.giver is not None else ""
-    return f"went on with entry {one.index}, {_words(one.act)}{by}{to}"
+    return f"went on with entry {one.index}, {words(one.act)}{by}{to}"
 
 
 def _consent(one: "Given") -> str:
-    scope = [*map(_words, one.purposes), *map(who, one.recipients), *one.offences]
+    scope = [*map(words, one.purposes), *map(who, one.recipients), *one.offences]
     if one.onward_to is not None:
         scope.append(f"onward to {one.onward_to}")
-    said = f"consent with entry {one.index}, {_words(one.act)}: {', '.join(scope) or 'without a limit'}"
+    said = f"consent with entry {one.index}, {words(one.act)}: {', '.join(scope) or 'without a limit'}"
     if one.withdrawn_index is not None:
         said += f"; taken back with entry {one.withdrawn_index}"
     return said + (f"; covers entry {', '.join(map(str, one.uses))}" if one.uses else "")
@@ -273,8 +230,8 @@ def _consent(one: "Given") -> str:
 
 def _use(one: "Binding", use: "Use", zone: str) -> str:
     to = f" to {', '.join(map(who, use.to))}" if use.to else ""
-    purpose = f" for {_words(use.purpose)}" if use.purpose else ""
-    said = f"entry {use.index}, {day(use.until_at, zone)}, {_words(use.act)} by {who(use.by)}{to}{purpose}: "
+    purpose = f" for {words(use.purpose)}" if use.purpose else ""
+    said = f"entry {use.index}, {day(use.until_at, zone)}, {words(use.act)} by {who(use.by)}{to}{purpose}: "
     if use.standing == "within":
         return said + "within the condition"
     if use.standing == "by_consent":

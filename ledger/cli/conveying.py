@@ -135,7 +135,7 @@ def ingest(
         note(f"{count.recorded} recorded, {count.refused} refused, {count.set_aside} set aside.", quiet=quiet)
 
 
-@topics_app.command("apply")
+@topics_app.command("apply", short_help="Make the topics as they are declared.")
 def topics_apply(
     kafka: Brokers = None,
     config: ConfigFile = None,

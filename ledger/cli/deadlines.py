@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ledger.cli.cases import answer, heading
-from ledger.cli.console import document, note, table, text
-from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Zone, view
+from ledger.cli.console import note, table, text
+from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Viewer, Zone, view
+from ledger.cli.reading import reading
 from ledger.cli.shown import short, who
 from ledger.cli.trouble import Trouble
 
@@ -34,15 +34,7 @@ def deadlines(
         list[str] | None,
         typer.Option("--state", metavar="STATE", help="Only these: open, late, lapsed, ...", show_default=False),
     ] = None,
-    viewer: Annotated[
-        str | None,
-        typer.Option(
-            "--viewer",
-            metavar="NAME",
-            help="Show this authority also what concerns it and rests on rules that were not verified.",
-            show_default=False,
-        ),
-    ] = None,
+    viewer: Viewer = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -60,7 +52,6 @@ def deadlines(
     JSON: {size, happened_by, known_by, answer: [{limit, instrument, article, text, edition, verified, standing,
     role, authority, country, index, due_at, last_day, counting, calendar, zone, steps[], met_index, ...}]}.
     """
-    from ledger.cli.opened import designations, views, whole_id
     from projections import deadlines as projected
     from projections.clocks import STANDINGS
 
@@ -74,26 +65,22 @@ def deadlines(
             why="it asks for all that one authority must do, as that authority sees it",
             now="give --authority alone, or a case with --viewer",
         )
-    asked = view(happened_by, known_by, as_of, zone)
-    common: dict[str, Any] = {"at": _at(asked), **asked.clocks, "due_within": due_within}
     wanted = tuple(states or (("due",) if due_within is not None else ()))
-    with views(ledger, quiet=quiet) as (answers, store):
-        names = designations(answers)
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        answers = asked.answers
+        common: dict[str, Any] = {"at": asked.at, **asked.clocks, "due_within": due_within, "states": wanted}
         if authority is not None:
-            key = whole_id(authority, store, "authority", names)
-            found = projected.authority(answers, key, **common, states=wanted)
+            found = projected.authority(answers, asked.id(authority, "authority"), **common)
         else:
-            seen_by = None if viewer is None else whole_id(viewer, store, "authority", names)
+            common["viewer"] = asked.viewer(viewer)
             if thing is None:
-                found = tuple(projected.every(answers, **common, viewer=seen_by, states=wanted))
-            elif (key := whole_id(thing, store, "any")) and _is_case(answers, key):
-                found = projected.case(answers, key, **common, viewer=seen_by, states=wanted)
+                found = tuple(projected.every(answers, **common))
             else:
-                found = projected.thing(answers, key, **common, viewer=seen_by, states=wanted)
-        if as_json:
-            document(answer(asked, store.size(), found))
+                key = asked.id(thing, "any")
+                ask = projected.case if asked.is_case(key) else projected.thing
+                found = ask(answers, key, **common)
+        if asked.said(found):
             return
-        heading(asked)
         _show(answers, found, one_thing=thing is not None, zone=zone)
         if authority is None and viewer is None:
             note(
@@ -101,22 +88,6 @@ def deadlines(
                 "the authority concerned sees them with --viewer.",
                 quiet=quiet,
             )
-
-
-def _at(asked: View) -> int:
-    """The instant at which the limits are read: what the reader asks about, else now."""
-    if asked.happened_by is not None:
-        return asked.happened_by
-    if asked.known_by is not None:
-        return asked.known_by
-    from time import time_ns
-
-    return time_ns() // 1000
-
-
-def _is_case(answers: "Views", key: bytes) -> bool:
-    found = answers.db.execute("SELECT 1 FROM deadlines.act WHERE case_id = ? LIMIT 1", (key,))
-    return found.fetchone() is not None
 
 
 def _show(answers: "Views", found: "tuple[Clock, ...]", *, one_thing: bool, zone: str) -> None:

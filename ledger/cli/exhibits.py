@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ledger.cli.cases import answer, heading
-from ledger.cli.console import document, table, text
+from ledger.cli.console import table, text
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Zone, view
-from ledger.cli.shown import said_by, short, when, who
+from ledger.cli.reading import reading
+from ledger.cli.shown import said_by, short, when, who, words
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -21,11 +21,7 @@ exhibit_app = typer.Typer(help="Exhibits: provenance, holders, conditions, rulin
 Exhibit = Annotated[str, typer.Argument(metavar="ID", help="The exhibit, or 6+ digits of its id.")]
 
 
-def _words(code: str | None) -> str:
-    return "" if code is None else code.replace("_", " ")
-
-
-@exhibit_app.command("show")
+@exhibit_app.command("show", short_help="Show who holds it, under which conditions.")
 def exhibit_show(
     exhibit: Exhibit,
     ledger: LedgerFolder = None,
@@ -41,16 +37,12 @@ def exhibit_show(
 
     JSON: as ``exhibit trace``.
     """
-    from ledger.cli.opened import views, whole_id
     from projections import provenance
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, store):
-        found = _exhibit(provenance.exhibit(answers, whole_id(exhibit, store, "exhibit"), **asked.clocks))
-        if as_json:
-            document(answer(asked, store.size(), found))
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        found = _exhibit(provenance.exhibit(asked.answers, asked.id(exhibit, "exhibit"), **asked.clocks))
+        if asked.said(found):
             return
-        heading(asked)
         _show(found)
 
 
@@ -75,7 +67,7 @@ def _show(found: "Provenance") -> None:
                 who(one.authority),
                 "this" if one.exhibit == found.exhibit else short(one.exhibit),
                 when(one.since),
-                f"{_words(one.by)} (entry {one.index})" + _unlike(one.said),
+                f"{words(one.by)} (entry {one.index})" + _unlike(one.said),
                 "; ".join(one.legal_basis),
                 "yes" if one.before_request else "",
                 "restricted" if one.conditions else "",
@@ -104,7 +96,7 @@ def _show(found: "Provenance") -> None:
         table(
             ("entry", "by", "facts", "ground"),
             [
-                (one.index, said_by(one.said), ", ".join(map(_words, one.facts)), _words(one.ground))
+                (one.index, said_by(one.said), ", ".join(map(words, one.facts)), words(one.ground))
                 for one in found.withheld
             ],
             empty="",
@@ -114,7 +106,7 @@ def _show(found: "Provenance") -> None:
 
 def _use(bound: "BoundRecipient") -> str:
     """What one recipient may use it for, as the condition stands after what was lifted for it."""
-    return "any use (lifted)" if bound.free else " or ".join(map(_words, bound.purposes)) or "no use"
+    return "any use (lifted)" if bound.free else " or ".join(map(words, bound.purposes)) or "no use"
 
 
 def _unlike(said: "Said") -> str:
@@ -132,7 +124,7 @@ def _gaps(found: "Provenance") -> None:
         )
 
 
-@exhibit_app.command("trace")
+@exhibit_app.command("trace", short_help="Trace it from authorisation to holders.")
 def exhibit_trace(
     exhibit: Exhibit,
     basis: Annotated[bool, typer.Option("--basis", help="Show the timeline of its legal basis instead.")] = False,
@@ -151,25 +143,21 @@ def exhibit_trace(
     conditions[], disclosures[], withheld[], gaps[], descendants[]}}; with --basis the answer is the
     list of steps.
     """
-    from ledger.cli.opened import views, whole_id
     from projections import provenance
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, store):
-        whole = whole_id(exhibit, store, "exhibit")
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        whole = asked.id(exhibit, "exhibit")
         if basis:
-            steps = provenance.legal_basis_timeline(answers, whole, **asked.clocks)
-            if as_json:
-                document(answer(asked, store.size(), steps))
+            steps = provenance.legal_basis_timeline(asked.answers, whole, **asked.clocks)
+            if asked.said(steps):
                 return
-            heading(asked)
             table(
                 ("entry", "when", "step", "what", "on the basis of", "authorised"),
                 [
                     (
                         step.index,
                         when(step.when),
-                        _words(step.step),
+                        words(step.step),
                         step.sentence,
                         "; ".join(step.legal_basis),
                         _authorised(step.authorised_index, before=step.before_authorisation),
@@ -179,11 +167,9 @@ def exhibit_trace(
                 empty="No step is shown.",
             )
             return
-        found = _exhibit(provenance.exhibit(answers, whole, **asked.clocks))
-        if as_json:
-            document(answer(asked, store.size(), found))
+        found = _exhibit(provenance.exhibit(asked.answers, whole, **asked.clocks))
+        if asked.said(found):
             return
-        heading(asked)
         text(f"Exhibit {found.exhibit} in case {found.case}")
         table(
             ("entry", "when", "step", "which", "what", "hash"),
@@ -191,12 +177,12 @@ def exhibit_trace(
                 (
                     hop.index,
                     when(hop.when),
-                    _words(hop.step),
+                    words(hop.step),
                     "this" if hop.exhibit == found.exhibit else short(hop.exhibit),
                     hop.sentence
                     + (f" [corrected by entry {hop.corrected_by}]" if hop.corrected_by else "")
                     + (" [disputed by entry " + ", ".join(map(str, hop.disputed_by)) + "]" if hop.disputed_by else ""),
-                    _words(hop.hash_check),
+                    words(hop.hash_check),
                 )
                 for hop in found.chain
             ],
@@ -211,7 +197,7 @@ def _authorised(index: int | None, *, before: bool | None) -> str:
     return f"entry {index}" + (", afterwards" if before else "")
 
 
-@exhibit_app.command("rulings")
+@exhibit_app.command("rulings", short_help="Show how each court ruled on it.")
 def exhibit_rulings(
     exhibit: Exhibit,
     alone: Annotated[bool, typer.Option("--alone", help="Without rulings on ancestors and descendants.")] = False,
@@ -229,25 +215,21 @@ def exhibit_rulings(
     JSON: {size, happened_by, known_by, answer: [{court, proceedings, stage, exhibit, concerns,
     outcome, standing, index, history[]}]}.
     """
-    from ledger.cli.opened import views, whole_id
     from projections import admissibility
 
-    asked = view(happened_by, known_by, as_of, zone)
-    with views(ledger, quiet=quiet) as (answers, store):
-        found = admissibility.exhibit(answers, whole_id(exhibit, store, "exhibit"), **asked.clocks, lineage=not alone)
-        if as_json:
-            document(answer(asked, store.size(), found))
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        found = admissibility.exhibit(asked.answers, asked.id(exhibit, "exhibit"), **asked.clocks, lineage=not alone)
+        if asked.said(found):
             return
-        heading(asked)
         table(
             ("court", "proceedings", "stage", "outcome", "standing", "when", "ruling", "concerns"),
             [
                 (
                     who(one.court),
                     short(one.proceedings),
-                    _words(one.stage),
-                    _words(one.outcome) or "none stands",
-                    _words(one.standing),
+                    words(one.stage),
+                    words(one.outcome) or "none stands",
+                    words(one.standing),
                     when(ruling_of(one).when),
                     _entry(one),
                     one.concerns,
@@ -267,4 +249,4 @@ def _entry(one: "Standing") -> str:
     """The entry of the ruling, who says so, and the entry that ended it."""
     ruling = ruling_of(one)
     said = f"entry {ruling.index}{_unlike(ruling.said)}"
-    return said if one.outcome else f"{said}; {_words(one.standing)} by entry {one.index}"
+    return said if one.outcome else f"{said}; {words(one.standing)} by entry {one.index}"

@@ -1,17 +1,20 @@
 """``comity findings``: what the law says should have happened and did not, since when, and by whom."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from ledger.cli.cases import answer, heading
-from ledger.cli.console import document, note, table, text
-from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Zone, view
+from ledger.cli.console import note, table, text
+from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Viewer, Zone, view
+from ledger.cli.reading import reading
 from ledger.cli.shown import day, short
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from projections.duties import Finding
+    from projections.findings import Figure
     from projections.views import Views
 
 
@@ -33,15 +36,7 @@ def findings(
             show_default=False,
         ),
     ] = None,
-    viewer: Annotated[
-        str | None,
-        typer.Option(
-            "--viewer",
-            metavar="NAME",
-            help="As this authority sees it, with what concerns it and rests on rules that were not verified.",
-            show_default=False,
-        ),
-    ] = None,
+    viewer: Viewer = None,
     past: Annotated[
         bool, typer.Option("--history", help="Step by step what became of each; also of what was put right.")
     ] = False,
@@ -71,7 +66,6 @@ def findings(
     each has history: [{happened_at, known_at, index, words}]; with --figures {..., answer: [{kind, instrument, rule,
     standing, count}]}.
     """
-    from ledger.cli.opened import designations, views, whole_id
     from projections import findings as projected
     from projections.duties import STANDINGS
 
@@ -85,38 +79,28 @@ def findings(
             why="one asks for all that concerns an authority, the other for counts over all cases",
             now="give one of them, or a case with --viewer",
         )
-    asked = view(happened_by, known_by, as_of, zone)
-    common: dict[str, Any] = {"at": _at(asked), "read_at": _now(), **asked.clocks}
-    with views(ledger, quiet=quiet) as (answers, store):
+    wanted = tuple(states or (("observation", "finding", "resolved") if past else ()))
+    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+        answers = asked.answers
+        common: dict[str, Any] = {"at": asked.at, "read_at": asked.now_at, **asked.clocks}
         if counts:
             figures = projected.figures(answers, **common)
-            if as_json:
-                document(answer(asked, store.size(), figures))
-                return
-            heading(asked)
-            table(
-                ("kind", "instrument", "rule", "stands", "count"),
-                [(one.kind.replace("_", " "), one.instrument, one.rule, one.standing, one.count) for one in figures],
-                empty="No finding that may stand in the figures of oversight.",
-            )
+            if not asked.said(figures):
+                _show_figures(figures)
             return
-        names = designations(answers)
-        wanted = tuple(states or (("observation", "finding", "resolved") if past else ()))
+        common["states"] = wanted
         if authority is not None:
-            key = whole_id(authority, store, "authority", names)
-            found = projected.authority(answers, key, **common, states=wanted)
+            found = projected.authority(answers, asked.id(authority, "authority"), **common)
         else:
-            seen_by = None if viewer is None else whole_id(viewer, store, "authority", names)
+            common["viewer"] = asked.viewer(viewer)
             if thing is None:
-                found = tuple(projected.every(answers, **common, viewer=seen_by, states=wanted))
+                found = tuple(projected.every(answers, **common))
             else:
-                key = whole_id(thing, store, "any")
-                ask = projected.case if _is_case(answers, key) else projected.thing
-                found = ask(answers, key, **common, viewer=seen_by, states=wanted)
-        if as_json:
-            document(answer(asked, store.size(), [_shape(answers, one, zone, past=past) for one in found]))
+                key = asked.id(thing, "any")
+                ask = projected.case if asked.is_case(key) else projected.thing
+                found = ask(answers, key, **common)
+        if asked.said([_shape(answers, one, zone, past=past) for one in found] if as_json else None):
             return
-        heading(asked)
         _show(answers, found, zone=zone, in_full=thing is not None, past=past)
         if viewer is not None or authority is not None:
             note("Drawn from what this authority may see; what it may not see may have been done.", quiet=quiet)
@@ -128,35 +112,23 @@ def findings(
             )
 
 
-def _at(asked: View) -> int:
-    """The instant at which all is read: what the reader asks about, else now."""
-    if asked.happened_by is not None:
-        return asked.happened_by
-    if asked.known_by is not None:
-        return asked.known_by
-    return _now()
-
-
-def _now() -> int:
-    from time import time_ns
-
-    return time_ns() // 1000
-
-
 def _shape(answers: "Views", one: "Finding", zone: str, *, past: bool) -> dict[str, Any]:
     """A finding as JSON has it, with its sentences."""
     from projections import telling
     from projections.facts import to_json
 
-    shape: dict[str, Any] = {**to_json(one), "says": list(telling.told(answers, one, zone))}
+    shape: dict[str, Any] = {**cast("dict[str, Any]", to_json(one)), "says": list(telling.told(answers, one, zone))}
     if past:
         shape["history"] = to_json(telling.history(answers, one, zone))
     return shape
 
 
-def _is_case(answers: "Views", key: bytes) -> bool:
-    found = answers.db.execute("SELECT 1 FROM findings.act WHERE case_id = ? LIMIT 1", (key,))
-    return found.fetchone() is not None
+def _show_figures(figures: "Sequence[Figure]") -> None:
+    table(
+        ("kind", "instrument", "rule", "stands", "count"),
+        [(one.kind.replace("_", " "), one.instrument, one.rule, one.standing, one.count) for one in figures],
+        empty="No finding that may stand in the figures of oversight.",
+    )
 
 
 def _show(answers: "Views", found: "tuple[Finding, ...]", *, zone: str, in_full: bool, past: bool) -> None:

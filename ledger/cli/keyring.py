@@ -79,7 +79,7 @@ def key_new(
     note(f"The private key is in {file}; keep it where only its owner reads it.", quiet=quiet)
 
 
-@key_app.command("show")
+@key_app.command("show", short_help="Show a key's public half, and whose it is.")
 def key_show(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A key file (PEM).")],
     ledger: LedgerFolder = None,
@@ -114,7 +114,7 @@ def key_show(
     table(("what", "value"), [(name, shape[name]) for name in shape], empty="")
 
 
-@key_app.command("certify")
+@key_app.command("certify", short_help="Certify another key, signed by the root.")
 def key_certify(
     request: Annotated[str, typer.Argument(metavar="REQUEST|-", help="What `comity key new` printed.")],
     key: SigningKey,
@@ -141,7 +141,7 @@ def key_certify(
     )
 
 
-@key_app.command("rotate")
+@key_app.command("rotate", short_help="Replace a key by a new one, signed by the old.")
 def key_rotate(
     new: Annotated[Path, typer.Argument(metavar="NEW", help="Key file of the new key; made when missing.")],
     key: Annotated[Path, typer.Option("--key", metavar="OLD", help="Key file of the key that is replaced.")],
@@ -173,7 +173,7 @@ def key_rotate(
     _say(ledger, key, "key.rotated", body, as_json=as_json, quiet=quiet, done="The key is rotated")
 
 
-@key_app.command("revoke")
+@key_app.command("revoke", short_help="Revoke a key, signed by the root.")
 def key_revoke(
     revoked: Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, its first digits, or its file.")],
     key: SigningKey,
@@ -231,7 +231,7 @@ def key_revoke(
     _say_sized(ledger, key, "key.revoked", body, as_json=as_json, quiet=quiet, done="The revocation is recorded")
 
 
-@key_app.command("retire")
+@key_app.command("retire", short_help="Retire a key that is no longer used.")
 def key_retire(
     retired: Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, its first digits, or its file.")],
     key: SigningKey,

@@ -58,7 +58,7 @@ Pair = Annotated[
 ]
 
 
-@law_app.command("list")
+@law_app.command("list", short_help="List the instruments, or every time limit.")
 def law_list(
     limits: Annotated[bool, typer.Option("--limits", help="Every time limit instead.")] = False,
     edition: Edition = None,
@@ -99,7 +99,7 @@ def law_list(
     )
 
 
-@law_app.command("show")
+@law_app.command("show", short_help="Show an instrument, or one rule of it.")
 def law_show(
     name: Annotated[str, typer.Argument(metavar="NAME", help="An instrument, or the id of a rule such as EIO-REC.")],
     country: Country = None,
@@ -131,7 +131,7 @@ def law_show(
         text(_said(datum))
 
 
-@law_app.command("on")
+@law_app.command("on", short_help="Say which rules were in force on a day.")
 def law_on(
     day: Annotated[str, typer.Argument(metavar="DATE", help="A day, such as 2020-06-02.")],
     known_by: Annotated[
@@ -175,7 +175,7 @@ def law_on(
     )
 
 
-@law_app.command("diff")
+@law_app.command("diff", short_help="Say what differs between days, or editions.")
 def law_diff(
     before: Annotated[str, typer.Argument(metavar="A", help="A day; or the folder, or the hash, of an edition.")],
     after: Annotated[str, typer.Argument(metavar="B", help="A day; or the folder, or the hash, of an edition.")],
@@ -225,7 +225,7 @@ def law_diff(
     )
 
 
-@law_app.command("check")
+@law_app.command("check", short_help="Read every law file, compute every example.")
 def law_check(
     edition: Annotated[
         str | None,
@@ -282,7 +282,7 @@ def law_check(
     text(f"{named}, {len(every)} rules, {verified} of them verified. Edition {law.edition}.")
 
 
-@law_app.command("graph")
+@law_app.command("graph", short_help="Draw a procedure as an instrument has it.")
 def law_graph(
     instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="As `comity law list` names it.")],
     kind: Annotated[
@@ -317,7 +317,7 @@ def law_graph(
     text(section(procedure, kind))
 
 
-@law_app.command("archive")
+@law_app.command("archive", short_help="Keep an edition, to be found by its hash.")
 def law_archive(
     archive: Annotated[Path, typer.Argument(metavar="DIR", help="The archive; made where there is none.")],
     edition: Edition = None,

@@ -13,7 +13,7 @@ from ledger.cli.options import folder
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from ledger.ledger import Ledger
@@ -137,15 +137,23 @@ def views(given: Path | None, *, quiet: bool = False) -> Iterator[tuple[Views, S
 # ----------------------------------------------------------------------------------------- ids
 
 
-def whole_id(text: str, opened: Store, kind: str = "thing", names: dict[str, bytes] | None = None) -> bytes:
+def whole_id(
+    text: str,
+    opened: Store,
+    kind: str = "thing",
+    names: dict[str, bytes] | None = None,
+    further: Callable[[str], set[bytes]] | None = None,
+) -> bytes:
     """
     The id that *text* stands for: a whole one, six or more of its first digits, or a designation.
 
     Args:
         text: as typed.
         opened: the log in which ids are looked for.
-        kind: ``case``, ``statement``, ``any`` (a case or a stream), or a kind of stream.
+        kind: ``case``, ``statement``, ``any`` (a case or a stream), ``anything`` (a statement too), or a kind of
+            stream.
         names: designations that are taken too.
+        further: ids looked for elsewhere, by their first digits.
 
     Raises:
         Trouble: not an id, unknown (4), or the beginning of several (2).
@@ -160,7 +168,7 @@ def whole_id(text: str, opened: Store, kind: str = "thing", names: dict[str, byt
         if names is not None:
             raise Trouble(
                 4,
-                f"no {kind} is called {text}",
+                f"{_nothing(kind)} is called {text}",
                 why="it is neither an id nor the designation of an enrolled authority",
                 now="see `comity authority list`",
             )
@@ -168,13 +176,15 @@ def whole_id(text: str, opened: Store, kind: str = "thing", names: dict[str, byt
             2,
             f"{text} is no id",
             why=f"an id is UUID text, or its first {PREFIX_MIN} or more hexadecimal digits",
-            now=f"see `comity {kind if kind in {'case', 'request'} else 'case'} list`",
+            now=f"see `comity {kind if kind in {'case', 'request'} else 'case'} list`, or a trail: `comity audit CASE`",
         )
-    found = sorted(_beginning(digits, opened, kind) | _named(digits, names))
+    found = sorted(
+        _beginning(digits, opened, kind) | _named(digits, names) | (further(digits) if further is not None else set())
+    )
     if not found:
         raise Trouble(
             4,
-            f"{'nothing' if kind == 'any' else f'no {kind}'} begins with {text}",
+            f"{_nothing(kind)} begins with {text}",
             why="nothing is recorded under such an id",
             now="see `comity case list`, `comity request list` or `comity authority list`",
         )
@@ -189,12 +199,23 @@ def whole_id(text: str, opened: Store, kind: str = "thing", names: dict[str, byt
     return found[0]
 
 
+def _nothing(kind: str) -> str:
+    return "nothing" if kind in {"any", "anything"} else f"no {kind}"
+
+
 def _named(digits: str, names: dict[str, bytes] | None) -> set[bytes]:
     return {one for one in (names or {}).values() if one.hex().startswith(digits)}
 
 
 def _beginning(digits: str, opened: Store, kind: str) -> set[bytes]:
-    asked = ("case", "thing") if kind == "any" else (kind if kind in {"case", "statement"} else "thing",)
+    # A person is no stream: it is found where it is named.
+    asked = {
+        "any": ("case", "thing"),
+        "anything": ("case", "thing", "statement"),
+        "case": ("case",),
+        "statement": ("statement",),
+        "person": (),
+    }.get(kind, ("thing",))
     return {one for name in asked for one in opened.beginning(name, digits)}
 
 
@@ -212,10 +233,3 @@ def designations(answers: Views) -> dict[str, bytes]:
                 twice.add(called)
             found[called] = UUID(authority).bytes
     return {called: one for called, one in found.items() if called not in twice}
-
-
-def unnamed(answers: Views) -> dict[str, bytes]:
-    """Every authority on the roster by its id alone, so that prefixes of roots are found too."""
-    from projections.roster import names
-
-    return {authority: UUID(authority).bytes for authority in names(answers.db)}

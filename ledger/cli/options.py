@@ -52,6 +52,16 @@ Zone = Annotated[
     typer.Option("--zone", metavar="IANA", help="Zone of days and local times given and shown."),
 ]
 
+Viewer = Annotated[
+    str | None,
+    typer.Option(
+        "--viewer",
+        metavar="NAME",
+        help="As this authority sees it, with what concerns it and rests on rules that were not verified.",
+        show_default=False,
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class View:

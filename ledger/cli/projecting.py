@@ -13,7 +13,7 @@ project_app = typer.Typer(
 )
 
 
-@project_app.command("status")
+@project_app.command("status", short_help="Show how many entries each has applied.")
 def project_status(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """
     Show how many entries each projection has applied; nothing is changed.
@@ -52,7 +52,7 @@ def project_catch_up(ledger: LedgerFolder = None, as_json: AsJson = False, quiet
         note(f"The projections have applied {size} entries.", quiet=quiet)
 
 
-@project_app.command("rebuild")
+@project_app.command("rebuild", short_help="Build every projection anew, then swap.")
 def project_rebuild(
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that decode.")] = 2,
     ledger: LedgerFolder = None,
@@ -74,7 +74,7 @@ def project_rebuild(
         note(f"The projections were rebuilt from {size} entries.", quiet=quiet)
 
 
-@project_app.command("digest")
+@project_app.command("digest", short_help="Print what two mirrors compare.")
 def project_digest(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="One projection; else all.")] = None,
     size: Annotated[int | None, typer.Option("--size", min=0, metavar="N", help="Of the first N entries.")] = None,

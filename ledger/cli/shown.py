@@ -77,6 +77,18 @@ def reported(stage: str, *, by_report: bool) -> str:
     return f"{stage} (by report only)" if by_report and stage else stage
 
 
+def words(code: str | tuple[str, ...] | None) -> str:
+    """
+    A code, or one of several, as it is read.
+
+    >>> words(("handed_over", "closed"))
+    'handed over or closed'
+    """
+    if isinstance(code, tuple):
+        return " or ".join(map(words, code))
+    return "" if code is None else code.replace("_", " ")
+
+
 def short(value: str | bytes | None) -> str:
     """
     The first digits of an id.

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given as for_any
 from hypothesis import settings
 from hypothesis import strategies as st
+from typer.main import get_command
 
+from ledger.cli.app import app
 from ledger.cli.console import laid_out
 from ledger.cli.trouble import EXIT_CODES, Trouble, explain
 from ledger.errors import Conflict, Denied, FormatError, NotFound, NotPermitted, NotVerified, Unavailable
@@ -282,8 +284,15 @@ def test_a_reason_is_given_once(tmp_path: Path) -> None:
 
 
 def test_help_is_not_cut_short() -> None:
-    """What a command is for is said in a whole sentence, at eighty columns."""
-    assert "..." not in comity("--help").out.partition("Commands:")[2]
+    """What a command is for is said in a whole sentence, at eighty columns, in every group of commands."""
+    every = getattr(get_command(app), "commands", {})
+    groups = [name for name, one in every.items() if hasattr(one, "commands")]
+
+    assert groups
+    for group in ("", *groups):
+        listed = comity(*group.split(), "--help").out.partition("Commands:")[2]
+        assert listed.strip()
+        assert "..." not in listed, group
 
 
 @pytest.mark.parametrize("columns", ["", "20", "60", "100", "500", "none"])

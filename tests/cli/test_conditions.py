@@ -35,8 +35,8 @@ def bound(founded: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 
     say(
         "exhibit.acquired", EXHIBIT, "2020-06-10", "lille", exhibit_kind="communications", acquired_by=None,
-        source_country="FR", authorisation=None, measure=None, method="network_interception", hash=None, hash_kind="none",
-        manifest_root=None, items=None, acquired_from="2020-06-09T00:00:00Z", acquired_until="2020-06-10T00:00:00Z",
+        source_country="FR", authorisation=None, measure=None, method="network_interception", hash=None,
+        hash_kind="none", manifest_root=None, items=None, acquired_from="2020-06-09T00:00:00Z", acquired_until="2020-06-10T00:00:00Z",
         copy="original", series=None,
     )  # fmt: skip
     say(
@@ -57,7 +57,9 @@ def bound(founded: World, tmp_path_factory: pytest.TempPathFactory) -> World:
 class TestConditions:
     def test_of_an_exhibit_and_of_a_case(self, bound: World) -> None:
         """The same condition however one asks, with its entry, who set it, until when, and the use against it."""
-        (one,) = good(bound.run("conditions", "exhibit", EXHIBIT[:8], "--json", "--happened-by", "2020-08-01")).json["answer"]
+        (one,) = good(bound.run("conditions", "exhibit", EXHIBIT[:8], "--json", "--happened-by", "2020-08-01")).json[
+            "answer"
+        ]
         asked = good(bound.run("conditions", "case", bound.ids["case"], "--json", "--happened-by", "2020-08-01"))
         assert [one] == asked.json["answer"]
         assert (CONDITION, bound.size() - 2, True) == (one["id"], one["index"], one["breached"])
@@ -96,8 +98,8 @@ class TestConditions:
 
     @pytest.mark.parametrize(
         ("asked", "status"),
-        [(("exhibit", "abcdef"), 4), (("person", "abcdef"), 2), (("person", PERSON), 4), (("case", "zz"), 2)],
+        [(("exhibit", "abcdef"), 4), (("person", "abcdef"), 4), (("person", PERSON), 4), (("case", "zz"), 2)],
     )
     def test_what_cannot_be_asked(self, bound: World, asked: tuple[str, ...], status: int) -> None:
-        """Unknown ids and pseudonyms that are not whole have their own exit status."""
+        """Nothing under an id, or what is no id at all: each has its exit status."""
         assert status == bound.run("conditions", *asked).status

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from ledger.verify import parse_proof
-from tests.cli.world import World, comity, good, opened
+from tests.cli.world import World, comity, good, issued, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -220,6 +220,32 @@ class TestAudit:
         assert shown["lines"]
         assert all({"index", "act", "said", "when", "articles", "disposition"} <= set(one) for one in shown["lines"])
         assert good(founded.run("audit", given)).out
+
+    def test_any_id(self, world: World) -> None:
+        """Of a statement, a person and an authority, whole or shortened, whatever anybody said by, of or about it."""
+        person = "f4767e9c-6e27-4580-a550-8d0634a92761"
+        draft = issued(world.ids["case"], str(uuid4()), "Tribunal judiciaire de Lille")
+        draft["body"] |= {"persons": [person], "unknown_persons": False}
+        good(world.publish(draft))
+        told = good(world.run("tail", "--json")).lines
+        issuing = next(one for one in reversed(told) if one["act"] == "request.issued")
+
+        def trail(given: str) -> list[int]:
+            return [one["index"] for one in good(world.run("audit", given, "--json")).json["answer"]["lines"]]
+
+        assert [issuing["index"]] == trail(issuing["statement"]) == trail(issuing["statement"].replace("-", "")[:30])
+        assert [issuing["index"]] == trail(person) == trail("f4767e9c") == trail("f4767e9c6e2745")
+        by_berlin = [one["index"] for one in told if one["publisher"] == world.ids["berlin"]]
+        enrolled = next(one["index"] for one in told if one["subject"] == world.ids["berlin"])
+        assert sorted({enrolled, *by_berlin}) == trail(world.ids["berlin"])
+        # Lille has said nothing, and is named as the authority that is asked.
+        assert issuing["index"] in trail(world.ids["lille"])
+
+    def test_nothing_under_an_id(self, founded: World) -> None:
+        """What no entry has or names is not found."""
+        for more in ((), ("--as-of", "1999-12-31")):
+            result = founded.run("audit", "99999999-0000-4000-8000-000000000000", *more)
+            assert (4, "") == (result.status, result.out)
 
     def test_rejections(self, world: World) -> None:
         """What was rejected is on the trail with its reason."""

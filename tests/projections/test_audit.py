@@ -35,6 +35,27 @@ def test_a_rejected_entry_is_shown_with_its_reason(views: Follow):
     assert {} == second.body
 
 
+def test_whatever_concerns_an_id(views: Follow):
+    """An authority's own words, reports of it and its enrolment; a statement and what replies to it; a person named."""
+    log = Log()
+    log.enrol("Berlin", "DE")
+    log.enrol("Lille", "FR")
+    told = log.say("request.issued", "r", "Lille", "2020-01-01", requested_country="DE", persons=[some_id("anna")])
+    log.say("statement.disputed", "r", "Berlin", "2020-01-06", replies_to=(told,))
+    view = views(log)
+
+    def concerned(identity: bytes) -> list[int]:
+        return [line.index for line in audit.concerning(view, identity).lines]
+
+    assert [1, 2] == concerned(some_id("Lille"))
+    assert [2, 3] == concerned(told)
+    assert [2] == concerned(some_id("anna"))
+    for digits in (6, 8, 12, 21, 32):
+        assert {some_id("anna")} == audit.named(view, some_id("anna").hex()[:digits])
+    with pytest.raises(NotFound):
+        audit.concerning(view, some_id("nobody"))
+
+
 def test_corrections_and_disputes_stand_at_the_act(views: Follow):
     """Who reads an act reads at once that it was corrected, by which entry, and that it is disputed."""
     log = Log()
