@@ -82,7 +82,8 @@ class Watch:
     def __init__(self, seconds: float) -> None:
         """Call a partition silent after *seconds*."""
         self._seconds = seconds
-        self._since: dict[TopicPartition, tuple[int, float]] = {}
+        # Where each stood when it was last seen to move or to rest, and since when it has had more to give.
+        self._since: dict[TopicPartition, tuple[int, float | None]] = {}
 
     def silent(
         self, positions: dict[TopicPartition, int], ends: dict[TopicPartition, int], now: float
@@ -100,10 +101,12 @@ class Watch:
             if one not in positions:
                 del self._since[one]
         for one, position in positions.items():
-            before = self._since.get(one)
-            if before is None or before[0] != position or position >= ends.get(one, 0):
+            stood, since = self._since.get(one, (-1, None))
+            if position >= ends.get(one, 0):
+                self._since[one] = position, None
+            elif stood != position or since is None:
                 self._since[one] = position, now
-            elif now - before[1] >= self._seconds:
+            elif now - since >= self._seconds:
                 found.append(one)
         return found
 

@@ -1,0 +1,305 @@
+"""What agencies submit is recorded once and answered, whatever is delivered twice, late, or broken."""
+
+from __future__ import annotations
+
+import random
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kafka import KafkaConsumer, TopicPartition
+
+from ledger.kafka import wire
+from ledger.kafka.ingest import SilentPartition, Watch
+from ledger.kafka.topics import REJECTIONS, SUBMISSIONS
+from ledger.statement import Signed, decode_entry, decode_statement
+from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, check_everything, check_receipt, keyed, named, signer
+
+if TYPE_CHECKING:
+    from ledger.keys import Signer
+    from tests.kafka.conveyor import Conveyor
+
+
+def _cases(conveyor: Conveyor, count: int, by: Signer = DE_PROSECUTOR) -> list[Signed]:
+    """Statements that open cases, in order, signed and not yet submitted."""
+    return [
+        conveyor.town.signed(conveyor.town.opening(f"{by.authority.hex()} {number}"), by) for number in range(count)
+    ]
+
+
+def _recorded(conveyor: Conveyor) -> list[bytes]:
+    """Every statement in the log, in its order, without the founding."""
+    store = conveyor.town.store
+    return [decode_entry(data).statement for _, data in store.entries(5, 1_000_000)]
+
+
+def test_each_submission_is_recorded_and_answered(conveyor: Conveyor):
+    """Each statement becomes an entry, and its publisher alone is sent its receipt, which proves it."""
+    berlin, paris = _cases(conveyor, 6), _cases(conveyor, 4, FR_PROSECUTOR)
+    conveyor.send(*berlin)
+    conveyor.send(*paris)
+    conveyor.ingest()
+    ledger = conveyor.town.ledger
+
+    assert sorted(one.statement for one in (*berlin, *paris)) == sorted(_recorded(conveyor))
+    for by, some in ((DE_PROSECUTOR, berlin), (FR_PROSECUTOR, paris)):
+        answers = conveyor.answers(by.authority)
+        assert [one.statement[:16] for one in some] == [one.statement_id for one in answers]
+        for one, answer in zip(some, answers, strict=True):
+            receipt = ledger.submit(one)
+            assert ("accepted", receipt.index, receipt.proof) == (answer.outcome, answer.index, answer.note)
+            check_receipt(ledger, receipt)
+    assert [] == conveyor.set_aside()
+    check_everything(ledger)
+
+
+def test_what_is_delivered_twice_is_recorded_once(conveyor: Conveyor):
+    """The same bytes get the same receipt, in the same round, in a later one, and from another agency's client."""
+    some = _cases(conveyor, 5)
+    conveyor.send(*some, *some)
+    conveyor.ingest()
+    conveyor.send(*reversed(some))
+    conveyor.ingest()
+    answers = conveyor.answers(DE_PROSECUTOR.authority)
+
+    assert [one.statement for one in some] == _recorded(conveyor)
+    assert 15 == len(answers)
+    assert 5 == len({(one.statement_id, one.index, one.note) for one in answers})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_delivered_out_of_order_is_put_in_order(conveyor: Conveyor, seed: int):
+    """Shuffled and repeated within what is held, statements are still recorded in their publisher's order."""
+    some = _cases(conveyor, 20)
+    shuffled = some + random.Random(seed).choices(some, k=7)
+    random.Random(seed).shuffle(shuffled)
+    conveyor.send(*shuffled)
+    conveyor.ingest()
+
+    assert [one.statement for one in some] == _recorded(conveyor)
+    assert {"accepted"} == {one.outcome for one in conveyor.answers(DE_PROSECUTOR.authority)}
+
+
+def test_what_comes_a_little_early_is_held_across_rounds(conveyor: Conveyor):
+    """A predecessor that comes in a later round still comes in time; nothing of it was committed before."""
+    first, second, third = _cases(conveyor, 3)
+    conveyor.send(third)
+    conveyor.send(second)
+    conveyor.send(first)
+    conveyor.ingest(round_size_max=1, early_ms_max=60_000)
+
+    assert [one.statement for one in (first, second, third)] == _recorded(conveyor)
+
+
+def test_what_lacks_its_predecessor_is_refused_with_what_is_expected(conveyor: Conveyor):
+    """Where the predecessor does not come, the publisher is told which sequence it must use, signed by the log."""
+    _, second = _cases(conveyor, 2)
+    conveyor.send(second)
+    conveyor.ingest(early_ms_max=0)
+    (answer,) = conveyor.answers(DE_PROSECUTOR.authority)
+
+    assert ("refused", "out_of_order", 0) == (answer.outcome, answer.reason, answer.expected)
+    assert answer.note.startswith(b"comity.refusal/v1\n")
+    assert [] == _recorded(conveyor)
+
+
+def test_the_newest_answer_holds(conveyor: Conveyor):
+    """A refused statement recorded nothing: sent again in its turn, it is accepted."""
+    first, second = _cases(conveyor, 2)
+    conveyor.send(second)
+    conveyor.ingest(early_ms_max=0)
+    conveyor.send(first, second)
+    conveyor.ingest()
+
+    assert ["refused", "accepted", "accepted"] == [one.outcome for one in conveyor.answers(DE_PROSECUTOR.authority)]
+
+
+def test_a_rejected_statement_is_answered_with_its_entry(conveyor: Conveyor):
+    """What the log records as rejected has an index and a reason; those behind it are judged on their own."""
+    town = conveyor.town
+    opened, twice = town.opening("one"), town.opening("one")
+    some = [town.signed(draft, DE_PROSECUTOR) for draft in (opened, twice, town.opening("another"))]
+    conveyor.send(*some)
+    conveyor.ingest()
+    answers = conveyor.answers(DE_PROSECUTOR.authority)
+
+    assert ["accepted", "rejected", "accepted"] == [one.outcome for one in answers]
+    assert "subject_exists" == answers[1].reason
+    assert [5, 6, 7] == [one.index for one in answers]
+
+
+POISON = {
+    "empty": (b"", "unreadable"),
+    "no value": (None, "unreadable"),
+    "no frame": (b"\x01\x00\x00\x00\x01rest", "unreadable"),
+    "another schema": (wire.frame("answer") + b"rest", "unreadable"),
+    "cut off": (wire.frame("submission") + b"\x80", "unreadable"),
+    "too large": (bytes(wire.SUBMISSION_BYTES_MAX + 1), "too_large"),
+    "no statement": (wire.pack_submission(Signed(b"nothing", bytes(64))), "malformed"),
+}
+
+
+def test_poison_is_set_aside_and_stops_nobody(conveyor: Conveyor):
+    """What is no submission goes to the rejections with its reason, and what stands behind it is recorded."""
+    some = _cases(conveyor, len(POISON) + 1)
+    partition = 1
+    for one, (value, _) in zip(some, POISON.values(), strict=False):
+        conveyor.send_raw(wire.pack_submission(one), DE_PROSECUTOR.key.id, partition)
+        conveyor.send_raw(value, b"\xff" * 100, partition)
+    conveyor.send_raw(wire.pack_submission(some[-1]), DE_PROSECUTOR.key.id, partition)
+    conveyor.ingest()
+    aside = conveyor.set_aside()
+
+    assert [one.statement for one in some] == _recorded(conveyor)
+    assert [reason for _, reason in POISON.values()] == [one["reason"] for one in aside]
+    assert [(1, 2 * place + 1) for place in range(len(POISON))] == [(one["partition"], one["offset"]) for one in aside]
+    assert [len(value or b"") for value, _ in POISON.values()] == [one["value_bytes"] for one in aside]
+
+
+def test_what_is_set_aside_is_not_copied(conveyor: Conveyor):
+    """A rejection says where the submission lies and its hash: a name in it does not spread."""
+    conveyor.send_raw(b"\0\0\0\0\1the name of a person")
+    conveyor.ingest()
+    (one,) = conveyor.seen(REJECTIONS)
+
+    assert b"the name of a person" not in (one.value or b"")
+
+
+def test_whoever_is_not_enrolled_gets_no_topic(conveyor: Conveyor):
+    """A statement that names an unknown publisher is set aside with the refusal that the log signed."""
+    stranger = signer("a stranger")
+    conveyor.send(conveyor.town.signed(conveyor.town.opening("forged"), stranger))
+    conveyor.ingest()
+    (one,) = conveyor.set_aside()
+
+    assert "unauthenticated" == one["reason"]
+    assert one["note"].startswith(b"comity.refusal/v1\n")
+    assert [] == conveyor.answers(stranger.authority)
+
+
+def test_a_forgery_is_refused_to_whom_it_names(conveyor: Conveyor):
+    """Who is enrolled learns that somebody used his name, and nothing is recorded."""
+    draft = conveyor.town.opening("forged")
+    forged = conveyor.town.signed(draft, DE_PROSECUTOR)
+    conveyor.send(Signed(forged.statement, keyed("another").sign(b"anything")))
+    conveyor.ingest()
+    (answer,) = conveyor.answers(DE_PROSECUTOR.authority)
+
+    assert ("refused", "unauthenticated") == (answer.outcome, answer.reason)
+    assert [] == _recorded(conveyor)
+
+
+def test_statements_signed_as_a_batch_go_one_by_one(conveyor: Conveyor):
+    """The place in a batch travels with each statement, so that each verifies on its own."""
+    some = conveyor.town.signed_batch([conveyor.town.opening(f"{number}") for number in range(9)], DE_PROSECUTOR)
+    conveyor.send(*some)
+    conveyor.ingest()
+
+    assert [one.statement for one in some] == _recorded(conveyor)
+    check_everything(conveyor.town.ledger)
+
+
+def test_two_workers_share_the_submissions(conveyor: Conveyor):
+    """A worker that joins takes partitions over amid the work; each statement is recorded once, in order."""
+    keys = [DE_PROSECUTOR, FR_PROSECUTOR]
+    some = {by.authority: _cases(conveyor, 60, by) for by in keys}
+    for statements in some.values():
+        conveyor.send(*statements[:30])
+    stop = threading.Event()
+    workers = [conveyor.ingesting(round_size_max=7, early_ms_max=10_000) for _ in range(2)]
+    threads = [threading.Thread(target=worker.run, args=(stop,)) for worker in workers]
+    for thread in threads:
+        thread.start()
+        for statements in some.values():
+            conveyor.send(*statements[30:])
+    for _ in range(120):
+        if len(_recorded(conveyor)) >= 120:
+            break
+        threading.Event().wait(0.25)
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+
+    assert not any(thread.is_alive() for thread in threads)
+    for by in keys:
+        mine = [data for data in _recorded(conveyor) if decode_statement(data).publisher == by.authority]
+        assert [one.statement for one in some[by.authority]] == mine
+    check_everything(conveyor.town.ledger)
+
+
+def test_a_partition_that_falls_silent_is_noticed(conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch):
+    """A consumer that stops reading one partition without an error is made anew, and reads on."""
+    some = _cases(conveyor, 6)
+    for one in some[:3]:
+        conveyor.send_raw(wire.pack_submission(one), b"", 0)
+    here = TopicPartition(conveyor.named(SUBMISSIONS), 0)
+    stuck: list[KafkaConsumer] = []
+    poll = KafkaConsumer.poll
+
+    def polled(self: KafkaConsumer, **how: object) -> object:
+        # The first consumer gives what is there, then nothing of partition 0 any more, and says nothing.
+        if here in self.assignment() and self.position(here) >= 3 and stuck in ([], [self]):
+            stuck[:] = [self]
+            self.pause(here)
+        return poll(self, **how)
+
+    monkeypatch.setattr(KafkaConsumer, "poll", polled)
+    taking, stop = conveyor.ingesting(silent_seconds=0.3, watch_seconds=0.1), threading.Event()
+    running = threading.Thread(target=taking.run, args=(stop,))
+    running.start()
+    for count in (3, 6):
+        for _ in range(240):
+            if len(_recorded(conveyor)) >= count and stuck:
+                break
+            threading.Event().wait(0.05)
+        if count == 3:
+            for one in some[3:]:
+                conveyor.send_raw(wire.pack_submission(one), b"", 0)
+    stop.set()
+    running.join(30)
+
+    assert {here} == set(taking.count.silent)
+    assert [one.statement for one in some] == _recorded(conveyor)
+
+
+def test_the_watch_tells_silence_from_rest():
+    """A partition is silent only while it has more and stands still: not at its end, not while it moves."""
+    one, two = TopicPartition("submissions", 0), TopicPartition("submissions", 1)
+    watch = Watch(10)
+
+    assert [] == watch.silent({one: 5, two: 5}, {one: 9, two: 5}, now=0)
+    assert [] == watch.silent({one: 6, two: 5}, {one: 9, two: 5}, now=11)
+    assert [] == watch.silent({one: 6, two: 5}, {one: 9, two: 6}, now=20)
+    assert [one] == watch.silent({one: 6, two: 5}, {one: 9, two: 6}, now=21)
+    assert [one, two] == watch.silent({one: 6, two: 5}, {one: 9, two: 6}, now=40)
+    assert [] == watch.silent({two: 6}, {two: 6}, now=50)
+    assert "submissions 0" in SilentPartition([one]).what
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_submission_or_a_fault(data: bytes):
+    """Whatever is delivered is decoded or refused with a reason, and nothing else happens."""
+    for value in (data, wire.frame("submission") + data):
+        try:
+            signed = wire.unpack_submission(value)
+        except ValueError:
+            continue
+        assert wire.pack_submission(signed) == value
+
+
+@given(st.binary(max_size=80))
+def test_the_publisher_of_any_bytes_is_read_or_not(data: bytes):
+    """Who is to be answered is read from the front of a statement without judging the rest."""
+    found = wire.publisher_of(data)
+
+    assert found is None or len(found) == 16
+
+
+def test_the_publisher_of_a_statement_is_the_one_it_names(conveyor: Conveyor):
+    """The quick reading and the decoder agree."""
+    (one,) = _cases(conveyor, 1)
+
+    assert decode_statement(one.statement).publisher == wire.publisher_of(one.statement)
+    assert named("a prosecutor in Berlin") == wire.publisher_of(one.statement)
