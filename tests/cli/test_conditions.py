@@ -36,7 +36,8 @@ def bound(founded: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     say(
         "exhibit.acquired", EXHIBIT, "2020-06-10", "lille", exhibit_kind="communications", acquired_by=None,
         source_country="FR", authorisation=None, measure=None, method="network_interception", hash=None,
-        hash_kind="none", manifest_root=None, items=None, acquired_from="2020-06-09T00:00:00Z", acquired_until="2020-06-10T00:00:00Z",
+        hash_kind="none", manifest_root=None, items=None, acquired_from="2020-06-09T00:00:00Z",
+        acquired_until="2020-06-10T00:00:00Z",
         copy="original", series=None,
     )  # fmt: skip
     say(
