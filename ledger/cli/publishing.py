@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from ledger.cli.directory import Directory
     from ledger.keys import Signer
-    from ledger.law.form import Gap
     from ledger.ledger import Ledger
     from ledger.statement import Draft
 
@@ -33,16 +32,6 @@ _SUBJECTS_MAX = 1000
 
 _COMPARED_MAX = 200_000
 """Drafts of one file among which repetitions are looked for: some 40 MiB."""
-
-_RECIPIENT_FIELDS = frozenset({"to", "recipient", "recipients", "requested", "forum", "informed"})
-"""Fields of bodies that name who is meant to receive something."""
-
-RINGS = {
-    "addressees": "the addressees alone",
-    "case": "every authority that takes part in the case",
-    "oversight": "the authorities of the case and the oversight bodies",
-    "public": "everybody",
-}
 
 
 def publish(
@@ -117,18 +106,19 @@ def publish(
     from ledger.acts import catalogue
     from ledger.cli.directory import directory
     from ledger.cli.opened import ledger as open_ledger
+    from ledger.cli.rehearsing import rehearse
     from ledger.cli.saying import signer_of
 
     with _opened(source) as drafts, open_ledger(ledger) as opened:
         roster = directory(opened.store, catalogue())
         signer = signer_of(roster, key, speaks_as)
-        publishing = _Publishing(opened, signer, roster, again=again)
+        publishing = Publishing(opened, signer, roster, again=again)
         count = _validate(drafts, publishing, quiet=quiet)
         if count == 0:
             note("There is no draft in it.", quiet=quiet)
             return
         if dry_run:
-            _dry_run(drafts, publishing, ledger, as_json=as_json, verbose=verbose)
+            rehearse(drafts, publishing, ledger, as_json=as_json, verbose=verbose)
             return
         if receipts is not None:
             receipts.mkdir(parents=True, exist_ok=True)
@@ -178,7 +168,7 @@ def _spooled(stream: BinaryIO) -> "Iterator[BinaryIO]":
         yield cast("BinaryIO", spooled)
 
 
-def _validate(drafts: BinaryIO, run: "_Publishing", *, quiet: bool) -> int:
+def _validate(drafts: BinaryIO, run: "Publishing", *, quiet: bool) -> int:
     """Read every draft once; Trouble naming each faulty field, or how many there are."""
     from ledger.drafts import DraftInvalid, from_json, located
     from ledger.errors import ComityError, FormatError
@@ -225,7 +215,7 @@ def _validate(drafts: BinaryIO, run: "_Publishing", *, quiet: bool) -> int:
     return count
 
 
-class _Publishing:
+class Publishing:
     """What a run knows: the ledger, who speaks, and which drafts are on the record already."""
 
     def __init__(self, opened: "Ledger", signer: "Signer", roster: "Directory", *, again: bool) -> None:
@@ -294,7 +284,7 @@ def _words(statement: Any) -> bytes:
 
 def _publish(
     source: BinaryIO,
-    run: _Publishing,
+    run: Publishing,
     count: int,
     *,
     batch: bool,
@@ -387,7 +377,7 @@ def _publish(
         )
 
 
-def _repeated(run: _Publishing, number: int, index: int) -> dict[str, Any]:
+def _repeated(run: Publishing, number: int, index: int) -> dict[str, Any]:
     from ledger.drafts import rfc3339
     from ledger.reading import recorded
 
@@ -404,181 +394,10 @@ def _repeated(run: _Publishing, number: int, index: int) -> dict[str, Any]:
     }
 
 
-def _keep(folder: Path | None, run: _Publishing, shape: dict[str, Any]) -> None:
+def _keep(folder: Path | None, run: Publishing, shape: dict[str, Any]) -> None:
     """Write the receipt: the same bytes whenever it is asked for, so an old one may stay."""
     if folder is None:
         return
     file = folder / f"{shape['statement']}.tlog-proof"
     file.write_bytes(run.opened.receipt_proof(shape["index"]))
     shape["receipt"] = str(file)
-
-
-# ------------------------------------------------------------------------------------- the dry run
-
-
-def _dry_run(source: BinaryIO, run: _Publishing, ledger: Path | None, *, as_json: bool, verbose: bool) -> None:
-    from ledger.cli.rehearsal import Rehearsal
-    from ledger.cli.saying import reason_words
-    from ledger.drafts import rfc3339
-
-    rehearsal = Rehearsal(run.opened, run.signer)
-    now = run.opened.clock()
-    before = _Addressed(run, ledger)
-    rejected = count = 0
-    for number, draft in run.drafts(source):
-        count += 1
-        judged = rehearsal.judge(draft)
-        rejected += not judged.accepted
-        embargo = draft.visibility.embargo_until
-        shape: dict[str, Any] = {
-            "line": number,
-            "act": draft.act,
-            "answer": "accepted" if judged.accepted else "rejected",
-            "reason": judged.reason,
-            "detail": judged.detail,
-            "flags": [{"code": code, "detail": detail} for code, detail in judged.flags],
-            "visible_to": {
-                "ring": draft.visibility.ring,
-                "to": RINGS[draft.visibility.ring],
-                "embargo_until": None if embargo is None else rfc3339(embargo),
-                "addressees": [
-                    {"authority": str(UUID(bytes=one)), "called": run.roster.called(one)} for one in draft.addressees
-                ],
-            },
-            # Who would see it cannot be undone once it is said; a form can still be completed.
-            "warnings": [*_unusual(draft, run, before), *_odd_times(draft, now)],
-            "form": [_gap(one) for one in _lacking(draft)],
-            "repeated": run.repeated(draft),
-        }
-        if as_json:
-            line(shape)
-            continue
-        said = "would be accepted"
-        if not judged.accepted:
-            said = f"would be rejected ({judged.reason}: {reason_words(judged.reason)})"
-            said += f"\n  because  {judged.detail}" if judged.detail else ""
-        if shape["repeated"] is not None:
-            said = f"is recorded already as entry {shape['repeated']}, and would not be published again"
-        text(f"line {number}: {draft.act} {said}")
-        called = ", ".join(run.roster.called(one) for one in draft.addressees)
-        text(f"  seen by  {RINGS[draft.visibility.ring]}" + _until(shape["visible_to"]))
-        text(f"  to       {called or 'no addressee'}")
-        for code, detail in judged.flags:
-            text(f"  flagged  {code}: {detail}")
-        for warning in shape["warnings"]:
-            text(f"  warning  {warning}")
-        for gap in shape["form"]:
-            text(f"  form     {gap['words']}")
-            for one in gap["lacking"] if verbose else ():
-                known = "" if one["verified"] else " (not compared with the official wording)"
-                text(f"           {' '.join(filter(None, (one['section'], _cited(one))))}: {one['text']}{known}")
-    if rejected:
-        raise Trouble(
-            7,
-            f"{rejected} of {count} statements would be rejected",
-            why="they cannot be true of the record as it stands",
-            now="correct the drafts; nothing was signed and nothing recorded",
-        )
-
-
-def _lacking(draft: "Draft") -> "tuple[Gap, ...]":
-    """What the annex of the instrument requires, copy by copy, and the draft of a request does not carry."""
-    if draft.act != "request.issued":
-        return ()
-    from datetime import UTC, datetime
-
-    from ledger.law import form
-    from ledger.law.law import load
-
-    on = datetime.fromtimestamp(draft.occurred_from / 1e6, UTC).date()
-    instrument = str(draft.body["instrument"])
-    return form.gaps(load(), instrument, draft.act, draft.body, draft.body, form.carried(draft), on=on)
-
-
-def _gap(gap: "Gap") -> dict[str, Any]:
-    """What one copy of a form lacks, in full."""
-    return {
-        "copy": gap.view,
-        "form": gap.form,
-        "required": gap.required,
-        "words": gap.words,
-        "lacking": [
-            {"id": one.id, "section": one.section, "article": one.article, "text": one.text, "verified": one.verified}
-            for one in gap.lacking
-        ],
-    }
-
-
-def _cited(one: dict[str, Any]) -> str:
-    """The provision, where it is more than the box itself."""
-    article = one["article"]
-    return f"(Article {article})" if article[:1].isdigit() and article != one["section"] else ""
-
-
-def _until(visible: dict[str, Any]) -> str:
-    until = visible["embargo_until"]
-    return f", from {until} on" if until else ""
-
-
-class _Addressed:
-    """To whom this authority has addressed statements before; read from the log when first asked."""
-
-    def __init__(self, run: _Publishing, ledger: Path | None) -> None:
-        self._run = run
-        self._ledger = ledger
-        self._known: set[bytes] | None = None
-
-    def __contains__(self, authority: bytes) -> bool:
-        if self._known is None:
-            self._known = self._read()
-        return authority in self._known
-
-    def _read(self) -> set[bytes]:
-        from ledger.cli.opened import views
-        from ledger.errors import NotFound
-        from ledger.reading import recorded
-        from projections import audit
-
-        found: set[bytes] = set()
-        run = self._run
-        with views(self._ledger, quiet=True) as (answers, store):
-            try:
-                trail = audit.authority(answers, run.signer.authority)
-            except NotFound:
-                return found
-            for one in trail.lines:
-                entry = recorded(one.index, store.entry(one.index), run.opened.catalogue)
-                found.update(entry.statement.addressees)
-        return found
-
-
-def _unusual(draft: "Draft", run: _Publishing, before: _Addressed) -> list[str]:
-    """What a publisher who mistook one authority for another would want to be told."""
-    warnings = []
-    for authority in draft.addressees:
-        called = run.roster.called(authority)
-        if authority not in run.roster.members:
-            warnings.append(f"addressee {called} is not on the roster")
-        elif authority == run.signer.authority:
-            warnings.append(f"{called} addresses itself")
-        elif authority not in before:
-            warnings.append(f"{called} has never been addressed by this authority before")
-    if len(set(draft.addressees)) != len(draft.addressees):
-        warnings.append("an addressee is named twice")
-    if draft.visibility.ring == "addressees" and not draft.addressees:
-        warnings.append("only the addressees may see it, and there is none")
-    references = run.opened.catalogue.references(draft.act, draft.version, draft.body)
-    for path, kind, authority in references:
-        field = path.rpartition(".")[2].partition("[")[0]
-        if kind == "authority" and field in _RECIPIENT_FIELDS and authority not in draft.addressees:
-            called = run.roster.called(authority)
-            warnings.append(f"body.{path} names {called}, which is not among the addressees")
-    return warnings
-
-
-def _odd_times(draft: "Draft", now: int) -> list[str]:
-    if draft.occurred_from > now:
-        return ["occurred_from lies in the future"]
-    if draft.occurred_until > now:
-        return ["occurred_until lies in the future"]
-    return []
