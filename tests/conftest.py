@@ -31,6 +31,13 @@ def root() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which PostgreSQL the tests ran on."""
+    from deploy.servers import postgres_name
+
+    terminalreporter.write_line(f"PostgreSQL: these tests ran on {postgres_name()}.")
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A private PostgreSQL cluster; each log lives in a schema of its own."""

@@ -9,7 +9,6 @@ its jars are kept under ``build/``.
 from __future__ import annotations
 
 import atexit
-import importlib.util
 import os
 import shutil
 import signal
@@ -18,35 +17,12 @@ import subprocess
 import tempfile
 import time
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from deploy.guard import guard
+from deploy.servers import CLUSTER_ID, KAFKA_VERSION, free_port, java, small_broker
+
 START_SECONDS = 90
-KAFKA_VERSION = "4.3.1"
-CLUSTER_ID = "MkU3OEVBNTcwNTJENDM2Qg"
-
-POM = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
-  <modelVersion>4.0.0</modelVersion>
-  <groupId>comity</groupId><artifactId>broker-for-tests</artifactId><version>1</version>
-  <dependencies>
-    <dependency>
-      <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>{KAFKA_VERSION}</version>
-    </dependency>
-    <dependency>
-      <groupId>org.slf4j</groupId><artifactId>slf4j-nop</artifactId><version>1.7.36</version>
-    </dependency>
-  </dependencies>
-</project>
-"""
-
-
-def free_port() -> int:
-    """A port on which nobody listens now."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port: int = one.getsockname()[1]
-        return port
 
 
 def _await(port: int, process: subprocess.Popen[bytes], said: Path) -> None:
@@ -66,15 +42,13 @@ class SmallBroker:
 
     def __init__(self) -> None:
         """Start it."""
-        found = importlib.util.find_spec("noida_db")
-        assert found is not None, "the tests need noida-db: install requirements/dev.txt"
-        assert found.origin is not None
         self.folder = Path(tempfile.mkdtemp(prefix="comity-kafka-"))
         atexit.register(self.remove)
+        guard().remove(self.folder)
         self._maker = os.getpid()
         self.port = free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
-        program = Path(found.origin).with_name("noida-db")
+        program = small_broker()
         with (self.folder / "said").open("ab") as said:
             self._process = subprocess.Popen(
                 [
@@ -91,6 +65,7 @@ class SmallBroker:
                 stderr=said,
                 start_new_session=True,
             )
+        guard().watch(self._process)
         _await(self.port, self._process, self.folder / "said")
 
     def remove(self) -> None:
@@ -98,37 +73,8 @@ class SmallBroker:
         if os.getpid() == self._maker and self.folder.exists():
             self._process.kill()
             self._process.wait()
+            guard().release(self._process)
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-@cache
-def jars() -> Path:
-    """The folder of Apache Kafka's jars, fetched by Maven where they are not there yet."""
-    for program in ("java", "mvn"):
-        assert shutil.which(program), f"Apache Kafka needs {program} on the path; `make test` needs neither"
-    folder = ROOT / "build" / f"kafka-{KAFKA_VERSION}"
-    if not (folder / "complete").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pom.xml").write_text(POM)
-        libs = f"-DoutputDirectory={folder / 'libs'}"
-        done = subprocess.run(
-            [
-                "mvn",
-                "-q",
-                "-B",
-                "-f",
-                folder / "pom.xml",
-                "dependency:copy-dependencies",
-                "-DincludeScope=runtime",
-                libs,
-            ],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert not done.returncode, done.stdout + done.stderr
-        (folder / "complete").touch()
-    return folder / "libs"
 
 
 class ApacheKafka:
@@ -154,6 +100,7 @@ class ApacheKafka:
         self.name = f"Apache Kafka {KAFKA_VERSION}, {nodes} node{'s' if nodes > 1 else ''}"
         self.folder = folder or Path(tempfile.mkdtemp(prefix="comity-kafka-"))
         atexit.register(self.remove)
+        guard().remove(self.folder)
         self._maker = os.getpid()
         self.ports = [free_port() for _ in range(nodes)]
         controllers = [free_port() for _ in range(nodes)]
@@ -188,7 +135,7 @@ class ApacheKafka:
             users = [f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in (scram or {}).items()]
             added = [part for user in users for part in ("--add-scram", user)]
             done = subprocess.run(
-                [*self._java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", path, *added],
+                [*java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", path, *added],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -199,19 +146,17 @@ class ApacheKafka:
         for number in range(nodes):
             self.wait(number)
 
-    @staticmethod
-    def _java() -> list[str]:
-        return ["java", "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", f"{jars()}/*"]
-
     def start(self, number: int = 0, *, wait: bool = True) -> None:
         """Start one node; *wait* until it answers."""
         with (self.folder / f"said{number}").open("ab") as said:
-            self._processes[number] = subprocess.Popen(
-                [*self._java(), "kafka.Kafka", self.folder / f"node{number}.properties"],
+            process = subprocess.Popen(
+                [*java(), "kafka.Kafka", self.folder / f"node{number}.properties"],
                 stdout=said,
                 stderr=said,
                 start_new_session=True,
             )
+        self._processes[number] = process
+        guard().watch(process)
         if wait:
             self.wait(number)
 
@@ -227,6 +172,7 @@ class ApacheKafka:
         if process is not None:
             process.send_signal(how)
             process.wait()
+            guard().release(process)
             self._processes[number] = None
 
     def send(self, how: signal.Signals, number: int = 0) -> None:
