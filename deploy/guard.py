@@ -71,8 +71,12 @@ def _wait(parent: int) -> tuple[list[int], list[str]]:
     groups: dict[int, None] = {}
     folders: dict[str, None] = {}
     unread = b""
-    while os.getppid() == parent:
-        if not select.select([0], [], [], LOOK_SECONDS)[0]:
+    while True:
+        # What was said before the end is read after it, if need be.
+        gone = os.getppid() != parent
+        if not select.select([0], [], [], 0 if gone else LOOK_SECONDS)[0]:
+            if gone:
+                break
             continue
         piece = os.read(0, 65_536)
         if not piece:
