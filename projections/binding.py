@@ -218,6 +218,7 @@ def case(
     happened_by: int | None = None,
     known_by: int | None = None,
     viewer: str | bytes | None = None,
+    read_at: int | None = None,
     law: Book | None = None,
 ) -> tuple[Binding, ...]:
     """
@@ -231,6 +232,8 @@ def case(
         known_by: what the log, and the law, knew by then, µs; None for no bound.
         viewer: the authority that asks: it sees what its part lets it see, and unverified rules that concern
             it. None: whoever holds this log, without unverified rules.
+        read_at: the instant at which the viewer reads, µs, by which embargoes are judged whatever instant is
+            asked about; None for `at`.
         law: another law than that of this release.
 
     Raises:
@@ -238,7 +241,7 @@ def case(
 
     Cost: O(entries of the cases through which its exhibits went), and the provenance of each exhibit.
     """
-    asked = _Asked(views, at, happened_by, known_by, viewer, law)
+    asked = _Asked(views, at, happened_by, known_by, viewer, read_at, law)
     key = id_bytes(case_id)
     found = asked.of_case(key)
     if found is None:
@@ -255,6 +258,7 @@ def exhibit(
     happened_by: int | None = None,
     known_by: int | None = None,
     viewer: str | bytes | None = None,
+    read_at: int | None = None,
     law: Book | None = None,
 ) -> tuple[Binding, ...]:
     """
@@ -262,7 +266,7 @@ def exhibit(
 
     Arguments, errors and cost are those of :func:`case`.
     """
-    asked = _Asked(views, at, happened_by, known_by, viewer, law)
+    asked = _Asked(views, at, happened_by, known_by, viewer, read_at, law)
     text = id_text(id_bytes(exhibit_id))
     chain = provenance.exhibit(views, text, happened_by=asked.bound, known_by=known_by)
     found = asked.of_case(id_bytes(chain.case)) or ()
@@ -277,6 +281,7 @@ def person(
     happened_by: int | None = None,
     known_by: int | None = None,
     viewer: str | bytes | None = None,
+    read_at: int | None = None,
     law: Book | None = None,
 ) -> tuple[Binding, ...]:
     """
@@ -285,7 +290,7 @@ def person(
     Arguments and errors are those of :func:`case`. Cost: one pass over the log, then that of :func:`case` for
     each case that names the person.
     """
-    asked = _Asked(views, at, happened_by, known_by, viewer, law)
+    asked = _Asked(views, at, happened_by, known_by, viewer, read_at, law)
     text = id_text(id_bytes(person_id))
     sql = "SELECT DISTINCT case_id FROM findings.act WHERE body LIKE ? OR subject = ?"
     homes = views.db.execute(sql, (f'%"{text}"%', id_bytes(text))).fetchall()
@@ -314,6 +319,7 @@ class _Asked:
         happened_by: int | None,
         known_by: int | None,
         viewer: str | bytes | None,
+        read_at: int | None,
         law: Book | None,
     ) -> None:
         self.views = views
@@ -321,7 +327,9 @@ class _Asked:
         self.bound = at if happened_by is None else min(at, happened_by)
         self.known_by = known_by
         self.viewer = None if viewer is None else id_text(id_bytes(viewer))
-        self.within = findings.asked(views, at=at, happened_by=happened_by, known_by=known_by, law=law)
+        self.within = findings.asked(
+            views, at=at, happened_by=happened_by, known_by=known_by, viewer=viewer, read_at=read_at, law=law
+        )
         self.chains: dict[tuple[str, int], tuple[Condition, ...]] = {}
 
     def of_case(self, key: bytes) -> tuple[Binding, ...] | None:
@@ -364,7 +372,7 @@ class _Asked:
         return tuple(kept)
 
     def _sees(self, index: int, case_id: str) -> bool:
-        return self.viewer is None or self.within.may_see(index, case_id, self.viewer)
+        return self.viewer is None or self.within.sight.may_see(index, case_id, self.viewer)
 
     def _concerned(self, one: Binding, who: str) -> bool:
         seat = self.within.seats.get(who)

@@ -22,13 +22,15 @@ from typing import TYPE_CHECKING, Final
 from ledger.errors import NotFound
 from ledger.law import form
 from projections import conditions, deadlines, provenance
-from projections.checks import Declared, Mark, Outside
+from projections.checks import Declared, Outside
 from projections.clocks import clocks
 from projections.duties import SETTLED, USES, Finding, findings
-from projections.facts import COLUMNS, Clocks, Fact, Table, id_bytes, id_text, row_of
+from projections.facts import COLUMNS, Fact, Table, id_bytes, id_text
 from projections.matters import Act, Seat
 from projections.matters import Matter as Folded
 from projections.rules import Book, book
+from projections.sight import COLUMNS as COLUMNS_OF_SIGHT
+from projections.sight import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
@@ -45,9 +47,7 @@ TABLES: Final = (
         (
             *COLUMNS,
             ("legal_effect_at", "INTEGER"),
-            ("ring", "TEXT NOT NULL"),
-            ("embargo_until", "INTEGER"),
-            ("addressees", "TEXT NOT NULL"),
+            *COLUMNS_OF_SIGHT,
             ("carried", "TEXT NOT NULL"),
         ),
         ("case_id", "subject"),
@@ -70,7 +70,6 @@ TABLES: Final = (
 )
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_OVERSIGHT: Final = frozenset({"oversight_body", "supervisory_authority"})
 
 
 def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
@@ -94,17 +93,8 @@ def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
     deadlines.collect(fact, made)
     rows["part"].extend(made["part"])
     rows["seat"].extend(made["seat"])
-    shown = statement.visibility
     for row in made["act"]:
-        rows["act"].append(
-            (
-                *row,
-                shown.ring,
-                shown.embargo_until,
-                " ".join(id_text(one) for one in statement.addressees),
-                " ".join(sorted(form.carried(statement))),
-            )
-        )
+        rows["act"].append((*row, " ".join(sorted(form.carried(statement)))))
         if statement.act == "use_condition.attached":
             rows["condition"].append((fact.index, statement.case))
 
@@ -290,10 +280,18 @@ class _Asked:
         self.happened_by = happened_by
         self.known_by = known_by
         self.law = law
-        self.viewer = None if viewer is None else id_text(id_bytes(viewer))
-        self.read_at = at if read_at is None else read_at
         seats = views.db.execute("SELECT authority, country, zone, kind FROM findings.seat ORDER BY idx")
         self.seats = {id_text(one): Seat(country, zone, kind) for one, country, zone, kind in seats}
+        self.sight = Sight(
+            views,
+            NAME,
+            self.seats,
+            viewer,
+            known_by=known_by,
+            read_at=at if read_at is None else read_at,
+            carried=True,
+        )
+        self.viewer = self.sight.viewer
         self.declared: dict[str, tuple[Declared, ...]] = {}
         rows = views.db.execute("SELECT authority, known_at, valid_from, measures, functions FROM findings.competence")
         for one, known_at, valid_from, measures, functions in rows:
@@ -301,10 +299,7 @@ class _Asked:
                 said = Declared(valid_from, frozenset(measures.split()), frozenset(functions.split()))
                 self.declared[id_text(one)] = (*self.declared.get(id_text(one), ()), said)
         self.conditioned = views.db.execute("SELECT 1 FROM findings.condition LIMIT 1").fetchone() is not None
-        self.marks: dict[int, Mark] = {}
-        self.parts: dict[str, frozenset[str]] = {}
         self.things: frozenset[str] = frozenset()
-        self.outsider = False
 
     def fold(self, key: bytes) -> tuple[Finding, ...] | None:
         """Fold one case; None where nothing is known of it."""
@@ -316,7 +311,7 @@ class _Asked:
             acts,
             self.law,
             self.seats,
-            self.marks,
+            self.sight.marks,
             at=self.at,
             happened_by=self.happened_by,
             known_on=known_on,
@@ -333,9 +328,9 @@ class _Asked:
 
         After the acts of the case come those of a request of another case to which a thing of this one belongs.
         """
-        self.marks = {}
-        self.things, self.outsider = frozenset(), self.viewer is not None
-        acts = self._visible(self._acts("case_id = ?", key), home=True)
+        self.sight.marks = {}
+        self.things, self.sight.outsider = frozenset(), self.viewer is not None
+        acts = self.sight.of_case(key, home=True)
         bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
         if not any(act.from_at <= bound for act in acts):
             return None
@@ -344,7 +339,7 @@ class _Asked:
         # A request of another case, to which a thing of this one belongs: it says under which instrument.
         beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
         for one in sorted(beyond):
-            acts += self._visible(self._acts("subject = ?", id_bytes(one)))
+            acts += self.sight.of_thing(one)
         known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
         running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
         return acts, bound, running, known_on
@@ -364,7 +359,7 @@ class _Asked:
                 if not self.conditioned:
                     return found
                 # A condition may lie in another case, of which the viewer sees other things than of this one.
-                return (*found, *(self._as_seen(one) for one in attached(act) if self._sees_entry(one.index)))
+                return (*found, *(self._as_seen(one) for one in attached(act) if self.sight.sees_entry(one.index)))
 
             return outside
 
@@ -390,7 +385,7 @@ class _Asked:
         used = {one for act in given for one in (*conditions.exhibits_of(act), *_parents(act))}
         homes = provenance.homes(self.views, sorted(used), known_by=self.known_by, forward=forward) if used else ()
         # The acts of a case come first, before those of a request of another case that it names.
-        others = {one: self._visible(self._acts("case_id = ?", id_bytes(one))) for one in homes if one != given[0].case}
+        others = {one: self.sight.of_case(one) for one in homes if one != given[0].case}
         if not others:
             return here, conditions.attached(here, self.law, running, at=self.at, known_on=known_on)
         wide = self._counted([*given, *(act for each in others.values() for act in each)], bound)
@@ -407,29 +402,6 @@ class _Asked:
         counted = {a.index: a for a in acts if a.from_at <= bound and a.statement not in gone}
         return Folded(counted.values(), self.seats, self.law.limits)
 
-    def _acts(self, condition: str, key: bytes | int) -> list[Act]:
-        names = ", ".join(name for name, _ in COLUMNS)
-        known = Clocks(None, self.known_by)
-        passes, bounds = known.where()
-        sql = (
-            f"SELECT {names}, legal_effect_at, ring, embargo_until, addressees, carried"
-            f" FROM findings.act WHERE ({condition}) AND {passes} ORDER BY idx"
-        )
-        found = []
-        for values in self.views.db.execute(sql, (key, *bounds)):
-            row = row_of(values, known)
-            legal_effect_at, ring, embargo_until, addressees, carried = values[len(COLUMNS) :]
-            found.append(Act.of(row, legal_effect_at))
-            self.marks[row.index] = Mark(
-                row.publisher,
-                row.known_at,
-                ring,
-                embargo_until,
-                frozenset(addressees.split()),
-                frozenset(carried.split()),
-            )
-        return found
-
     # ---------------------------------------------------------------------------------- who sees it
 
     def shown(self, found: Iterable[Finding], states: Collection[str]) -> tuple[Finding, ...]:
@@ -442,76 +414,13 @@ class _Asked:
 
     def _capped(self, one: Finding) -> Finding:
         """Of a case in which it takes no part a viewer sees too little to call anything missing for certain."""
-        if not self.outsider or one.standing in SETTLED:
+        if not self.sight.outsider or one.standing in SETTLED:
             return one
         answered = one.answered_by is not None or one.issued_by
         return replace(one, uncertain=True, standing=one.standing if answered else "observation")
 
-    def _visible(self, acts: list[Act], *, home: bool = False) -> list[Act]:
-        """What the viewer may see of the acts of a case; of the one asked about, whether it takes part is noted."""
-        if self.viewer is None:
-            return acts
-        marks = [self.marks[act.index] for act in acts]
-        inside = self._takes_part(acts[0].case if acts else "", self.viewer)
-        if home:
-            self.outsider = not inside
-        return [act for act, mark in zip(acts, marks, strict=True) if self._open_to(mark, self.viewer, inside=inside)]
-
-    def _takes_part(self, case_id: str, who: str) -> bool:
-        """Whether an authority said something in a case, was addressed, or is named where it may read that it is."""
-        if case_id not in self.parts:
-            self.parts[case_id] = self._taking_part(case_id)
-        return who in self.parts[case_id]
-
-    def _taking_part(self, case_id: str) -> frozenset[str]:
-        known = "" if self.known_by is None else f" AND known_at <= {self.known_by:d}"
-        rows = self.views.db.execute(
-            f"SELECT idx, publisher, ring, embargo_until, addressees FROM findings.act WHERE case_id = ?{known}",
-            (id_bytes(case_id),),
-        )
-        found: set[str] = set()
-        readable: set[int] = set()
-        for index, publisher, ring, embargo_until, addressees in rows:
-            found |= {id_text(publisher), *addressees.split()}
-            if ring != "addressees" and (embargo_until is None or self.read_at >= embargo_until):
-                readable.add(index)
-        parts = self.views.db.execute(
-            "SELECT idx, authority FROM findings.part WHERE case_id = ?", (id_bytes(case_id),)
-        )
-        return frozenset(found | {id_text(one) for index, one in parts if index in readable})
-
-    def _embargoed(self, mark: Mark) -> bool:
-        return mark.embargo_until is not None and self.read_at < mark.embargo_until
-
-    def _open_to(self, mark: Mark, who: str, *, inside: bool) -> bool:
-        if who == mark.publisher or who in mark.addressees:
-            return True
-        if mark.ring == "addressees" or self._embargoed(mark):
-            return False
-        return mark.ring == "public" or inside or (mark.ring == "oversight" and self._kind(who) in _OVERSIGHT)
-
-    def may_see(self, index: int, case_id: str, who: str) -> bool:
-        """Whether an authority may see an entry of a case that was read."""
-        mark = self.marks.get(index)
-        return mark is not None and self._open_to(mark, who, inside=self._takes_part(case_id, who))
-
-    def _sees_entry(self, index: int) -> bool:
-        """Whether the viewer may see one entry, of whatever case."""
-        if self.viewer is None:
-            return True
-        home = self._home(index)
-        if home is None:
-            return False
-        if index not in self.marks:
-            self._acts("idx = ?", index)
-        return self.may_see(index, home, self.viewer)
-
-    def _home(self, index: int) -> str | None:
-        found = self.views.db.execute("SELECT case_id FROM findings.act WHERE idx = ?", (index,)).fetchone()
-        return None if found is None else id_text(found[0])
-
     def _as_seen(self, one: Outside) -> Outside:
-        return one if one.ended_by is None or self._sees_entry(one.ended_by) else replace(one, ended_by=None)
+        return one if one.ended_by is None or self.sight.sees_entry(one.ended_by) else replace(one, ended_by=None)
 
     def concerns(self, one: Finding, who: str) -> bool:
         """Whether a finding concerns an authority: it had to act, or, where only its State is known, sits there."""
@@ -522,15 +431,7 @@ class _Asked:
 
     def open_to_oversight(self, one: Finding) -> bool:
         """Whether the trigger, and what put it right, may be seen by oversight bodies, and is under no embargo."""
-        return all(self._open(index) for index in (one.index, one.resolved_by) if index is not None)
-
-    def _open(self, index: int) -> bool:
-        mark = self.marks.get(index)
-        return mark is not None and mark.ring in {"oversight", "public"} and not self._embargoed(mark)
-
-    def _kind(self, who: str) -> str | None:
-        seat = self.seats.get(who)
-        return None if seat is None else seat.authority_kind
+        return all(self.sight.open_to_oversight(index) for index in (one.index, one.resolved_by) if index is not None)
 
 
 def _parents(act: Act) -> list[str]:
@@ -539,11 +440,14 @@ def _parents(act: Act) -> list[str]:
 
 
 def asked(
-    views: Views, *, at: int, happened_by: int | None = None, known_by: int | None = None, law: Book | None = None
+    views: Views,
+    *,
+    at: int,
+    happened_by: int | None = None,
+    known_by: int | None = None,
+    viewer: str | bytes | None = None,
+    read_at: int | None = None,
+    law: Book | None = None,
 ) -> _Asked:
     """Return the reading of cases that other answers over the same facts share; arguments are those of `case`."""
-    return _ask(views, at, happened_by, known_by, law)
-
-
-def _ask(views: Views, at: int, happened_by: int | None, known_by: int | None, law: Book | None) -> _Asked:
-    return _Asked(views, at, happened_by, known_by, law or book())
+    return _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)

@@ -110,7 +110,12 @@ def _answer(
     query: Any = {"exhibit": binding.exhibit, "person": binding.person, "case": binding.case}[kind]
     with reading(ledger, asked, as_json=as_json, quiet=quiet) as reader:
         found = query(
-            reader.answers, reader.id(given, kind), at=reader.at, **reader.clocks, viewer=reader.viewer(viewer)
+            reader.answers,
+            reader.id(given, kind),
+            at=reader.at,
+            **reader.clocks,
+            viewer=reader.viewer(viewer),
+            read_at=reader.now_at,
         )
         if breached:
             found = tuple(one for one in found if one.breached)

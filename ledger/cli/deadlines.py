@@ -68,7 +68,13 @@ def deadlines(
     wanted = tuple(states or (("due",) if due_within is not None else ()))
     with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
         answers = asked.answers
-        common: dict[str, Any] = {"at": asked.at, **asked.clocks, "due_within": due_within, "states": wanted}
+        common: dict[str, Any] = {
+            "at": asked.at,
+            "read_at": asked.now_at,
+            **asked.clocks,
+            "due_within": due_within,
+            "states": wanted,
+        }
         if authority is not None:
             found = projected.authority(answers, asked.id(authority, "authority"), **common)
         else:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ledger import resources, scenarios
 from ledger.acts import catalogue
 from ledger.errors import NotFound
+from ledger.statement import Visibility
 from projections import binding, findings, provenance
 from projections.facts import id_text
 from projections.runner import Runner
@@ -417,7 +418,23 @@ def test_an_unverified_rule_is_shown_as_such_to_whom_it_concerns_and_to_nobody_e
     assert {} == shown(view, log, book)
     assert not shown(view, log, book, viewer=some_id("GStA"))["named"].verified
     assert {"named"} == shown(view, log, book, viewer=some_id("Lille")).keys()
-    assert {} == shown(view, log, book, viewer=some_id("NL-OM"))
+    with pytest.raises(NotFound):
+        shown(view, log, book, viewer=some_id("NL-OM"))
+
+
+def test_an_embargo_is_judged_when_the_viewer_reads(views: Follow, tmp_path: Path):
+    """A use under an embargo is no use to whoever may not know of it yet, whatever instant is asked about."""
+    log, book = result(), law(tmp_path, NAMED)
+    log.say(
+        "disclosure.made", "late", "GStA", "2024-04-01", shown_to=Visibility("case", on("2024-09-01")),
+        exhibits=[some_id("x")], recipient=some_id("LG"), purpose="asset_recovery",
+    )  # fmt: skip
+    view = views(log)
+    for at in (on("2024-05-01"), LATER):
+        for read_at in (on("2024-08-31"), on("2024-09-01")):
+            one = shown(view, log, book, viewer=some_id("Lille"), at=at, read_at=read_at)["named"]
+            assert one.breached == (read_at >= on("2024-09-01"))
+            assert one.breached == bool(one.uses) == bool(one.carried)
 
 
 def test_the_real_cases_show_their_conditions(tmp_path: Path):
