@@ -313,7 +313,7 @@ class Clocks:
 
     def where(self) -> tuple[str, list[int]]:
         """Return an SQL condition and its values."""
-        sql, values = "1", []
+        sql, values = "1 = 1", []
         if self.happened_by is not None:
             sql += " AND occurred_from <= ?"
             values.append(self.happened_by)

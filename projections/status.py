@@ -219,7 +219,7 @@ def cases(
     passes, bounds = Clocks(happened_by, known_by).where()
     found = views.db.execute(
         "SELECT case_id, min(idx), max(idx), count(*) FROM status.fact"
-        f" WHERE {passes} GROUP BY case_id HAVING min(idx) > ? AND max(act = 'case.opened')"
+        f" WHERE {passes} GROUP BY case_id HAVING min(idx) > ? AND max(CASE act WHEN 'case.opened' THEN 1 END) = 1"
         " ORDER BY 2 LIMIT ?",
         (*bounds, after_index, limit),
     )
