@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import acts, resources
+from ledger import codec as codecs
+from ledger import resources
 from ledger.acts import Catalogue, Codec, Fault, catalogue, codec
 from ledger.errors import FormatError
 
@@ -49,7 +50,7 @@ def values(schema: Any, named: dict[str, Any], field: dict[str, Any]) -> st.Sear
         return values(named[schema], named, field)
     kind = schema["type"]
     if kind == "long":
-        return st.integers(acts._FIRST_INSTANT, acts._LAST_INSTANT)
+        return st.integers(codecs._FIRST_INSTANT, codecs._LAST_INSTANT)
     if kind == "array":
         return st.lists(values(schema["items"], named, field), max_size=3)
     named[f"comity.{schema['name']}"] = schema
@@ -264,8 +265,8 @@ def test_references_are_found_with_their_kind():
         ("1970-01-01T00:00:00Z", 0),
         ("2020-06-02T00:00:00Z", 1_591_056_000_000_000),
         ("1969-12-31T23:59:59.999999Z", -1),
-        ("0001-01-01T00:00:00Z", acts._FIRST_INSTANT),
-        ("9999-12-31T23:59:59.999999Z", acts._LAST_INSTANT),
+        ("0001-01-01T00:00:00Z", codecs._FIRST_INSTANT),
+        ("9999-12-31T23:59:59.999999Z", codecs._LAST_INSTANT),
     ],
 )
 def test_instants_are_rfc_3339_in_utc(text: str, micros: int):
@@ -299,7 +300,7 @@ def test_no_other_writing_of_an_instant(text: Any):
     assert caught.value.field == "evaluation_due_at"
 
 
-@pytest.mark.parametrize("micros", [acts._FIRST_INSTANT - 1, acts._LAST_INSTANT + 1, -(2**63)])
+@pytest.mark.parametrize("micros", [codecs._FIRST_INSTANT - 1, codecs._LAST_INSTANT + 1, -(2**63)])
 def test_clock_nonsense_is_not_decoded(micros: int):
     """An instant that cannot be written is refused on the way in and on the way out."""
     one = catalogue().codec_of("joint_team.closed")
