@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 from ledger.errors import NotFound
 from ledger.law import form
-from ledger.law.counting import calendar
 from ledger.law.data import Competence, Datum, Duty, Ground, Particular, Remedy
 from projections.matters import Act, Matter, listed
 from projections.running import Clock, instant, micros
@@ -134,7 +133,7 @@ class Inquiry:
         seat = self.matter.seat(authority, country)
         place = seat.country or country
         try:
-            return None if place is None else calendar(place, seat.zone)
+            return None if place is None else self.book.limits.calendar(place, seat.zone)
         except NotFound:
             return None
 

@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.errors import FormatError, NotFound
-from ledger.law.counting import due as counted
 from ledger.law.data import Limit
 from projections import provenance
 from projections.checks import Outside
@@ -636,7 +635,7 @@ def _with_time(
         consequence="",
     )
     try:
-        due = counted(limit, _instant(act.until_at), calendar_of(folded, limit, act, request))
+        due = book.limits.due(limit, _instant(act.until_at), calendar_of(folded, limit, act, request))
     except (FormatError, NotFound) as error:
         return replace(rule, limit=limit.id, problem=str(error))
     end = (due.at - _EPOCH) // _MICROSECOND

@@ -14,11 +14,12 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
+from ledger.law.counting import counting_of
 from ledger.law.counting import due as counted
 from ledger.law.data import Applicability, Datum, Duty, Limit, Reach, Ruling, Use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date, datetime
 
     from ledger.domain.procedure import Halves, Procedure
@@ -200,7 +201,30 @@ class Rules:
             calendar=duty.by,
             consequence="",
         )
-        return counted(limit, start, cal)
+        return self.due(limit, start, cal)
+
+    def calendar(self, place: str, zone: str | None) -> Calendar:
+        """
+        The calendar of a place, as this edition has it (`ledger.law.law.Law.calendar`).
+
+        Raises:
+            NoCalendar: no holidays, or no zone, are known for it.
+        """
+        return self.law.calendar(place, zone)
+
+    def due(
+        self,
+        limit: Limit,
+        start: date | datetime,
+        cal: Calendar,
+        *,
+        variant: str | None = None,
+        extended: int = 0,
+        suspended: Iterable[tuple[datetime, datetime]] = (),
+    ) -> Due:
+        """When a limit ends (`ledger.law.counting.due`), by the counting rule as this edition has it."""
+        rule = counting_of(limit.counting, cal.place, self.law.countings)
+        return counted(limit, start, cal, variant=variant, extended=extended, suspended=suspended, counting=rule)
 
     def _of(self, instrument: str, country: str | None) -> dict[str, tuple[Limit, ...]]:
         found = self._limits.get((instrument, country))

@@ -14,8 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import FormatError, NotFound
-from ledger.law.counting import Calendar, Due, Step, calendar
-from ledger.law.counting import due as counted
+from ledger.law.counting import Calendar, Due, Step
 from ledger.law.data import Limit, Variant, holds
 from projections.matters import Act, Matter, matches, order, span
 
@@ -229,7 +228,7 @@ def calendar_of(matter: Matter, limit: Limit, act: Act, request: str | None) -> 
     place = seat.country or country
     if place is None:
         raise NotFound(f"it is not known in which State the {limit.calendar} authority sits")
-    return calendar(place, seat.zone)
+    return matter.law.calendar(place, seat.zone)
 
 
 # ----------------------------------------------------------------------------------------- one clock
@@ -412,7 +411,7 @@ class Running:
             return self._named_due(cal, self.named_end, periods)
         if limit.stated:
             raise FormatError("its end is stated where the ledger cannot read it", field="stated")
-        return counted(
+        return self.matter.law.due(
             limit,
             instant(self.begins[side]),
             cal,
@@ -429,7 +428,8 @@ class Running:
         extension = limit.extension
         if periods and extension is not None and extension.within is not None:
             longer = replace(limit, within=extension.within, named=None, variants=())
-            due = counted(longer, last_on if extension.within.unit != "hours" else local, cal, extended=periods - 1)
+            begins = last_on if extension.within.unit != "hours" else local
+            due = self.matter.law.due(longer, begins, cal, extended=periods - 1)
             return due._replace(verified=due.verified and limit.verified)
         source = extension.article if self.extended and extension is not None else limit.article
         steps = (Step(source, f"the act names its end: {local.isoformat(' ', 'minutes')}"),)
