@@ -121,6 +121,16 @@ class Connection:
             made.close()
 
 
+def track(producer: KafkaProducer, topic: str) -> None:
+    """
+    Keep a topic among those whose leaders a producer asks for; to be called before the first message to it.
+
+    A producer of kafka-python 3.0 takes a topic that was in its very first look at the cluster for known, and
+    does not ask for it again: after the next look, it waits for the leader for ever.
+    """
+    producer._sender.add_topic(topic)  # noqa: SLF001 -- no public way; `partitions_for` has the same fault
+
+
 def _close(producer: KafkaProducer) -> None:
     with suppress(faults.KafkaError):  # what is not acknowledged is sent again by whoever comes next
         producer.close(timeout=5)

@@ -31,7 +31,7 @@ from kafka.structs import OffsetAndMetadata
 
 from ledger.errors import ComityError, FormatError, NotFound, Unavailable
 from ledger.kafka import wire
-from ledger.kafka.connection import Connection, explained
+from ledger.kafka.connection import Connection, explained, track
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make
 from ledger.sequencer import Refusal
 from ledger.statement import decode_statement, sha256_of
@@ -68,6 +68,8 @@ class IngestLimits:
     silent_seconds: float = 30.0
     # How often that is looked at, seconds.
     watch_seconds: float = 5.0
+    # How long one that died is waited for before the group gives its partitions to another, milliseconds.
+    session_ms: int = 10_000
     # How long a round may take before the group gives the partitions to another, milliseconds.
     round_ms_max: int = 300_000
 
@@ -216,7 +218,7 @@ class Ingest:
     def _session(self, stop: threading.Event, *, once: bool) -> None:
         """Join the group and do rounds until told to stop, or until something fails; whatever is open comes again."""
         limits = self.limits
-        self._held, self._next = [], {}
+        self._held, self._next, self._receipts = [], {}, {}
         watch, looked_at = Watch(limits.silent_seconds), time.monotonic()
         with (
             self._connection.producer() as producer,
@@ -224,6 +226,8 @@ class Ingest:
                 f"{self._submissions}/ingest",
                 max_poll_records=limits.round_size_max,
                 max_poll_interval_ms=limits.round_ms_max,
+                session_timeout_ms=limits.session_ms,
+                heartbeat_interval_ms=limits.session_ms // 4,
                 fetch_max_bytes=limits.fetch_bytes_max,
                 max_partition_fetch_bytes=min(limits.fetch_bytes_max, 4 << 20),
             ) as consumer,
@@ -233,6 +237,7 @@ class Ingest:
                 raise NotFound(f"there is no topic {self._submissions}", what_now="create it: `comity topics apply`")
             everything = [TopicPartition(self._submissions, number) for number in sorted(numbers)]
             goal = consumer.end_offsets(everything) if once else {}
+            track(producer, self._rejections)
             consumer.subscribe([self._submissions])
             while not stop.is_set():
                 polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
@@ -313,7 +318,7 @@ class Ingest:
             topic = None
             answer, signed = one.answer, one.signed
             if answer is not None and signed is not None:
-                topic = self._topic_of(wire.publisher_of(signed.statement))
+                topic = self._topic_of(producer, wire.publisher_of(signed.statement))
                 if isinstance(answer, Refusal):
                     self.count.refused += 1
                 else:
@@ -339,7 +344,7 @@ class Ingest:
         value = wire.pack_set_aside(one.where.partition, one.offset, one.value, reason, field=path, note=note)
         return producer.send(self._rejections, value, one.key[:64] or None)
 
-    def _topic_of(self, publisher: bytes | None) -> str | None:
+    def _topic_of(self, producer: KafkaProducer, publisher: bytes | None) -> str | None:
         """Return the topic in which a publisher is answered, made where there is none; None for one not enrolled."""
         if publisher is None:
             return None
@@ -350,6 +355,7 @@ class Ingest:
         topic = self._declared.receipts_of(publisher)
         with self._connection.admin() as admin:
             make(admin, topic, self._declared.replication)
+        track(producer, topic.name)
         self._receipts[publisher] = topic.name
         return topic.name
 

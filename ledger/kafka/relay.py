@@ -35,7 +35,7 @@ from kafka.partitioner.default import murmur2
 
 from ledger.errors import ComityError, Conflict, NotFound, Unavailable
 from ledger.kafka import wire
-from ledger.kafka.connection import Connection, explained
+from ledger.kafka.connection import Connection, explained, track
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.tree import SharedPaths
 from ledger.statement import decode_entry
@@ -282,6 +282,7 @@ class Lane:
             here = [TopicPartition(self.topic, number) for number in sorted(numbers)]
             consumer.assign(here)
             begins, ends = consumer.beginning_offsets(here), consumer.end_offsets(here)
+            track(self._producer, self.topic)
             self._partitions = [_Partition(one.partition, end=ends[one]) for one in here]
             latest, expired = (0, b""), False
             for one, partition in zip(here, self._partitions, strict=True):

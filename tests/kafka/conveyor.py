@@ -145,8 +145,13 @@ class Conveyor:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the agency's client, where there is one."""
         if self._producer is not None:
             self._producer.close(timeout=5)
+            self._producer = None
 
     @property
     def declared(self) -> Declared:
