@@ -14,7 +14,7 @@ them, so the origin must say that it is a simulation.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -27,7 +27,7 @@ from ledger.drafts import KINDS as KINDS_OF_STATEMENT
 from ledger.drafts import RINGS, VOICES, YEARS, instant
 from ledger.errors import FormatError, NotFound, NotPermitted
 from ledger.keys import LogKeys, PrivateKey, Signer
-from ledger.ledger import SIMULATION, Ledger, Receipt, Root
+from ledger.ledger import SIMULATION, Ledger, Receipt, Root, system_clock
 from ledger.statement import Basis, Draft, Speaker, Visibility
 from ledger.verify import endorsement_message, possession_message
 
@@ -44,6 +44,7 @@ __all__ = [
     "Said",
     "Scenario",
     "Simulation",
+    "begin",
     "identity",
     "load",
     "play",
@@ -700,6 +701,30 @@ def play(
 
     Cost: about 10 ms a statement.
     """
+    return _player(scenarios, folder, origin).play()
+
+
+def begin(scenarios: Scenario | Sequence[Scenario], folder: Path, *, store: str, origin: str = ORIGIN) -> Simulation:
+    """
+    Found the ledger of ``play`` in a PostgreSQL database, by the real clock, and publish nothing.
+
+    What ``play`` signs elsewhere under the same origin can be published into it, by whatever way. The keys of
+    operator and roots are left in ``keys/``.
+
+    Args:
+        scenarios: one or several.
+        folder: holds no ledger yet.
+        store: ``postgresql://...``.
+        origin: must end in ``/simulation``.
+
+    Raises:
+        NotPermitted: the origin does not say that it is a simulation.
+        Conflict: folder or database hold a ledger.
+    """
+    return _player(scenarios, folder, origin).begin(store)
+
+
+def _player(scenarios: Scenario | Sequence[Scenario], folder: Path, origin: str) -> _Player:
     if not origin.endswith(SIMULATION):
         raise NotPermitted(
             f"{origin} is not a simulation",
@@ -710,7 +735,7 @@ def play(
     holders: dict[str, Holder] = _joined(together, "root", [s.holders for s in together])
     cast: dict[str, Cast] = _joined(together, "authority", [s.cast for s in together])
     _apart(together)
-    return _Player(together, holders, cast, folder, origin).play()
+    return _Player(together, holders, cast, folder, origin)
 
 
 def _joined(scenarios: Sequence[Scenario], what: str, tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -759,19 +784,7 @@ class _Player:
         founded = min(scenario.founded for scenario in self._scenarios)
         clock = _Clock(founded)
         founding = [holder for holder in self._holders.values() if holder.admitted is None]
-        ledger = Simulation.found(
-            self._folder,
-            origin=self._origin,
-            operator=self._signer("operator", "operator"),
-            roots=[
-                Root.of(holder.slug, self._signer("root", holder.slug), self._origin, holder.enrolls)
-                for holder in founding
-            ],
-            log_keys=LogKeys.from_seed(_derived(self._origin, "log", "keys")),
-            clock=clock,
-            ledger_id=self._ledger_id,
-        )
-        assert isinstance(ledger, Simulation)
+        ledger = self._found(founding, clock)
         try:
             for due in sorted(self._due(founded), key=lambda due: due[:2]):
                 clock.now = due.at
@@ -780,6 +793,35 @@ class _Player:
             ledger.close()
             raise
         self._tell(ledger)
+        return ledger
+
+    def begin(self, store: str) -> Simulation:
+        founding = [holder for holder in self._holders.values() if holder.admitted is None]
+        ledger = self._found(founding, system_clock, store)
+        keys = self._folder / "keys"
+        keys.mkdir(mode=0o700, exist_ok=True)
+        for name, signer in [
+            ("operator", self._signer("operator", "operator")),
+            *((f"root-{one.slug}", self._signer("root", one.slug)) for one in self._holders.values()),
+        ]:
+            signer.key.save(keys / f"{name}.pem")
+        return ledger
+
+    def _found(self, founding: Sequence[Holder], clock: Callable[[], int], store: str | None = None) -> Simulation:
+        ledger = Simulation.found(
+            self._folder,
+            origin=self._origin,
+            operator=self._signer("operator", "operator"),
+            roots=[
+                Root.of(holder.slug, self._signer("root", holder.slug), self._origin, holder.enrolls)
+                for holder in founding
+            ],
+            store=store,
+            log_keys=LogKeys.from_seed(_derived(self._origin, "log", "keys")),
+            clock=clock,
+            ledger_id=self._ledger_id,
+        )
+        assert isinstance(ledger, Simulation)
         return ledger
 
     def _due(self, founded: int) -> Iterator[_Due]:
