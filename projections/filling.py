@@ -229,16 +229,16 @@ def decode(catalogue: Catalogue, batch: Iterable[tuple[int, bytes]]) -> list[Fac
     return [Fact(recorded(index, entry, catalogue)) for index, entry in batch]
 
 
-def batches(store: Store, start: int, stop: int) -> Iterator[list[tuple[int, bytes]]]:
+def batches(store: Store, start: int, stop: int, first: int = _FIRST_BATCH) -> Iterator[list[tuple[int, bytes]]]:
     """
     Yield the entries from *start* to before *stop*, contiguous, in batches of bounded memory.
 
-    The number of entries read at once follows the size of those just read.
+    The number of entries read at once follows the size of those just read; the *first* time it is given.
 
     Raises:
         GapRefused: the store does not give the entries that it says it has.
     """
-    limit = _FIRST_BATCH
+    limit = first
     while start < stop:
         batch = store.entries(start, min(limit, stop - start))
         if not batch or batch[0][0] != start or batch[-1][0] != start + len(batch) - 1:

@@ -292,7 +292,7 @@ def test_killed_at_any_step_a_rebuild_leaves_whole_projections(tmp_path: Path, a
                 runner.rollback()
 
     # One in seventeen of the many steps that make tables, every one of the few that take them back.
-    step, killed, stride = 0, True, 17 if after == "rebuild" else 1
+    step, killed, stride = 0, True, 23 if after == "rebuild" else 1
     while killed:
         place = tmp_path / f"{step}"
         shutil.copytree(template, place)

@@ -1,0 +1,365 @@
+"""
+A projection worker: one member of the consumer group that fills the shared projections.
+
+Kafka brings the entries and divides the work; the log says what is true. A worker fills the partitions that the
+group gives it from ``comity.entries``, and its share of the projections that read the log as one stream from
+the log itself. It goes to the log for its partitions, too, where
+
+- it starts far behind, or Kafka's retention has passed what it needs: at the full speed of the log;
+- the offsets of a partition have a gap;
+- Kafka owes entries that the log has had for a while: the partition is silent (consumers have been seen to stop on
+  one without a word, and brokers go away), and its reading is begun anew;
+- there is no Kafka at all (``Alone``).
+
+Whatever Kafka brings twice, late, in another order or never: what was applied is counted against the log
+once a second (``Shared.settle``), and what is not the same is applied from the log.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+from kafka import TopicPartition
+
+from ledger.errors import FormatError, NotVerified, Unavailable
+from ledger.kafka import wire
+from ledger.kafka.topics import ENTRIES
+from projections.filling import Store, batches, decode
+from projections.shared import WHOLE_LOG, Fenced, Place, Shared, Step, Unit, partition_of, units_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ledger.acts import Catalogue
+
+log: Final = structlog.get_logger("comity.projections")
+
+GROUP: Final = "comity.projections"
+"""The consumer group."""
+
+
+class Consumer(Protocol):
+    """What a worker needs of kafka-python's consumer."""
+
+    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Messages by partition, in the order of their offsets."""
+
+    def assignment(self) -> set[TopicPartition]:
+        """The partitions that the group gave this member."""
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read from there next."""
+
+    def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset of the first message that there still is, by partition."""
+
+    def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """The offset after the last message, by partition."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a worker goes about it."""
+
+    # How many messages, and entries of the log, one transaction takes.
+    batch_size_max: int = 2_000
+    # How long it waits for messages: while there are some, and when it has been idle for a second, milliseconds.
+    wait_ms: tuple[int, int] = (4, 40)
+    # How often what was applied is compared with the log, seconds.
+    settle_seconds: float = 1.0
+    # After how many seconds a partition that owes entries is silent.
+    silent_seconds: float = 5.0
+    # How often it may be silent in a row before the consumer is made anew.
+    silent_times_max: int = 3
+    # Further behind than this, it reads the log instead of Kafka: entries.
+    far_behind_size: int = 20_000
+
+
+class SilentPartition(Unavailable):
+    """A partition stays silent however often its reading is begun anew: the consumer has to be made anew."""
+
+    def __init__(self, numbers: Sequence[int]) -> None:
+        super().__init__(
+            f"{ENTRIES} gives nothing of partition {', '.join(map(str, numbers))}, though the log has more",
+            why="the consumer stopped reading without an error, or the relay stands still",
+            what_now="the projections follow the log meanwhile; look at `comity relay` and at the brokers",
+        )
+
+
+class Worker:
+    """
+    One member of the group.
+
+    Args:
+        shared: the projections.
+        store: the log.
+        catalogue: the acts.
+        consumer: subscribed to ``comity.entries`` in the group, never saying by itself how far it is.
+        limits: see there.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        shared: Shared,
+        store: Store,
+        catalogue: Catalogue,
+        consumer: Consumer,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._shared = shared
+        self._store = store
+        self._catalogue = catalogue
+        self._consumer = consumer
+        self._limits = limits or Limits()
+        self._clock = clock
+        self._held: dict[Unit, Place] = {}
+        self._numbers: frozenset[int] = frozenset()
+        self._offsets: dict[int, int] = {}
+        self._owing: dict[int, tuple[int, float]] = {}
+        self._silent: dict[int, int] = {}
+        self._settled_at = clock()
+        self._busy_at = clock()
+        self.applied = 0
+
+    @property
+    def partitions(self) -> frozenset[int]:
+        """The partitions that it fills."""
+        return self._numbers
+
+    def run(self, ended: Callable[[], bool]) -> None:
+        """
+        Work until *ended* says so.
+
+        Raises:
+            SilentPartition: the consumer has to be made anew.
+            ProjectionFailed: too much of one projection would be parked.
+            Unavailable: the database or the log cannot be reached.
+        """
+        while not ended():
+            self.step()
+
+    def step(self) -> int:
+        """
+        Take what there is, in one transaction; return how many entries were applied.
+
+        One that another worker holds by now is given up without a word: its owner fills it.
+        """
+        try:
+            return self._step()
+        except Fenced as fenced:
+            log.warning("projection_worker_fenced", why=fenced.what)
+            # Either the group has given them to another, which the next poll says, or the tables were swapped.
+            self._held, self._numbers, self._offsets = {}, frozenset(), {}
+            return 0
+
+    def _step(self) -> int:
+        limits = self._limits
+        now = self._clock()
+        wait = limits.wait_ms[0] if now - self._busy_at < 1 else limits.wait_ms[1]
+        brought = self._consumer.poll(timeout_ms=wait, max_records=limits.batch_size_max)
+        numbers = frozenset(one.partition for one in self._consumer.assignment())
+        if numbers != self._numbers or (numbers and not self._held):
+            self._take(numbers)
+            # What came with the change may begin anywhere.
+            brought = {}
+        if not numbers:
+            return 0
+        if isinstance(self._consumer, Alone):
+            return self._follow_alone(now)
+        steps = self._from_kafka(brought)
+        steps |= self._from_log()
+        count = 0
+        if steps:
+            self._held = self._shared.apply(self._held, steps)
+            count = max(len(step.facts) for step in steps.values())
+            self._busy_at = now
+            self.applied += count
+        if now - self._settled_at >= limits.settle_seconds:
+            self._settled_at = now
+            self._settle(now)
+        return count
+
+    def _follow_alone(self, now: float) -> int:
+        before = min(place.size for place in self._held.values())
+        if self._store.size() > before:
+            self._held, _ = self._shared.settle(self._held, forced=True)
+            self._busy_at = now
+        count = min(place.size for place in self._held.values()) - before
+        self.applied += count
+        return count
+
+    # --------------------------------------------------------------------------------- taking
+
+    def _take(self, numbers: frozenset[int]) -> None:
+        """Take the partitions that the group gave, go to the log for what Kafka has not, and read on from there."""
+        self._held = self._shared.take(units_of(numbers, self._shared.partitions))
+        self._numbers = numbers
+        self._offsets = {}
+        self._owing, self._silent = {}, {}
+        if not numbers:
+            return
+        there = [TopicPartition(ENTRIES, number) for number in sorted(numbers)]
+        begins, ends = self._consumer.beginning_offsets(there), self._consumer.end_offsets(there)
+        lost = []
+        for one in there:
+            kept = [place.offset for unit, place in self._held.items() if unit.partition == one.partition]
+            offset = min((at for at in kept if at is not None), default=None)
+            if offset is None or any(at is None for at in kept):
+                offset = 0 if begins.get(one) == 0 else None
+            if offset is None or not begins.get(one, 0) <= offset <= ends.get(one, 0):
+                lost.append(one.partition)
+            else:
+                self._offsets[one.partition] = offset
+        behind = self._store.size() - min(place.size for place in self._held.values())
+        if lost or behind > self._limits.far_behind_size:
+            log.info("projections_from_the_log", behind=behind, partitions=sorted(lost))
+            self._from_log_wholly(ends)
+        for one in there:
+            if one.partition in self._offsets:
+                self._consumer.seek(one, self._offsets[one.partition])
+        log.info("projection_worker_took", partitions=sorted(numbers), behind=behind)
+
+    def _from_log_wholly(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Follow the log as far as it goes; Kafka is read on from *ends*, read before: nothing falls between."""
+        after = {one.partition: offset for one, offset in ends.items() if one.partition in self._numbers}
+        self._held, _ = self._shared.settle(self._held, forced=True, ends=after)
+        self._offsets |= after
+
+    # ------------------------------------------------------------------------------- following
+
+    def _from_kafka(self, brought: Mapping[TopicPartition, Sequence[Any]]) -> dict[Unit, Step]:
+        steps: dict[Unit, Step] = {}
+        for one, messages in brought.items():
+            number = one.partition
+            if number not in self._numbers:
+                continue
+            entries: list[tuple[int, bytes]] = []
+            offset = self._offsets.get(number)
+            size = min(place.size for unit, place in self._held.items() if unit.partition == number)
+            for message in messages:
+                if offset is not None and message.offset != offset:
+                    if message.offset < offset:
+                        continue
+                    # Messages are missing: the comparison with the log finds whether entries are.
+                    log.warning("kafka_offsets_missing", partition=number, since=offset, next=message.offset)
+                    self._settled_at = float("-inf")
+                offset = message.offset + 1
+                if message.value is not None:
+                    read = self._read(number, message)
+                    if read is not None and read[0] >= size:
+                        size = read[0] + 1
+                        entries.append(read)
+            if offset is not None:
+                self._offsets[number] = offset
+            if entries:
+                self._silent.pop(number, None)
+                facts = decode(self._catalogue, entries)
+                steps |= {unit: Step(facts, offset) for unit in self._held if unit.partition == number}
+        return steps
+
+    def _read(self, number: int, message: Any) -> tuple[int, bytes] | None:
+        """
+        Return index and entry of a message; None where it carries none that belongs here.
+
+        It stops nothing: the entry, if there is one, is missed at the comparison with the log, and comes from there.
+        """
+        try:
+            index = wire.index_in(message.headers)
+            entry = wire.unpack_entry(index, _leaf(message.headers), message.value)
+            belongs = partition_of(wire.place_of(entry).case, self._shared.partitions)
+            if belongs == number:
+                return index, entry
+            why = f"its case belongs into partition {belongs}"
+        except (FormatError, NotVerified) as error:
+            why = str(error)
+        log.warning("kafka_message_ignored", partition=number, offset=message.offset, why=why)
+        self._settled_at = float("-inf")
+        return None
+
+    def _from_log(self) -> dict[Unit, Step]:
+        """The next piece of the log for the projections that read it as one stream."""
+        streams = {unit: place for unit, place in self._held.items() if unit.partition == WHOLE_LOG}
+        if not streams:
+            return {}
+        start = min(place.size for place in streams.values())
+        stop = min(self._store.size(), start + self._limits.batch_size_max)
+        batch = next(batches(self._store, start, stop, first=self._limits.batch_size_max), None)
+        if batch is None:
+            return {}
+        facts = decode(self._catalogue, batch)
+        end = batch[-1][0] + 1
+        return {unit: Step(facts, None, end) for unit, place in streams.items() if place.size < end}
+
+    # -------------------------------------------------------------------------------- watching
+
+    def _settle(self, now: float) -> None:
+        """Compare with the log; begin a silent partition anew, and apply from the log what it owes."""
+        self._held, owed = self._shared.settle(self._held)
+        sizes = {unit.partition: place.size for unit, place in self._held.items()}
+        before, self._owing = self._owing, {}
+        for number in owed:
+            # Whoever brings something is not silent, however much more there is.
+            size, since = before.get(number, (sizes[number], now))
+            self._owing[number] = (size, since) if size == sizes[number] else (sizes[number], now)
+        late = [number for number, (_, since) in self._owing.items() if now - since >= self._limits.silent_seconds]
+        if not late:
+            return
+        there = [TopicPartition(ENTRIES, number) for number in sorted(self._numbers)]
+        log.warning("kafka_partition_silent", partitions=sorted(late), owed=sum(owed[number] for number in late))
+        ends = self._consumer.end_offsets(there)
+        self._from_log_wholly(ends)
+        for one in there:
+            if one.partition in self._offsets:
+                self._consumer.seek(one, self._offsets[one.partition])
+        for number in late:
+            self._owing.pop(number)
+            self._silent[number] = self._silent.get(number, 0) + 1
+        if worst := [number for number, times in self._silent.items() if times >= self._limits.silent_times_max]:
+            raise SilentPartition(worst)
+
+
+class Alone:
+    """
+    Stands in for a consumer where there is no Kafka: one worker at a time fills every partition, from the log.
+
+    Args:
+        shared: of which it holds the database's word that nobody else stands in.
+    """
+
+    def __init__(self, shared: Shared) -> None:
+        self._shared = shared
+
+    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
+        """Nothing ever comes."""
+        del max_records
+        time.sleep(timeout_ms / 1000)
+        return {}
+
+    def assignment(self) -> set[TopicPartition]:
+        """Every partition, or none while another stands in."""
+        if not self._shared.stand_in():
+            return set()
+        return {TopicPartition(ENTRIES, number) for number in range(self._shared.partitions)}
+
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Nothing is read."""
+
+    def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """None is known."""
+        del partitions
+        return {}
+
+    def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+        """None is known."""
+        del partitions
+        return {}
+
+
+def _leaf(headers: Sequence[tuple[str, bytes]]) -> bytes:
+    return next((value for name, value in headers if name == "leaf"), b"")

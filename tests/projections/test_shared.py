@@ -1,0 +1,313 @@
+"""The projections in PostgreSQL: what SQLite has, swapped and taken back under readers and workers."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ledger.acts import catalogue
+from ledger.errors import Conflict, NotFound
+from projections import admissibility, audit, findings, provenance, status
+from projections.facts import to_json
+from projections.filling import Differs, NotWhole, ProjectionFailed, decode
+from projections.runner import PROJECTIONS, Runner
+from projections.shared import ORDERED, Fenced, Shared, Step, Unit, open_shared, units_of
+from tests.projections.build import Log, some_id
+from tests.projections.test_runner import a_log, fails_at
+from tests.test_crash import die_before
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.cluster import Cluster
+
+NAMES = [projection.NAME for projection in PROJECTIONS]
+COUNT = 4
+EVERYTHING = units_of(range(COUNT), COUNT)
+
+
+def cases(log: Log, seed: int = 0, size: int = 60) -> Log:
+    """Many cases in one log, so that every partition has some."""
+    chance = random.Random(seed)
+    while log.size() < size:
+        number = chance.randrange(12)
+        case = some_id(f"case {number}")
+        act = ("case.opened", case) if chance.random() < 0.3 else ("exhibit.acquired", f"x{log.size()}")
+        fields: dict[str, Any] = {} if act[0] == "case.opened" else {"source_country": "FR", "hash": bytes(32)}
+        log.say(*act, "Lille", f"2021-{chance.randint(1, 12):02}-01", in_case=case, **fields)
+    return log
+
+
+@pytest.fixture
+def opened(cluster: Cluster) -> Iterator[Callable[..., Shared]]:
+    """Open the projections of a log in a schema of their own, as often as it is called."""
+    address = cluster.address(cluster.schema())
+    made: list[Shared] = []
+
+    def open_it(log: Log) -> Shared:
+        made.append(Shared(log, catalogue(), address, partitions=COUNT))
+        return made[-1]
+
+    yield open_it
+    for one in made:
+        one.close()
+
+
+def digests(of: Any, size: int | None = None) -> dict[str, str]:
+    return {name: of.digest(name, size) for name in NAMES}
+
+
+def in_sqlite(log: Log, folder: Path) -> dict[str, str]:
+    with Runner(log, catalogue(), folder / "projections.db") as runner:
+        runner.catch_up()
+        return digests(runner)
+
+
+def test_both_stores_derive_the_same(opened: Callable[..., Shared], tmp_path: Path):
+    """Followed or built, in PostgreSQL or in SQLite: one digest, and the same answers to the same questions."""
+    log = cases(a_log(5, 60), size=120)
+    shared = opened(log)
+    assert 120 == shared.catch_up()
+    expected = in_sqlite(log, tmp_path)
+    assert expected == digests(shared)
+    half = digests(shared, 60)
+    assert 120 == shared.rebuild(workers=1)
+    assert (expected, half) == (digests(shared), digests(shared, 60))
+    runner = Runner(log, catalogue(), tmp_path / "projections.db")
+    with runner, runner.views() as there, shared.views() as here:
+        assert there.sizes() == here.sizes()
+        at = log.recorded[-1].entry.recorded_at
+        for case in (log.case, some_id("case 3")):
+            assert to_json(audit.case(there, case)) == to_json(audit.case(here, case))
+            assert to_json(status.case(there, case)) == to_json(status.case(here, case))
+            assert to_json(findings.case(there, case, at=at)) == to_json(findings.case(here, case, at=at))
+        assert to_json(status.cases(there)) == to_json(status.cases(here))
+        x4 = next(one.statement.subject for one in log.recorded if one.statement.act == "exhibit.acquired")
+        assert to_json(provenance.exhibit(there, x4)) == to_json(provenance.exhibit(here, x4))
+        assert to_json(admissibility.exhibit(there, x4)) == to_json(admissibility.exhibit(here, x4))
+
+
+def test_every_unit_is_dealt_once():
+    """However the partitions are divided, each unit has one owner, and the one-stream projections have several."""
+    for owners in (1, 2, 4):
+        shares = [units_of(range(number, 12, owners)) for number in range(owners)]
+        assert units_of(range(12)) == set().union(*shares)
+        assert len(units_of(range(12))) == sum(map(len, shares))
+    assert len(ORDERED) + 12 * (len(PROJECTIONS) - len(ORDERED)) == len(units_of(range(12)))
+
+
+def test_who_lost_a_unit_writes_nothing(opened: Callable[..., Shared], tmp_path: Path):
+    """Whoever takes a unit fences the one before, in the transaction that writes; nothing of a zombie's is kept."""
+    log = cases(Log(), size=40)
+    shared, other = opened(log), opened(log)
+    stale = shared.take(EVERYTHING)
+    facts = decode(catalogue(), log.entries(0, 40))
+    stale = shared.follow(stale, facts[:10], 10)
+    one = {Unit("status", 2)}
+    held = other.take(one)
+    before = digests(other, 10)
+    with pytest.raises(Fenced):
+        shared.follow(stale, facts[10:], 40)
+    # One lost unit is enough: nothing of the transaction was written.
+    assert set(dict.fromkeys(NAMES, 10).items()) == set(other.sizes().items())
+    held = other.follow(held, facts[10:], 40)
+    assert 40 == held[Unit("status", 2)].size
+    assert before == digests(other, 10)
+    assert 40 == opened(log).catch_up()
+    assert in_sqlite(log, tmp_path) == digests(shared)
+
+
+def test_a_transaction_that_may_have_been_done_is_not_done_twice(opened: Callable[..., Shared]):
+    """Who does not know whether his last transaction was committed is told by the size, and reads his place anew."""
+    log = cases(Log(), size=20)
+    shared = opened(log)
+    held = shared.take(EVERYTHING)
+    facts = decode(catalogue(), log.entries(0, 20))
+    shared.follow(held, facts, 20)
+    with pytest.raises(Fenced):
+        shared.apply(held, {Unit("roster", -1): Step(facts, None, 20)})
+    assert dict.fromkeys(NAMES, 20) == shared.sizes()
+
+
+def test_an_act_that_fails_is_parked_and_taken_after_the_fix(
+    opened: Callable[..., Shared], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As in SQLite: its stream waits, the others go on, and there is no digest until it is mended."""
+    log = a_log(3, 40)
+    shared = opened(log)
+    with monkeypatch.context() as patch:
+        fails_at(patch, status, 13)
+        assert 40 == shared.catch_up()
+        subject = log.recorded[13].statement.subject
+        behind = [one.index for one in log.recorded[13:] if one.statement.subject == subject]
+        assert behind == [one.index for one in shared.parked()]
+        with pytest.raises(NotWhole):
+            shared.digest("status")
+        assert len(behind) == shared.retry()
+        with pytest.raises(ProjectionFailed) as failed:
+            shared.rebuild(workers=1)
+        assert ("status", 13) == (failed.value.name, failed.value.index)
+    assert 0 == shared.retry()
+    assert in_sqlite(log, tmp_path) == digests(shared)
+
+
+def test_a_row_that_the_database_does_not_take_is_parked(
+    opened: Callable[..., Shared], monkeypatch: pytest.MonkeyPatch
+):
+    """A value that PostgreSQL refuses is traced to its entry, and the rows beside it are kept."""
+    log = a_log(3, 20)
+    collect = audit.collect
+
+    def fails(fact: Any, rows: Any) -> None:
+        collect(fact, rows)
+        if fact.index == 5:
+            rows["remark"].append((fact.index, 0, None))
+
+    monkeypatch.setattr(audit, "collect", fails)
+    shared = opened(log)
+    shared.catch_up()
+    assert ("audit", 5) == (shared.parked()[0].projection, shared.parked()[0].index)
+    with shared.views() as views:
+        there = {index for (index,) in views.db.execute("SELECT idx FROM audit.entry").fetchall()}
+    assert set(range(20)) - {one.index for one in shared.parked()} == there
+
+
+def damage(cluster: Cluster, shared: Shared) -> None:
+    (place,) = {place.generation for unit, place in shared.places().items() if unit.name == "status"}
+    schema = shared.address.split("search_path%3D")[1]
+    cluster.run(f"UPDATE {schema}.p{place}_status_fact SET occurred_from = occurred_from + 1 WHERE idx = 5")
+
+
+def test_an_online_rebuild_compares_and_can_be_taken_back(
+    opened: Callable[..., Shared], cluster: Cluster, tmp_path: Path
+):
+    """Damage is found before anything is swapped; a worker is fenced by the swap; what stood can be taken back."""
+    log = a_log(1, 30)
+    shared = opened(log)
+    with pytest.raises(NotFound):
+        shared.rollback()
+    shared.catch_up()
+    whole = digests(shared)
+    assert in_sqlite(log, tmp_path) == whole
+    damage(cluster, shared)
+    damaged = digests(shared)
+    with pytest.raises(Differs) as found:
+        shared.rebuild(workers=1, online=True)
+    assert ("status",) == found.value.names
+    assert damaged == digests(shared)
+    worker = opened(log)
+    held = worker.take(EVERYTHING)
+    with shared.views() as before:
+        first = to_json(status.case(before, log.case))
+        shared.rebuild(workers=1, online=True, accept=True)
+        # Who reads while the tables are swapped reads on in one snapshot.
+        assert first == to_json(status.case(before, log.case))
+    assert whole == digests(shared)
+    log.say("case.linked", log.case, "Lille", "2021-01-01", other=some_id("third"))
+    with pytest.raises(Fenced):
+        worker.settle(held, forced=True)
+    assert 31 == worker.catch_up()
+    grown = digests(shared)
+    assert dict.fromkeys(NAMES, 30) == shared.rollback()
+    assert damaged == digests(shared)
+    shared.catch_up()
+    shared.rollback()
+    assert grown == digests(shared)
+    # A plain rebuild keeps nothing of the older ones.
+    shared.rebuild(workers=1)
+    tables = sum(len(projection.TABLES) for projection in PROJECTIONS)
+    schema = shared.address.split("search_path%3D")[1]
+    assert [(tables,)] == cluster.run(
+        f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema}' AND tablename ~ '^p[0-9]'"
+    )
+
+
+def test_workers_go_on_during_a_rebuild(opened: Callable[..., Shared], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    """What is appended and applied while the new tables are built is in them when they are swapped in."""
+    log = cases(Log(), size=30)
+    shared, worker = opened(log), opened(log)
+    worker.catch_up()
+    compare = shared._compare
+
+    def meanwhile(generation: int, size: int) -> None:
+        compare(generation, size)
+        cases(log, seed=1, size=50)
+        worker.catch_up()
+
+    monkeypatch.setattr(shared, "_compare", meanwhile)
+    assert 50 == shared.rebuild(workers=1, online=True)
+    assert dict.fromkeys(NAMES, 50) == shared.sizes()
+    assert in_sqlite(log, tmp_path) == digests(shared)
+
+
+@pytest.mark.parametrize("after", ["rebuild", "rollback"])
+def test_killed_at_any_step_a_rebuild_leaves_whole_projections(opened: Callable[..., Shared], after: str):
+    """Killed before any of its words to the database, a rebuild or a rollback leaves answers that are whole."""
+    log = a_log(9, 8)
+    shared = opened(log)
+    shared.catch_up()
+    shared.rebuild(workers=1, online=True)
+    whole = digests(shared)
+    address = shared.address
+    shared.close()
+
+    def work() -> None:
+        with Shared(log, catalogue(), address, partitions=COUNT) as mine:
+            sys.setprofile(die_before(step))
+            mine.rebuild(workers=1, online=True) if after == "rebuild" else mine.rollback()
+            sys.setprofile(None)
+
+    step, killed, stride = 0, True, 37 if after == "rebuild" else 1
+    while killed:
+        child = os.fork()
+        if not child:
+            try:
+                work()
+                os._exit(0)
+            except BaseException:  # noqa: BLE001 -- a child that fails must not go on as the parent would
+                os._exit(1)
+        _, how = os.waitpid(child, 0)
+        assert how in {0, signal.SIGKILL}, how
+        killed = bool(how)
+        with open_shared(address) as views:
+            assert dict.fromkeys(NAMES, 8) == views.sizes()
+        assert whole == digests(shared)
+        step += stride
+    assert step > 3 * stride
+    # What the killed ones left is removed.
+    shared.rebuild(workers=1)
+    assert whole == digests(shared)
+    assert {8} == {place.size for place in shared.places().values()}
+    assert 1 == len({place.generation for place in shared.places().values()})
+
+
+def test_tables_of_another_release_are_neither_read_nor_filled(opened: Callable[..., Shared], cluster: Cluster):
+    """A new release builds its tables beside the others, which the older one fills and reads until then."""
+    log = a_log(6, 20)
+    shared = opened(log)
+    shared.catch_up()
+    schema = shared.address.split("search_path%3D")[1]
+    cluster.run(f"UPDATE {schema}.projection_set SET edition = 'older' WHERE name = 'status'")
+    with pytest.raises(Conflict, match="another release"):
+        opened(log).take(EVERYTHING)
+    with pytest.raises(Conflict, match="another release"):
+        open_shared(shared.address)
+    assert 20 == shared.rebuild(workers=1, online=True)
+    with shared.views() as views:
+        assert dict.fromkeys(NAMES, 20) == views.sizes()
+    with pytest.raises(Conflict, match="another release"):
+        shared.rollback()
+
+
+def test_the_number_of_partitions_never_changes(opened: Callable[..., Shared]):
+    """A case would change its partition in the middle: it is refused at once."""
+    log = a_log(6, 20)
+    shared = opened(log)
+    with pytest.raises(Conflict, match="partitions"):
+        Shared(log, catalogue(), shared.address, partitions=COUNT + 1)
