@@ -19,6 +19,7 @@ from typer.main import get_command
 from docs import law_pages
 from ledger.cli.app import app
 from ledger.cli.trouble import EXIT_CODES
+from ledger.configuration import manual
 from ledger.law.data import CHECKS
 from ledger.resources import path
 
@@ -37,11 +38,13 @@ Reading commands take `--json`, and the two clocks: `--happened-by` and `--known
 What they mean is explained in [two clocks](../explanation/two-clocks.md), and the exit statuses in
 [exit codes](exit-codes.md).
 
-Five variables of the environment spare typing or say more:
+These variables of the environment spare typing or say more; every key of the
+[configuration](configuration.md) has one besides:
 
 | | |
 |---|---|
 | `COMITY_LEDGER` | folder of the ledger, where `--ledger` is not given |
+| `COMITY_CONFIG` | configuration, where `--config` is not given |
 | `COMITY_KEY` | key file, where `--key` is not given |
 | `COMITY_EDITIONS` | archive in which hashes of editions are looked up, where `--editions` is not given |
 | `COMITY_LAW` | folder or hash of another edition of the law, where `--law` is not given |
@@ -99,6 +102,7 @@ def pages() -> dict[Path, str]:
         "entry": lambda: fields("entry"),
         "exit-codes": exit_codes,
         "checks": checks,
+        "configuration": lambda: f"```toml\n{manual()}```",
     }
     for page in sorted(DOCS.rglob("*.md")):
         text = page.read_text(encoding="utf-8")

@@ -329,7 +329,8 @@ def _check_target(place: str, source: Store) -> None:
     """Refuse a target that holds anything but a beginning of this log behind a fence."""
     if not place.startswith(POSTGRES):
         if Path(place).exists():
-            with closing(open_store(place, read_only=True)) as found:
+            # For writing: whoever began this file may have been killed before it had its tables.
+            with closing(open_store(place)) as found:
                 _check_beginning(place, found, source)
         return
     try:

@@ -276,14 +276,14 @@ class Server:
             except h11.RemoteProtocolError as error:
                 hint = error.error_status_hint
                 response, refused = problem(hint, "the request cannot be read", str(error)), True
-            close = refused or self._leaving
-            await self._send(link, response, close=close, head_only=method == "HEAD")
             seconds = self._clock() - begun
+            # Before the answer goes out: whoever has it finds himself counted.
             self._service.answered(route, method, response.status, seconds)
             _LOG.info(
                 "request", route=route, method=method, status=response.status, bytes=len(response.body),
                 ms=round(seconds * 1000, 1),
             )  # fmt: skip
+            await self._send(link, response, close=refused or self._leaving, head_only=method == "HEAD")
             link.busy = False
             self._settled.set()
             if refused:
@@ -308,12 +308,17 @@ class Server:
     async def _answer(self, link: _Link, head: h11.Request) -> tuple[str, Response]:
         target, _, query = head.target.decode("ascii").partition("?")
         method = head.method.decode("ascii")
+        if head.http_version not in {b"1.0", b"1.1"}:
+            raise _Refused(problem(505, "this version of HTTP is not spoken here", now="speak HTTP/1.1"))
         try:
             path = unquote(target, errors="strict")
         except ValueError:
             raise _Refused(problem(400, "the path cannot be read")) from None
         route = self._service.route("GET" if method == "HEAD" else method, path)
         headers = {name.decode("ascii"): value.decode("latin-1") for name, value in head.headers}
+        if "content-length" in headers and "transfer-encoding" in headers:
+            # A proxy before us may have read the other one: what it takes for a body would be a request here.
+            raise _Refused(problem(400, "the body has two lengths", "Content-Length and Transfer-Encoding"), route.name)
         try:
             asked = dict(parse_qsl(query, max_num_fields=32, errors="strict"))
         except ValueError:

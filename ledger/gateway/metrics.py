@@ -24,7 +24,7 @@ class Metrics:
             "comity_requests", "Requests answered.", ("route", "method", "status"), registry=self._registry
         )
         self.seconds = Histogram(
-            "comity_request_seconds", "From the first byte of a request to the last of its answer.", ("route",),
+            "comity_request_seconds", "From the first byte of a request until its answer is made.", ("route",),
             buckets=SECONDS, registry=self._registry,
         )  # fmt: skip
         self.statements = Counter(
