@@ -20,7 +20,7 @@ HAVE := $(shell $(BIN)/python -c 'import os, sys, pip; sys.exit(sys.version_info
 
 .PHONY: help
 help: ## Say what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 .PHONY: demo
 demo: $(RUNTIME) ## Load two real cases, show them, damage one byte and find it
@@ -29,6 +29,10 @@ demo: $(RUNTIME) ## Load two real cases, show them, damage one byte and find it
 .PHONY: test
 test: lint ## Run every check and every test
 	@$(BIN)/python -m pytest -q
+
+.PHONY: test-cluster
+test-cluster: $(DEV) ## Test relay, ingest and topics on Apache Kafka too (needs Java 17 and, once, Maven)
+	@TEST_KAFKA=apache $(BIN)/python -m pytest -q tests/kafka
 
 .PHONY: lint
 lint: $(DEV) ## Run the checks alone: ruff, mypy, import contracts, schemas

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from ledger.cli.trouble import EXIT_CODES
 from ledger.configuration import manual
 from ledger.law.data import CHECKS
 from ledger.resources import path
+from ledger.schema_rules import ENVELOPES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,8 +100,7 @@ def pages() -> dict[Path, str]:
     wanted = {DOCS / "reference" / "cli.md": cli_page()}
     wanted |= {DOCS / "law" / name: text for name, text in law_pages.pages().items()}
     parts = {
-        "statement": lambda: fields("statement"),
-        "entry": lambda: fields("entry"),
+        **{name.replace("_", "-"): partial(fields, name) for name in ENVELOPES},
         "exit-codes": exit_codes,
         "checks": checks,
         "configuration": lambda: f"```toml\n{manual()}```",
