@@ -315,7 +315,7 @@ def unpack_answer(given: Asked) -> Asked:
 def settle(given: Asked) -> Asked:
     """What an outbox does after a round of answers."""
     settled = outbox.settle(
-        [outbox.Pending(row["id"], row["sequence"]) for row in given["pending"]],
+        [outbox.Pending(**row) for row in given["pending"]],
         given["next"],
         {key: outbox.Answer(**answer) for key, answer in given["answers"].items()},
     )
@@ -323,7 +323,7 @@ def settle(given: Asked) -> Asked:
         "answered": list(settled.answered),
         "refused": list(settled.refused),
         "resend": list(settled.resend),
-        "sign_again": [{"id": one.id, "sequence": one.sequence} for one in settled.sign_again],
+        "sign_again": [{"id": one.id, "sequence": one.sequence, "signed": one.signed} for one in settled.sign_again],
         "next": settled.next,
     }
 

@@ -24,10 +24,18 @@ AGAIN_CODES: Final = frozenset({"unavailable"})
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A signed statement without an answer: its id, and the sequence with which it was signed."""
+    """
+    A signed statement without an answer.
+
+    Attributes:
+        id: of the statement, which never changes.
+        sequence: with which it was signed last.
+        signed: how often it was signed; beyond 1, earlier bytes with this id may be in the log.
+    """
 
     id: str
     sequence: int
+    signed: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,13 @@ class Settled:
     next: int
 
 
+def _judged(item: Pending, answer: Answer) -> bool:
+    """Whether this is a refusal of these bytes: not where earlier bytes of the same id may be in the log."""
+    if answer.outcome != "refused" or answer.code in AGAIN_CODES:
+        return False
+    return answer.code != "id_reused" or item.signed == 1
+
+
 def settle(pending: Sequence[Pending], following: int, answers: Mapping[str, Answer]) -> Settled:
     """
     Return what follows from a round of answers.
@@ -78,6 +93,11 @@ def settle(pending: Sequence[Pending], following: int, answers: Mapping[str, Ans
     Receipts count wherever they stand. Of refusals only the first counts: those behind it were judged while
     a number was missing before them. A refusal about the sequence moves it and everything behind it to
     what the log expects; any other takes it out, frees its number, and moves those behind it up.
+
+    Nothing is signed anew whose answer is unknown: it may stand in the log already, and its id would then be
+    there with other bytes. Where one that is unknown stands behind the refusal, all are sent once more as they
+    are. For the same reason ``id_reused`` is no judgement of what was signed more than once: every form that it
+    ever had is sent, and one of them has its receipt.
 
     Args:
         pending: what was sent, by ascending sequence.
@@ -98,7 +118,7 @@ def settle(pending: Sequence[Pending], following: int, answers: Mapping[str, Ans
             answered.append(item.id)
         elif refusal is not None:
             behind.append(item)
-        elif answer.outcome == "refused" and answer.code not in AGAIN_CODES:
+        elif _judged(item, answer):
             refusal = answer
             sequence = item.sequence
             if answer.code in ORDER_CODES:
@@ -108,6 +128,8 @@ def settle(pending: Sequence[Pending], following: int, answers: Mapping[str, Ans
                 refused = (item.id,)
         else:
             resend.append(item.id)
-    again = tuple(Pending(item.id, sequence + offset) for offset, item in enumerate(behind))
+    if not all(_judged(item, answers.get(item.id, UNKNOWN)) for item in behind):
+        return Settled(tuple(answered), refused, (*resend, *(item.id for item in behind)), (), following)
+    again = tuple(Pending(item.id, sequence + offset, item.signed + 1) for offset, item in enumerate(behind))
     after = following if refusal is None else sequence + len(again)
     return Settled(tuple(answered), refused, tuple(resend), again, after)

@@ -1016,8 +1016,8 @@ def outboxes() -> Group:
     taken: Row = {"outcome": "accepted", "index": 10}
     noted: Row = {"outcome": "rejected", "index": 11}
 
-    def case(says: str, answers: Mapping[str, Row], *, first: int = 4, ids: str = "abcd") -> None:
-        pending = [{"id": one, "sequence": first + place} for place, one in enumerate(ids)]
+    def case(says: str, answers: Mapping[str, Row], *, first: int = 4, ids: str = "abcd", signed: int = 1) -> None:
+        pending = [{"id": one, "sequence": first + place, "signed": signed} for place, one in enumerate(ids)]
         group.add(says, "settle", {"pending": pending, "next": first + len(ids), "answers": dict(answers)})
 
     case("nothing was sent", {}, ids="")
@@ -1035,8 +1035,15 @@ def outboxes() -> Group:
         )
     malformed = {"outcome": "refused", "code": "malformed"}
     case("the last is refused", {"a": taken, "b": taken, "c": taken, "d": malformed})
-    case("the first is refused, and nothing else is known", {"a": malformed})
+    case("the first is refused, and of those behind it nothing is known: they stay as they are", {"a": malformed})
     case("only the first of two refusals counts", {"a": malformed, "b": malformed, "c": behind, "d": behind})
+    case("of the last nothing is known: it may be in the log", {"a": malformed, "b": behind, "c": behind})
+    there = {"outcome": "refused", "code": "id_reused"}
+    case("signed twice: earlier bytes have the id", {"a": there, "b": behind, "c": behind, "d": behind}, signed=2)
+    case("signed twice, and refused all the same", dict.fromkeys("abcd", malformed), signed=2)
+    now = {"outcome": "refused", "code": "unavailable"}
+    case("not now is not known", {"a": malformed, "b": behind, "c": behind, "d": now})
+    case("the order is wrong, and of the last nothing is known", {"a": behind, "b": behind, "c": behind})
     reused = {"outcome": "refused", "code": "sequence_reused", "expected": 9}
     case("the outbox counts too low: it follows the log", dict.fromkeys("abcd", reused))
     early = {"outcome": "refused", "code": "out_of_order", "expected": 2}

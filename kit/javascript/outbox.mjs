@@ -14,6 +14,12 @@ const ORDER_CODES = new Set(["out_of_order", "sequence_reused"]);
 const AGAIN_CODES = new Set(["unavailable"]);
 const LINES_MAX = 10_000;
 
+// A refusal of these bytes: not where earlier bytes of the same id may be in the log.
+const judged = (item, answer) =>
+  answer?.outcome === "refused" &&
+  !AGAIN_CODES.has(answer.code) &&
+  (answer.code !== "id_reused" || (item.signed ?? 1) === 1);
+
 /** What follows from a round of answers; the same function as kit/outbox.py, and held to it by the vectors. */
 export function settle(pending, following, answers) {
   const [answered, resend, behind] = [[], [], []];
@@ -26,7 +32,7 @@ export function settle(pending, following, answers) {
       answered.push(item.id);
     } else if (refusal) {
       behind.push(item);
-    } else if (answer.outcome === "refused" && !AGAIN_CODES.has(answer.code)) {
+    } else if (judged(item, answer)) {
       refusal = answer;
       sequence = item.sequence;
       if (ORDER_CODES.has(answer.code)) {
@@ -39,7 +45,15 @@ export function settle(pending, following, answers) {
       resend.push(item.id);
     }
   }
-  const again = behind.map((item, offset) => ({ id: item.id, sequence: sequence + offset }));
+  // Nothing is signed anew whose answer is unknown: it may stand in the log already, with other bytes.
+  if (!behind.every((item) => judged(item, answers[item.id]))) {
+    return { answered, refused, resend: [...resend, ...behind.map((item) => item.id)], sign_again: [], next: following };
+  }
+  const again = behind.map((item, offset) => ({
+    id: item.id,
+    sequence: sequence + offset,
+    signed: (item.signed ?? 1) + 1,
+  }));
   return { answered, refused, resend, sign_again: again, next: refusal ? sequence + again.length : following };
 }
 
@@ -121,7 +135,7 @@ export class Outbox {
     this.#open();
   }
 
-  /** Store signed statements: {id, sequence, statement, signature, batch}. Only then may they be sent. */
+  /** Store signed statements: {id, sequence, signed, statement, signature, batch}. Only then may they be sent. */
   put(items) {
     this.#write({ put: items, next: items.at(-1).sequence + 1 });
   }
@@ -133,7 +147,10 @@ export class Outbox {
   settle(answers, sign) {
     const settled = settle(this.pending, this.next, answers);
     const of = new Map(this.pending.map((item) => [item.id, item]));
-    const again = settled.sign_again.map(({ id, sequence }) => ({ ...of.get(id), sequence }));
+    const again = settled.sign_again.map(({ id, sequence, signed }) => {
+      const { earlier = [], ...last } = of.get(id);
+      return { ...last, sequence, signed, earlier: [...earlier, last] };
+    });
     const refused = settled.refused.map((id) => ({ ...of.get(id), ...answers[id] }));
     const late = this.refused.filter((one) => ["accepted", "rejected"].includes(answers[one.id]?.outcome));
     const answered = [...settled.answered, ...late.map((one) => one.id)];

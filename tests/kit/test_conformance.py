@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from kit.conformance import BrokenProtocol, Vector, holds, main, run, vectors
-from kit.write import VECTORS, files
+from kit.conformance import VECTORS, BrokenProtocol, Vector, holds, main, run, vectors
+from kit.write import files
 from ledger.acts import catalogue
 
 ROOT = Path(__file__).resolve().parent.parent.parent
