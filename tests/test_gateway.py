@@ -34,10 +34,10 @@ from structlog.testing import capture_logs
 
 from ledger.configuration import GatewaySection
 from ledger.errors import FormatError, NotPermitted
+from ledger.gateway.front import Front, Offer, read_mirrors
 from ledger.gateway.http import Bounds, Request, Response, Route, Server, problem
 from ledger.gateway.registry import LEVEL, Registry
 from ledger.gateway.running import bounds_of
-from ledger.gateway.service import LedgerService, Offer, read_mirrors
 from ledger.keys import ed25519
 from ledger.ledger import Ledger, Root
 from ledger.log.tiles import Tile, parse_entry_bundle, tiles_of
@@ -153,7 +153,7 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 @pytest.fixture
 def gateway(town: Town) -> Iterator[Gateway]:
-    with serving(LedgerService(town.ledger, Offer(mirrors=MIRRORS))) as made:
+    with serving(Front(town.ledger, Offer(mirrors=MIRRORS))) as made:
         yield made
 
 
@@ -290,7 +290,7 @@ def test_whatever_is_sent_has_an_answer_that_blames_the_sender(gateway, value):
 def test_statements_are_taken_only_where_the_keys_are(town, tmp_path):
     """A gateway that reads alone says so, to publishers and to whoever asks whether it is ready."""
     ledger = Ledger.open(town.ledger.folder, read_only=True)
-    with closing(ledger), serving(LedgerService(ledger, Offer())) as gateway:
+    with closing(ledger), serving(Front(ledger, Offer())) as gateway:
         status, answer = gateway.publish(sent(town.signed(town.opening("a"), DE_PROSECUTOR)))
 
         assert (403, "this gateway takes no statements") == (status, answer["title"])
@@ -366,14 +366,14 @@ def test_entries_go_to_mirrors_alone(town, gateway):
 
 def test_entries_are_for_nobody_or_everybody_only_where_that_can_be(town, tmp_path):
     """The word nobody refuses even a mirror; everybody is for simulations."""
-    with serving(LedgerService(town.ledger, Offer(entries="nobody", mirrors=MIRRORS))) as gateway:
+    with serving(Front(town.ledger, Offer(entries="nobody", mirrors=MIRRORS))) as gateway:
         assert 403 == gateway.ask("GET", "/tile/entries/000.p/5", Authorization=f"Bearer {TOKEN}")[0]
-    with serving(LedgerService(town.ledger, Offer(entries="everybody"))) as gateway:
+    with serving(Front(town.ledger, Offer(entries="everybody"))) as gateway:
         assert 200 == gateway.ask("GET", "/tile/entries/000.p/5")[0]
     origin = "real.example/2026"
     real = Ledger.found(tmp_path / "real", origin=origin, operator=OPERATOR, roots=[Root.of("DE", DE, origin)])
     with closing(real), pytest.raises(NotPermitted):
-        LedgerService(real, Offer(entries="everybody"))
+        Front(real, Offer(entries="everybody"))
 
 
 def test_a_file_of_mirrors_is_read_strictly(tmp_path):
@@ -545,7 +545,7 @@ def test_what_is_too_large_is_refused_before_it_is_read(town):
     """A head and a body, announced or not, beyond their bounds."""
     bounds = replace(QUICK, body_bytes_max=10_000, head_bytes_max=2_000, body_seconds=5, head_seconds=5)
     post = b"POST /statements HTTP/1.1\r\nHost: x\r\n"
-    with serving(LedgerService(town.ledger, Offer()), bounds) as gateway:
+    with serving(Front(town.ledger, Offer()), bounds) as gateway:
         assert b" 431 " in gateway.raw(HEAD + b"A: " + b"a" * 20_000)[:16]
         assert b" 413 " in gateway.raw(post + b"Content-Length: 10001\r\n\r\n")[:16]
         chunks = b"1000\r\n" + b"a" * 4096 + b"\r\n"
@@ -627,7 +627,7 @@ def test_requests_one_behind_the_other_are_answered_in_order(gateway):
 def test_connections_beyond_their_number_are_told_so(town):
     """One address cannot keep everybody else out; those that go make room."""
     bounds = replace(QUICK, connections_per_address_max=3, idle_seconds=10)
-    with serving(LedgerService(town.ledger, Offer()), bounds) as gateway, ExitStack() as stack:
+    with serving(Front(town.ledger, Offer()), bounds) as gateway, ExitStack() as stack:
         for _ in range(3):
             link = stack.enter_context(socket.create_connection(("127.0.0.1", gateway.port), timeout=20))
             link.sendall(HEAD + b"\r\n")
@@ -643,7 +643,7 @@ def test_a_rate_is_kept_for_each_address(town):
     """Beyond what it may at once, an address waits for its rate, and is told how long."""
     now = [0.0]
     bounds = Bounds(requests_per_second=2, requests_at_once=3)
-    server = Server(LedgerService(town.ledger, Offer()), bounds, clock=lambda: now[0])
+    server = Server(Front(town.ledger, Offer()), bounds, clock=lambda: now[0])
 
     def spend(address: str) -> Response | None:
         try:
@@ -796,7 +796,7 @@ def test_metrics_count_what_was_answered(town, gateway):
 def test_readiness_gives_its_reasons(town):
     """Stopping; a store that does not answer; a log that has left; entries that stay without a checkpoint."""
     now = [0.0]
-    service = LedgerService(town.ledger, Offer(checkpoint_seconds_max=5), clock=lambda: now[0])
+    service = Front(town.ledger, Offer(checkpoint_seconds_max=5), clock=lambda: now[0])
 
     def reasons() -> str:
         now[0] += 10

@@ -5,8 +5,8 @@ The gateway: one log, served over HTTP.
 ``http``       connections: bytes in, requests; answers, bytes out; every limit
 ``metrics``    what is counted, for Prometheus
 ``registry``   the released schemas as a read-only Confluent Schema Registry
-``service``    what is offered: which path means what, and who may ask
+``front``      what is offered: which path means what, and who may ask
 ============== =======================================================================
 
-``http`` knows nothing of ledgers, and ``service`` nothing of sockets.
+``http`` knows nothing of ledgers, and ``front`` nothing of sockets.
 """

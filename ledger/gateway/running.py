@@ -12,8 +12,8 @@ import structlog
 
 from ledger.configuration import address
 from ledger.errors import FormatError, Unavailable
+from ledger.gateway.front import Front, Offer, read_mirrors
 from ledger.gateway.http import Bounds, Server
-from ledger.gateway.service import LedgerService, Offer, read_mirrors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def run(ledger: Ledger, section: GatewaySection, *, listening: Callable[[str], N
 
 async def _run(ledger: Ledger, section: GatewaySection, listening: Callable[[str], None]) -> bool:
     mirrors = read_mirrors(Path(section.mirrors)) if section.mirrors else {}
-    service = LedgerService(
+    service = Front(
         ledger,
         Offer(section.publish, section.entries, mirrors, section.statements_max, section.checkpoint_seconds_max),
     )

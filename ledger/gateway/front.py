@@ -109,7 +109,7 @@ def read_mirrors(path: Path) -> dict[str, str]:
     return found
 
 
-class LedgerService:
+class Front:
     """One ledger, offered."""
 
     def __init__(self, ledger: Ledger, offer: Offer, *, clock: Callable[[], float] = time.monotonic) -> None:
