@@ -16,13 +16,13 @@ import difflib
 import json
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID, uuid4
 from zoneinfo import ZoneInfo
 
 from ledger import resources
 from ledger.errors import ComityError, FormatError
+from ledger.instants import DAY, YEARS, instant, rfc3339
 from ledger.statement import (
     Attachment,
     Basis,
@@ -40,6 +40,23 @@ if TYPE_CHECKING:
 
     from ledger.acts import Act, Catalogue
 
+__all__ = [
+    "KINDS",
+    "RINGS",
+    "VOICES",
+    "YEARS",
+    "DraftFault",
+    "DraftInvalid",
+    "Located",
+    "from_json",
+    "instant",
+    "located",
+    "read",
+    "rfc3339",
+    "template",
+    "to_json",
+]
+
 DRAFT_BYTES_MAX = 1 << 20
 """A draft on one line; a statement has at most 60,000 bytes, so this leaves room for remarks."""
 
@@ -48,7 +65,6 @@ DOCUMENT_BYTES_MAX = 64 << 20
 
 ITEMS_MAX = 64
 TEXT_MAX = 64
-YEARS = range(1900, 2200)
 
 VOICES = ("own", "on_behalf", "reported")
 KINDS = ("act", "decision", "claim", "assessment")
@@ -80,10 +96,6 @@ _FIELDS = (
     "attachments",
     "body",
 )
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
-_INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?([Zz]|[+-]\d{2}:\d{2})?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
 _ABSENT: Any = object()
 
@@ -288,82 +300,6 @@ def _kind(value: Any) -> str:
     return "null"
 
 
-# ------------------------------------------------------------------------------------- instants
-
-
-def instant(text: str, *, zone: str = "UTC", end: bool = False) -> int:
-    """
-    An instant in microseconds since 1970, UTC.
-
-    Args:
-        text: RFC 3339 with an offset; a local date-time of *zone*; or a bare day of *zone*.
-        zone: IANA name of the zone in which days and local times are meant.
-        end: a bare day is its last microsecond instead of its first.
-
-    Raises:
-        FormatError: none of these, outside the years 1900 to 2199, or a local time that the zone
-            skips or has twice.
-
-    >>> instant("1970-01-02", end=True)
-    172799999999
-    >>> instant("1970-01-01T01:00+01:00")
-    0
-    """
-    try:
-        place = ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):
-        raise FormatError("not a zone of the IANA database", field="zone") from None
-    try:
-        if _DAY.fullmatch(text):
-            day = datetime.fromisoformat(text).replace(tzinfo=place)
-            _sensible(day)
-            # The next midnight of the zone, not 24 hours later: a day may have 23 or 25.
-            when = day if not end else day + timedelta(days=1)
-            return _microseconds(when) - int(end)
-        if not _INSTANT.fullmatch(text):
-            raise FormatError("not an instant such as 2020-06-02T14:30:00Z")
-        when = datetime.fromisoformat(text.upper())
-        _sensible(when)
-    except (ValueError, OverflowError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"no such instant: {error}") from None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=place)
-        _once(when, zone)
-    return _microseconds(when)
-
-
-def _sensible(when: datetime) -> None:
-    if when.year not in YEARS:
-        raise FormatError(f"outside the years {YEARS.start} to {YEARS.stop - 1}")
-
-
-def _once(when: datetime, zone: str) -> None:
-    earlier, later = when.replace(fold=0), when.replace(fold=1)
-    if earlier.utcoffset() == later.utcoffset():
-        return
-    back = _microseconds(earlier), _microseconds(later)
-    if back[0] < back[1]:
-        raise FormatError(f"this local time comes twice in {zone}; give its offset")
-    raise FormatError(f"this local time does not exist in {zone}")
-
-
-def _microseconds(when: datetime) -> int:
-    return (when.astimezone(UTC) - _EPOCH) // _MICROSECOND
-
-
-def rfc3339(microseconds: int) -> str:
-    """
-    The instant in UTC, without a fraction where it is none.
-
-    >>> rfc3339(1_500_000)
-    '1970-01-01T00:00:01.500000Z'
-    """
-    when = _EPOCH + microseconds * _MICROSECOND
-    return when.isoformat(timespec="microseconds" if when.microsecond else "seconds").replace("+00:00", "Z")
-
-
 # ------------------------------------------------------------------------------------- from JSON
 
 
@@ -514,14 +450,14 @@ def _language(found: Any) -> str:
 def _when(found: Any) -> int:
     if not isinstance(found, str):
         raise FormatError(f"expected an instant such as 2020-06-02T14:30:00Z, found {_kind(found)}")
-    if not re.search(r"([Zz]|[+-]\d{2}:\d{2})$", found) or _DAY.fullmatch(found):
+    if not re.search(r"([Zz]|[+-]\d{2}:\d{2})$", found) or DAY.fullmatch(found):
         raise FormatError("expected an instant with its offset, such as 2020-06-02T14:30:00Z")
     return instant(found)
 
 
 def _occurred(zone: str | None, *, end: bool) -> Callable[[Any], int]:
     def convert(found: Any) -> int:
-        if isinstance(found, str) and _DAY.fullmatch(found):
+        if isinstance(found, str) and DAY.fullmatch(found):
             return instant(found, zone=zone or "UTC", end=end)
         return _when(found)
 
