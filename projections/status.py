@@ -417,7 +417,7 @@ def _following(
 
 
 def _side(asking: Who | None, speaker: Who) -> str | None:
-    """Which side of a request an authority is on: it asked, or is of the State that did; None where that is not told."""
+    """Which side of a request an authority is on: it asked, or is of the State that did; None if that is not told."""
     if asking is None:
         return None
     same = asking.id is not None and asking.id == speaker.id
