@@ -373,7 +373,7 @@ def without_availability(history: Iterable[Line], allowed: float = 1.0) -> float
     return total
 
 
-def evidence(anomaly: Anomaly, history: Sequence[Line], most: int = 12) -> list[str]:
+def evidence(anomaly: Anomaly, history: Sequence[Line], most: int = 8) -> list[str]:
     """Return the lines about the statements of an anomaly, and the faults that were on then."""
     about = [line for line in history if line.data.get("id") in anomaly.ids]
     if not about:

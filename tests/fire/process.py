@@ -7,6 +7,7 @@ Run as a program, this file is the command ``comity`` with two differences. Its 
 
 from __future__ import annotations
 
+import faulthandler
 import mmap
 import os
 import resource
@@ -166,6 +167,8 @@ def limit_files(pid: int, size: int | None) -> None:
 
 
 def _main() -> None:
+    # Where one hangs, SIGUSR1 makes it say where.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
     clock = Path(sys.argv[1])
     with clock.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), _OFFSET.size)

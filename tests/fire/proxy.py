@@ -113,8 +113,8 @@ class Proxy:
         self._pairs.add(pair)
         try:
             await asyncio.gather(self._pass(reader, to_server, asks=True), self._pass(theirs, writer, asks=False))
-        except OSError:
-            pass
+        except (OSError, asyncio.CancelledError):
+            pass  # either way both are reset
         finally:
             self._pairs.discard(pair)
             for one in pair:

@@ -27,7 +27,7 @@ from ledger.reading import recorded
 from ledger.store import open_store
 from ledger.verify import leaf_hash
 from projections.runner import Runner
-from tests.fire.checker import Anomaly, Delivery, Kept, Outcome, Report, check, evidence
+from tests.fire.checker import KINDS, Anomaly, Delivery, Kept, Outcome, Report, check, evidence
 from tests.fire.clients import HttpPublisher, KafkaPublisher, Publisher, Reader, Subscriber, delivered, root_of_note
 from tests.fire.history import History, lines
 from tests.fire.nemesis import Nemesis, plan
@@ -47,7 +47,7 @@ PUBLIC: Final = "comity.entries.public"
 SETTLE_SECONDS: Final = 90.0
 """How long after everything was healed the last receipts, deliveries and projections may take, each."""
 
-ANOMALIES_SHOWN: Final = 10
+EVIDENCE_SHOWN: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +189,11 @@ class _Run:
         self._answers(stand, ids, outcome)
         history = list(lines(self.history.path))
         report = check(history, outcome)
-        for anomaly in report.anomalies[:ANOMALIES_SHOWN]:
-            self.wrong += _told(anomaly, evidence(anomaly, history))
+        # Of each kind the first few: what follows is mostly the same thing seen again.
+        for kind, count in Counter(one.kind for one in report.anomalies).items():
+            self.wrong.append(f"{kind}, {count} times: {KINDS[kind]}")
+            for anomaly in [one for one in report.anomalies if one.kind == kind][:EVIDENCE_SHOWN]:
+                self.wrong.append(_told(anomaly, evidence(anomaly, history)))
         return Result(
             self.seed, size, report, nemesis.survived, len(outcome.entries), self.ended, settled,
             stand.disk.name, stand.broker.name, self.wrong,
@@ -330,9 +333,9 @@ def _held(topic: str, seen: list[Seen], partitions: Mapping[int, Any]) -> dict[i
     return found
 
 
-def _told(anomaly: Anomaly, shown: list[str]) -> list[str]:
+def _told(anomaly: Anomaly, shown: list[str]) -> str:
     head = f"{anomaly.kind}: {anomaly.what}; indexes {list(anomaly.indexes)}, ids {list(anomaly.ids)}"
-    return [head + "".join(f"\n    {line}" for line in shown)]
+    return head + "".join(f"\n    {line}" for line in shown)
 
 
 def run(folder: Path, seed: int, size: Size) -> Result:
