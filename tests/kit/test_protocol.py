@@ -235,14 +235,19 @@ def hasty(pending: Sequence[Pending], following: int, answers: Mapping[str, Answ
 
 
 class Hasty(ModelPublisher):
-    """Signs anew what may be in the log, and takes ``id_reused`` for a judgement."""
+    """Signs anew what may be in the log, sends that alone, and takes ``id_reused`` for a judgement."""
 
     settling = staticmethod(hasty)
 
     def settle(self) -> None:
         """Forget that anything was signed before."""
         self.durable.pending = [replace(one, signed=1) for one in self.durable.pending]
+        self.durable.earlier = {}
         super().settle()
+
+    def outgoing(self) -> list[Sent]:
+        """Send only what was signed last."""
+        return self.durable.pending
 
 
 class Forgetful(ModelPublisher):
@@ -273,10 +278,10 @@ class Careless(ModelPublisher):
 
 
 def receipt_lost_and_an_old_refusal_late(net: Network) -> None:
-    """The second comes first and is refused; both are recorded, and only the refusal is heard."""
+    """The second comes first and is refused; sent again it is recorded, and only the refusal is heard."""
     first, second = said(net, "first", "second")
     late = net.ledger.submit(second)
-    net.ledger.submit(first)
+    net.publisher.hear(first, net.ledger.submit(first))
     net.ledger.submit(second)
     net.publisher.hear(second, late)
     net.publisher.settle()

@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 
 from kit.conformance import run, vectors
-from ledger.gateway.service import LedgerService, Offer
+from ledger.gateway.front import Front, Offer
 from ledger.statement import decode_entry, decode_statement
 from tests.kafka.brokers import ApacheKafka
 from tests.kafka.conveyor import Conveyor
@@ -152,7 +152,7 @@ def test_the_core_needs_no_package():
 
 def test_what_it_publishes_over_http_is_recorded_once_and_in_order(town, tmp_path):
     """One alone, then many under one signature, then one that the log rejects."""
-    with serving(LedgerService(town.ledger, Offer())) as gateway:
+    with serving(Front(town.ledger, Offer())) as gateway:
         agency = Agency(town, tmp_path, http=f"http://127.0.0.1:{gateway.port}")
 
         assert 0 == agency.publish("case 0")[0]
@@ -166,7 +166,7 @@ def test_what_it_publishes_over_http_is_recorded_once_and_in_order(town, tmp_pat
 
 def test_what_is_stored_and_not_sent_is_sent_by_the_next_run(town, tmp_path):
     """Killed in between, it neither loses nor doubles; the same when the answer alone was lost."""
-    with serving(LedgerService(town.ledger, Offer())) as gateway:
+    with serving(Front(town.ledger, Offer())) as gateway:
         agency = Agency(town, tmp_path, http=f"http://127.0.0.1:{gateway.port}")
         assert 8 == agency.publish(*cases(0, 3), stop_before_sending=True)[0]
         stored = agency.journal
@@ -183,7 +183,7 @@ def test_what_is_stored_and_not_sent_is_sent_by_the_next_run(town, tmp_path):
 
 def test_a_journal_cut_off_at_any_byte_is_what_it_was_before_or_after(town, tmp_path):
     """A transaction is done when its line is whole; half of one is none."""
-    with serving(LedgerService(town.ledger, Offer())) as gateway:
+    with serving(Front(town.ledger, Offer())) as gateway:
         agency = Agency(town, tmp_path, http=f"http://127.0.0.1:{gateway.port}")
         agency.publish("case 0")
         agency.publish("case 1", stop_before_sending=True)
