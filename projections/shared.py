@@ -40,10 +40,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import psycopg2
 import structlog
-from kafka.partitioner.default import murmur2
 
 from ledger.errors import ComityError, Conflict, NotFound, Unavailable
+from ledger.kafka import relay
 from ledger.kafka.wire import place_of
+from ledger.store import POSTGRES
 from ledger.store.postgres.connections import Connections, meaning
 from ledger.store.postgres.tables import escaped
 from projections.filling import (
@@ -179,8 +180,8 @@ def units_of(partitions: Iterable[int], count: int = PARTITIONS) -> set[Unit]:
 
 @lru_cache(maxsize=1 << 16)
 def partition_of(case: bytes, count: int) -> int:
-    """Return the partition of a case as the relay, and any client of Kafka, chooses it."""
-    return int((murmur2(case) & 0x7FFFFFFF) % count)
+    """Return the partition of a case, as the relay chooses it; the last 65,536 are remembered."""
+    return relay.partition_of(case, count)
 
 
 def _physical(generation: int, name: str, table: str) -> str:
@@ -225,6 +226,10 @@ class Shared:
     def close(self) -> None:
         """Close the connections."""
         self._own.close()
+        self.stand_down()
+
+    def stand_down(self) -> None:
+        """Let another process stand in."""
         if self._standing_in is not None:
             self._standing_in.close()
             self._standing_in = None
@@ -1007,15 +1012,21 @@ class _Answers:
     def __init__(self, connection: Connection, generations: Mapping[str, int]) -> None:
         self._connection = connection
         self._generations = generations
-        self._named = re.compile(rf"\b({'|'.join(generations)})\.(\w+)")
+        # Only tables: an act may be called like them (`admissibility.ruled`).
+        named = "|".join(f"{p.NAME}\\.(?:{'|'.join(table.name for table in p.TABLES)})" for p in PROJECTIONS)
+        self._named = re.compile(rf"\b(?:{named})\b")
         self._translated: dict[str, str] = {}
+
+    def _physical(self, match: re.Match[str]) -> str:
+        name, _, table = match[0].partition(".")
+        return _physical(self._generations[name], name, table)
 
     def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
         """Run a query; rows are fetched as from SQLite."""
         found = self._translated.get(query)
         if found is None:
             found = self._named.sub(
-                lambda match: _physical(self._generations[match[1]], match[1], match[2]),
+                self._physical,
                 # To SQLite a limit of -1 is none.
                 query.replace("%", "%%").replace("LIMIT ?", "LIMIT nullif(?, -1)").replace("?", "%s"),
             )
@@ -1039,6 +1050,14 @@ class SharedViews(Views):
             " GROUP BY name ORDER BY name"
         )
         return dict(found.fetchall())
+
+
+def are_shared(address: str) -> bool:
+    """Whether the database of a log holds its projections too."""
+    if not address.startswith(POSTGRES):
+        return False
+    with closing(Connections(address)) as connections:
+        return connections.read("SELECT to_regclass('projection_set') IS NOT NULL") == [(True,)]
 
 
 def open_shared(address: str) -> Views:

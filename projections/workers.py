@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import structlog
-from kafka import TopicPartition
 
-from ledger.errors import FormatError, NotVerified, Unavailable
+from ledger.errors import Conflict, FormatError, NotFound, NotVerified, Unavailable
 from ledger.kafka import wire
+from ledger.kafka.connection import explained
 from ledger.kafka.topics import ENTRIES
 from projections.filling import Store, batches, decode
 from projections.shared import WHOLE_LOG, Fenced, Place, Shared, Step, Unit, partition_of, units_of
@@ -34,29 +34,48 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ledger.acts import Catalogue
+    from ledger.kafka.connection import Connection
 
 log: Final = structlog.get_logger("comity.projections")
 
 GROUP: Final = "comity.projections"
 """The consumer group."""
 
+# A worker that died is replaced after ten seconds. One that reads a long log between two polls is alive.
+_GROUP_OPTIONS: Final[dict[str, Any]] = {
+    "session_timeout_ms": 10_000,
+    "heartbeat_interval_ms": 2_500,
+    "max_poll_interval_ms": 1_800_000,
+    "max_poll_records": 2_000,
+}
+
+APART_SECONDS: Final = 15.0
+"""After how long without Kafka it is tried again."""
+
+
+class Partition(NamedTuple):
+    """A partition of a topic, as Kafka's own client names it."""
+
+    topic: str
+    partition: int
+
 
 class Consumer(Protocol):
-    """What a worker needs of kafka-python's consumer."""
+    """What a worker needs of Kafka's consumer; it names partitions as the consumer gave them."""
 
-    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
+    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[Any, Sequence[Any]]:
         """Messages by partition, in the order of their offsets."""
 
-    def assignment(self) -> set[TopicPartition]:
+    def assignment(self) -> set[Any]:
         """The partitions that the group gave this member."""
 
-    def seek(self, partition: TopicPartition, offset: int) -> None:
+    def seek(self, partition: Any, offset: int) -> None:
         """Read from there next."""
 
-    def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(self, partitions: Sequence[Any]) -> dict[Any, int]:
         """The offset of the first message that there still is, by partition."""
 
-    def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def end_offsets(self, partitions: Sequence[Any]) -> dict[Any, int]:
         """The offset after the last message, by partition."""
 
 
@@ -120,6 +139,7 @@ class Worker:
         self._clock = clock
         self._held: dict[Unit, Place] = {}
         self._numbers: frozenset[int] = frozenset()
+        self._there: list[Any] = []
         self._offsets: dict[int, int] = {}
         self._owing: dict[int, tuple[int, float]] = {}
         self._silent: dict[int, int] = {}
@@ -163,7 +183,8 @@ class Worker:
         now = self._clock()
         wait = limits.wait_ms[0] if now - self._busy_at < 1 else limits.wait_ms[1]
         brought = self._consumer.poll(timeout_ms=wait, max_records=limits.batch_size_max)
-        numbers = frozenset(one.partition for one in self._consumer.assignment())
+        self._there = sorted(self._consumer.assignment(), key=lambda one: int(one.partition))
+        numbers = frozenset(one.partition for one in self._there)
         if numbers != self._numbers or (numbers and not self._held):
             self._take(numbers)
             # What came with the change may begin anywhere.
@@ -204,7 +225,7 @@ class Worker:
         self._owing, self._silent = {}, {}
         if not numbers:
             return
-        there = [TopicPartition(ENTRIES, number) for number in sorted(numbers)]
+        there = self._there
         begins, ends = self._consumer.beginning_offsets(there), self._consumer.end_offsets(there)
         lost = []
         for one in there:
@@ -225,7 +246,7 @@ class Worker:
                 self._consumer.seek(one, self._offsets[one.partition])
         log.info("projection_worker_took", partitions=sorted(numbers), behind=behind)
 
-    def _from_log_wholly(self, ends: Mapping[TopicPartition, int]) -> None:
+    def _from_log_wholly(self, ends: Mapping[Any, int]) -> None:
         """Follow the log as far as it goes; Kafka is read on from *ends*, read before: nothing falls between."""
         after = {one.partition: offset for one, offset in ends.items() if one.partition in self._numbers}
         self._held, _ = self._shared.settle(self._held, forced=True, ends=after)
@@ -233,7 +254,7 @@ class Worker:
 
     # ------------------------------------------------------------------------------- following
 
-    def _from_kafka(self, brought: Mapping[TopicPartition, Sequence[Any]]) -> dict[Unit, Step]:
+    def _from_kafka(self, brought: Mapping[Any, Sequence[Any]]) -> dict[Unit, Step]:
         steps: dict[Unit, Step] = {}
         for one, messages in brought.items():
             number = one.partition
@@ -310,7 +331,7 @@ class Worker:
         late = [number for number, (_, since) in self._owing.items() if now - since >= self._limits.silent_seconds]
         if not late:
             return
-        there = [TopicPartition(ENTRIES, number) for number in sorted(self._numbers)]
+        there = self._there
         log.warning("kafka_partition_silent", partitions=sorted(late), owed=sum(owed[number] for number in late))
         ends = self._consumer.end_offsets(there)
         self._from_log_wholly(ends)
@@ -335,27 +356,27 @@ class Alone:
     def __init__(self, shared: Shared) -> None:
         self._shared = shared
 
-    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[TopicPartition, Sequence[Any]]:
+    def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[Partition, Sequence[Any]]:
         """Nothing ever comes."""
         del max_records
         time.sleep(timeout_ms / 1000)
         return {}
 
-    def assignment(self) -> set[TopicPartition]:
+    def assignment(self) -> set[Partition]:
         """Every partition, or none while another stands in."""
         if not self._shared.stand_in():
             return set()
-        return {TopicPartition(ENTRIES, number) for number in range(self._shared.partitions)}
+        return {Partition(ENTRIES, number) for number in range(self._shared.partitions)}
 
-    def seek(self, partition: TopicPartition, offset: int) -> None:
+    def seek(self, partition: Partition, offset: int) -> None:
         """Nothing is read."""
 
-    def beginning_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def beginning_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """None is known."""
         del partitions
         return {}
 
-    def end_offsets(self, partitions: Sequence[TopicPartition]) -> dict[TopicPartition, int]:
+    def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """None is known."""
         del partitions
         return {}
@@ -363,3 +384,68 @@ class Alone:
 
 def _leaf(headers: Sequence[tuple[str, bytes]]) -> bytes:
     return next((value for name, value in headers if name == "leaf"), b"")
+
+
+def work(
+    shared: Shared,
+    store: Store,
+    catalogue: Catalogue,
+    connection: Connection | None,
+    ended: Callable[[], bool],
+    *,
+    limits: Limits | None = None,
+    apart_seconds: float = APART_SECONDS,
+) -> int:
+    """
+    Fill the shared projections until *ended* says so; return how many entries were applied.
+
+    While Kafka cannot be reached, or stays silent, one worker follows the log for all; then Kafka is tried again.
+
+    Args:
+        shared: the projections.
+        store: the log.
+        catalogue: the acts.
+        connection: the way to Kafka; None where there is none.
+        ended: is asked between transactions.
+        limits: see there.
+        apart_seconds: after how long without it Kafka is tried again.
+
+    Raises:
+        ProjectionFailed: too much of one projection would be parked.
+        Conflict: the tables are of another release, or the topic has another number of partitions.
+    """
+    applied = 0
+    while not ended():
+        if connection is not None:
+            try:
+                with explained([ENTRIES]), connection.consumer(GROUP, **_GROUP_OPTIONS) as consumer:
+                    found = consumer.partitions_for_topic(ENTRIES)
+                    if not found:
+                        raise NotFound(f"there is no topic {ENTRIES}", what_now="create it: `comity topics apply`")
+                    if len(found) != shared.partitions:
+                        raise Conflict(
+                            f"{ENTRIES} has {len(found)} partitions, the projections have {shared.partitions}",
+                            why="their number never changes",
+                        )
+                    consumer.subscribe([ENTRIES])
+                    worker = Worker(shared, store, catalogue, consumer, limits=limits)
+                    try:
+                        worker.run(ended)
+                    finally:
+                        applied += worker.applied
+            except (Unavailable, NotFound) as error:
+                log.warning("projection_worker_without_kafka", what=error.what, why=error.why)
+            if ended():
+                break
+        until = None if connection is None else time.monotonic() + apart_seconds
+        alone = Worker(shared, store, catalogue, Alone(shared), limits=limits)
+        try:
+            alone.run(lambda: ended() or (until is not None and time.monotonic() >= until))  # noqa: B023 -- used at once
+        except Unavailable as error:
+            log.warning("projection_worker_waits", what=error.what, why=error.why)
+            time.sleep(1)
+        finally:
+            applied += alone.applied
+            # Another may stand in, and Kafka's own division begins.
+            shared.stand_down()
+    return applied

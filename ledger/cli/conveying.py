@@ -78,7 +78,7 @@ def relay(
 
     logging()
     chosen = configuration(config, ledger)
-    wanted, connection = declared(topics), _connection(chosen, kafka)
+    wanted, connection = declared(topics), kafka_of(chosen, kafka)
     with closing(open_configured(chosen, read_only=True)) as opened:
         carried = sources(opened.store, wanted)
         if only:
@@ -86,7 +86,7 @@ def relay(
             if unknown := set(only) - set(known):
                 raise Trouble(2, f"--only: no topic {min(unknown)} is carried", now=f"there are {', '.join(known)}")
             carried = [one for one in carried if one.topic in only]
-        sent = Relay(opened.store, connection, carried, resume_at=resume_at).run(_until_stopped(), once=once)
+        sent = Relay(opened.store, connection, carried, resume_at=resume_at).run(until_stopped(), once=once)
     if as_json:
         document({"sent": sent})
     else:
@@ -118,7 +118,7 @@ def ingest(
 
     logging()
     chosen = configuration(config, ledger)
-    wanted, connection = declared(topics), _connection(chosen, kafka)
+    wanted, connection = declared(topics), kafka_of(chosen, kafka)
     # What is taken is judged under this release's law, which is kept first: the entries name it by its hash.
     keep(chosen.ledger.folder / "law")
     with closing(open_configured(chosen)) as opened:
@@ -128,7 +128,7 @@ def ingest(
             connection,
             wanted,
         )
-        count = taking.run(_until_stopped(), once=once)
+        count = taking.run(until_stopped(), once=once)
     if as_json:
         document({"recorded": count.recorded, "refused": count.refused, "set_aside": count.set_aside})
     else:
@@ -170,7 +170,7 @@ def topics_apply(
     logging()
     chosen = configuration(config, ledger)
     wanted = declared(topics, replication=replication)
-    with _connection(chosen, kafka).admin() as admin:
+    with kafka_of(chosen, kafka).admin() as admin:
         changes = compare(admin, wanted, _publishers(chosen))
         todo = [one for one in changes if one.verb in {"create", "set", "allow"}]
         if not dry_run:
@@ -184,7 +184,7 @@ def topics_apply(
     note(f"{len(todo)} {done}.", quiet=quiet)
 
 
-def _connection(chosen: "Configuration", kafka: str | None) -> "Connection":
+def kafka_of(chosen: "Configuration", kafka: str | None) -> "Connection":
     """Return the way to the cluster; what the client warns of goes where our own warnings go."""
     import logging
     from dataclasses import replace
@@ -218,7 +218,7 @@ def _publishers(chosen: "Configuration") -> set[bytes]:
         return {one.id for one in opened.roster.authorities()}
 
 
-def _until_stopped() -> threading.Event:
+def until_stopped() -> threading.Event:
     """Return what SIGTERM and SIGINT set: what is under way is finished, and nothing more begun."""
     stop = threading.Event()
     for one in (signal.SIGTERM, signal.SIGINT):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ledger.ledger import Ledger
     from ledger.store import Store
     from projections.runner import Runner
+    from projections.shared import Shared
     from projections.views import Views
 
 PREFIX_MIN = 6
@@ -94,16 +95,19 @@ def _present(path: Path) -> Path:
 
 
 @contextmanager
-def runner(given: Path | None) -> Iterator[Runner]:
-    """What fills the projections of a ledger."""
+def runner(given: Path | None) -> Iterator[Runner | Shared]:
+    """What fills the projections of a ledger: files in its folder, or tables that workers share."""
     from ledger.acts import catalogue
     from projections.runner import Runner
+    from projections.shared import Shared, are_shared
 
-    with (
-        store(given) as opened,
-        closing(Runner(opened, catalogue(), folder(given) / "projections.db")) as filling,
-    ):
-        yield filling
+    with store(given) as opened:
+        path = folder(given) / "projections.db"
+        shared = are_shared(opened.address)
+        with closing(
+            Shared(opened, catalogue(), opened.address) if shared else Runner(opened, catalogue(), path)
+        ) as filling:
+            yield filling
 
 
 @contextmanager
@@ -111,15 +115,23 @@ def views(given: Path | None, *, quiet: bool = False) -> Iterator[tuple[Views, S
     """
     The projections, caught up with the log, and the log.
 
-    Where they cannot be written (a read-only copy) they answer as they stand, with a note of how far
-    that is.
+    Where they cannot be written (a read-only copy), or workers share them, they answer as they stand, with a
+    note of how far that is.
     """
     from ledger.acts import catalogue
     from projections.runner import Runner
+    from projections.shared import are_shared, open_shared
     from projections.views import open_views
 
     path = folder(given) / "projections.db"
     with store(given) as opened:
+        if are_shared(opened.address):
+            with open_shared(opened.address) as answers:
+                behind = opened.size() - min(answers.sizes().values())
+                if behind > 0:
+                    note(f"the projections are {behind} entries behind; their workers go on", quiet=quiet)
+                yield answers, opened
+            return
         try:
             with closing(Runner(opened, catalogue(), path)) as filling:
                 behind = opened.size() - min(filling.sizes().values(), default=0)

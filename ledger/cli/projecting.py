@@ -1,10 +1,13 @@
 """``comity project``: the projections, which are disposable and rebuilt from the log alone."""
 
+from contextlib import closing
 from typing import Annotated
 
 import typer
 
+from ledger.cli.configuring import ConfigFile, configuration
 from ledger.cli.console import document, note, progress, table
+from ledger.cli.conveying import Brokers, Declared
 from ledger.cli.options import AsJson, LedgerFolder, Quiet
 
 project_app = typer.Typer(
@@ -18,21 +21,25 @@ def project_status(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: 
     """
     Show how many entries each projection has applied; nothing is changed.
 
-    JSON: {size, projections: {name: size}}.
+    JSON: {size, projections: {name: size}, parked: {name: count}}.
     """
+    from collections import Counter
+
     from ledger.cli.opened import runner, store
 
-    del quiet
     with store(ledger) as opened, runner(ledger) as filling:
         size, sizes = opened.size(), filling.sizes()
+        parked = Counter(one.projection for one in filling.parked())
     if as_json:
-        document({"size": size, "projections": sizes})
+        document({"size": size, "projections": sizes, "parked": {name: parked[name] for name in sizes}})
         return
     table(
-        ("projection", "applied", "behind"),
-        [(name, applied, size - applied) for name, applied in sorted(sizes.items())],
+        ("projection", "applied", "behind", "parked"),
+        [(name, applied, size - applied, parked[name]) for name, applied in sorted(sizes.items())],
         empty="No projections.",
     )
+    if parked:
+        note(f"{parked.total()} acts are parked: see `comity project parked`.", quiet=quiet)
 
 
 @project_app.command("catch-up")
@@ -55,6 +62,12 @@ def project_catch_up(ledger: LedgerFolder = None, as_json: AsJson = False, quiet
 @project_app.command("rebuild", short_help="Build every projection anew, then swap.")
 def project_rebuild(
     workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="Processes that decode.")] = 2,
+    online: Annotated[
+        bool, typer.Option("--online", help="Compare with what stands, and keep that for `comity project rollback`.")
+    ] = False,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="With --online: take what was built even where it is not the same.")
+    ] = False,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -62,12 +75,13 @@ def project_rebuild(
     """
     Build every projection anew beside the old ones, then swap them in at once.
 
-    Readers are served by the old ones until then. JSON: {size}.
+    Readers are served by the old ones until then. Where --online finds a difference nothing is swapped, and
+    the status is 6. JSON: {size}.
     """
     from ledger.cli.opened import runner
 
     with runner(ledger) as filling, progress("rebuilding", None, quiet=quiet):
-        size = filling.rebuild(workers)
+        size = filling.rebuild(workers, online=online, accept=accept)
     if as_json:
         document({"size": size})
     else:
@@ -85,14 +99,16 @@ def project_digest(
     """
     Print what two mirrors compare: the SHA-256 of what was derived from the first N entries.
 
-    JSON: {size, digests: {name: hex}}.
+    A projection with parked acts is not whole, and has none: the status is 6. JSON: {size, digests: {name: hex}}.
     """
     from ledger.cli.opened import runner
     from ledger.cli.trouble import Trouble
+    from projections.runner import Runner
 
     with runner(ledger) as filling:
         with progress("reading the log", None, quiet=quiet):
-            reached = filling.catch_up()
+            # Shared ones are brought up by their workers.
+            reached = filling.catch_up() if isinstance(filling, Runner) else min(filling.sizes().values())
         if size is not None and size > reached:
             raise Trouble(
                 4,
@@ -113,3 +129,107 @@ def project_digest(
         [(one, at, digest) for one, digest in digests.items()],
         empty="No projections.",
     )
+
+
+@project_app.command("parked")
+def project_parked(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """
+    List the acts that a projection has not taken: those that failed, and those that wait behind them.
+
+    JSON: [{projection, index, stream, why}]; why is empty where an act only waits.
+    """
+    from ledger.cli.opened import runner
+
+    del quiet
+    with runner(ledger) as filling:
+        found = filling.parked()
+    if as_json:
+        document([{"projection": p.projection, "index": p.index, "stream": p.subject, "why": p.why} for p in found])
+        return
+    table(
+        ("projection", "entry", "stream", "why"),
+        [(p.projection, p.index, p.subject, p.why or "waits for an earlier act of its stream") for p in found],
+        empty="Nothing is parked.",
+    )
+
+
+@project_app.command("retry")
+def project_retry(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """
+    Take what is parked once more, after the fix; what fails again stays parked, and the status is 6.
+
+    JSON: {parked}.
+    """
+    from ledger.cli.opened import runner
+
+    with runner(ledger) as filling:
+        left = filling.retry()
+    if as_json:
+        document({"parked": left})
+    else:
+        note(f"{left} acts are parked still." if left else "Nothing is parked any more.", quiet=quiet)
+    if left:
+        raise typer.Exit(6)
+
+
+@project_app.command("rollback")
+def project_rollback(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+    """
+    Go back to what stood before the last `rebuild --online`; once more, and the newer ones stand again.
+
+    JSON: {projections: {name: size}}.
+    """
+    from ledger.cli.opened import runner
+
+    with runner(ledger) as filling:
+        sizes = filling.rollback()
+    if as_json:
+        document({"projections": sizes})
+    else:
+        note(f"What stood before stands again, at {min(sizes.values())} entries.", quiet=quiet)
+
+
+@project_app.command("work")
+def project_work(
+    kafka: Brokers = None,
+    config: ConfigFile = None,
+    topics: Declared = None,
+    without_kafka: Annotated[
+        bool, typer.Option("--without-kafka", help="Follow the log alone; one worker at a time then does it all.")
+    ] = False,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """
+    Fill the projections in PostgreSQL, as one worker of a group; any number may run.
+
+    Runs until it gets SIGTERM, and may be killed at any time. The log must lie in PostgreSQL: its database
+    holds the projections too, which every command then reads there. JSON, at the end: {applied}.
+    """
+    from ledger.acts import catalogue
+    from ledger.cli.conveying import kafka_of, until_stopped
+    from ledger.cli.opened import store
+    from ledger.cli.trouble import Trouble
+    from ledger.kafka.topics import ENTRIES, declared
+    from ledger.store import POSTGRES
+    from projections.shared import Shared
+    from projections.workers import work
+
+    chosen = configuration(config, ledger)
+    stop = until_stopped()
+    (count,) = (one.partitions for one in declared(topics).topics if one.name == ENTRIES)
+    with store(chosen.ledger.folder) as opened:
+        if not opened.address.startswith(POSTGRES):
+            raise Trouble(
+                2,
+                "this log lies in a file of one machine",
+                why="what reads it keeps its own projections up to date",
+                now="move the log to PostgreSQL with `comity migrate`, or `comity project catch-up` here",
+            )
+        with closing(Shared(opened, catalogue(), opened.address, partitions=count)) as shared:
+            applied = work(shared, opened, catalogue(), None if without_kafka else kafka_of(chosen, kafka), stop.is_set)
+    if as_json:
+        document({"applied": applied})
+    else:
+        note(f"{applied} entries were applied.", quiet=quiet)
