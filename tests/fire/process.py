@@ -52,7 +52,7 @@ class Process:
         self.started_at = 0.0
         self._arguments = arguments
         self._clock = folder / f"{name}.clock"
-        self._clock.write_bytes(_OFFSET.pack(0))
+        set_clock(self._clock, 0)
         self._said_to = folder / f"{name}.said"
         self._ended = ended
         self._wanted = False
@@ -149,8 +149,7 @@ class Process:
 
     def step_clock(self, microseconds: int) -> None:
         """Step its wall clock so far from the right time."""
-        with self._clock.open("r+b") as file:
-            file.write(_OFFSET.pack(microseconds))
+        set_clock(self._clock, microseconds)
 
     def limit_files(self, size: int | None) -> None:
         """Let it write no file beyond *size* bytes, as a quota does; None lifts that."""
@@ -159,17 +158,24 @@ class Process:
                 limit_files(self._process.pid, size)
 
 
+def set_clock(clock: Path, microseconds: int) -> None:
+    """Write how far the clock of whoever follows this file is from the right time."""
+    clock.touch()
+    with clock.open("r+b") as file:
+        file.write(_OFFSET.pack(microseconds))
+
+
 def limit_files(pid: int, size: int | None) -> None:
-    """Let a process write no file beyond *size* bytes; what it starts inherits that."""
+    """Let a process write no file beyond *size* bytes; what it starts inherits that. Linux alone can do it."""
+    if sys.platform != "linux":
+        return
     with suppress(ProcessLookupError, PermissionError):
         most = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (most if size is None else size, most))
 
 
-def _main() -> None:
-    # Where one hangs, SIGUSR1 makes it say where.
-    faulthandler.register(signal.SIGUSR1, all_threads=True)
-    clock = Path(sys.argv[1])
+def prepare(clock: Path) -> None:
+    """Let the wall clock of this process follow *clock*, and the process end with whoever holds its input open."""
     with clock.open("r+b") as file:
         shared = mmap.mmap(file.fileno(), _OFFSET.size)
     right, right_ns = time.time, time.time_ns
@@ -182,6 +188,12 @@ def _main() -> None:
         os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _main() -> None:
+    # Where one hangs, SIGUSR1 makes it say where.
+    faulthandler.register(signal.SIGUSR1, all_threads=True)
+    prepare(Path(sys.argv[1]))
     sys.argv = ["comity", *sys.argv[2:]]
     if sys.argv[1] == "follow":
         from tests.fire.following import follow
