@@ -815,6 +815,25 @@ def test_readiness_gives_its_reasons(town):
     assert "it is stopping" == reasons()
 
 
+def test_the_roster_is_not_folded_for_every_stranger_who_asks(town):
+    """The keys are looked up once a second at most, and then anew."""
+    now = [0.0]
+    asked: list[float] = []
+    front = Front(town.ledger, Offer(), clock=lambda: now[0])
+    vkeys = town.ledger.vkeys()
+
+    def looked_up() -> list[str]:
+        asked.append(now[0])
+        return vkeys
+
+    town.ledger.vkeys = looked_up
+
+    for at in (0.0, 0.5, 0.9, 1.5, 1.6):
+        now[0] = at
+        front.route("GET", "/").answer(Request("GET", "/", {}, {}))
+    assert [0.0, 1.5] == asked
+
+
 def test_every_bound_of_the_server_is_a_key_of_the_configuration():
     """Their defaults agree, so that what the manual says is what holds."""
     assert Bounds() == bounds_of(GatewaySection())

@@ -73,6 +73,9 @@ MOMENT: Final = "public, max-age=1"
 READY_SECONDS: Final = 0.5
 """For how long an answer about readiness holds: strangers may ask, and the store is asked for them."""
 
+INDEX_SECONDS: Final = 1.0
+"""For how long a description of the log holds."""
+
 _TOKEN_LINE: Final = re.compile(r"([A-Za-z0-9._-]{1,64})\s+([0-9a-f]{64})")
 _BASE64_MAX: Final = 100_000
 
@@ -132,6 +135,7 @@ class Front:
         self._leaving = False
         self._behind_since: float | None = None
         self._readiness: tuple[float, list[str]] | None = None
+        self._said: tuple[float, Response] | None = None
         self._publishes = offer.publish and not ledger.store.read_only
         self.metrics = Metrics(
             size=lambda: self._number(ledger.store.size),
@@ -251,6 +255,13 @@ class Front:
         return 0 if note is None else _size_of(note)
 
     def _index(self, _: Request) -> Response:
+        # Keys are folded from the roster: work that no stranger may ask for as often as he likes.
+        now = self._clock()
+        if self._said is None or now - self._said[0] >= INDEX_SECONDS:
+            self._said = now, self._described()
+        return self._said[1]
+
+    def _described(self) -> Response:
         ledger = self._ledger
         return Response.json(
             {
