@@ -820,7 +820,7 @@ def test_the_roster_is_not_folded_for_every_stranger_who_asks(town):
     now = [0.0]
     asked: list[float] = []
     front = Front(town.ledger, Offer(), clock=lambda: now[0])
-    vkeys = town.ledger.vkeys()
+    vkeys: list[str] = town.ledger.vkeys()
 
     def looked_up() -> list[str]:
         asked.append(now[0])
