@@ -50,7 +50,8 @@ class Connection:
             "bootstrap_servers": list(chosen.bootstrap),
             "client_id": "comity",
             "request_timeout_ms": chosen.request_ms,
-            "bootstrap_timeout_ms": chosen.request_ms,
+            # One of them may be there and say nothing: then the others are still asked.
+            "bootstrap_timeout_ms": chosen.request_ms * (len(chosen.bootstrap) + 1),
             "security_protocol": ("SASL_" if chosen.mechanism else "") + ("SSL" if chosen.tls else "PLAINTEXT"),
         }
         if chosen.tls:
@@ -121,6 +122,15 @@ class Connection:
             made.close()
 
 
+def missing(topic: str) -> NotFound:
+    """Return the error of a topic that a cluster does not show."""
+    return NotFound(
+        f"there is no topic {topic}",
+        why="it was not created, or this user may not see it",
+        what_now="create and allow it: `comity topics apply`, as an administrator of the cluster",
+    )
+
+
 def track(producer: KafkaProducer, topic: str) -> None:
     """
     Keep a topic among those whose leaders a producer asks for; to be called before the first message to it.
@@ -172,7 +182,9 @@ def explained(topics: Sequence[str] = ()) -> Iterator[None]:
         ) from error
     except (faults.UnknownTopicOrPartitionError, faults.UnknownTopicIdError) as error:
         raise NotFound(
-            f"a topic does not exist{named}", why=_said(error), what_now="create it: `comity topics apply`"
+            f"a topic does not exist, or this user may not see it{named}",
+            why=_said(error),
+            what_now="create and allow it: `comity topics apply`",
         ) from error
     except (
         faults.KafkaConnectionError,

@@ -29,9 +29,9 @@ from kafka import TopicPartition
 from kafka import errors as faults
 from kafka.structs import OffsetAndMetadata
 
-from ledger.errors import ComityError, FormatError, NotFound, Unavailable
+from ledger.errors import ComityError, FormatError, Unavailable
 from ledger.kafka import wire
-from ledger.kafka.connection import Connection, explained, track
+from ledger.kafka.connection import Connection, explained, missing, track
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make
 from ledger.sequencer import Refusal
 from ledger.statement import decode_statement, sha256_of
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from ledger.sequencer import Answer
     from ledger.statement import Signed
 
-BACKOFF_SECONDS: Final = (0.5, 30.0)
+BACKOFF_SECONDS: Final = (0.5, 10.0)
 
 OUT_OF_ORDER: Final = "out_of_order"
 
@@ -181,7 +181,9 @@ class Ingest:
         self._rejections = declared.named(REJECTIONS)
         self.limits = limits or IngestLimits()
         self.count = Count()
+        # The topic of each publisher answered in this session; the names of all topics that there were before it.
         self._receipts: dict[bytes, str] = {}
+        self._present: frozenset[str] = frozenset()
         self._held: list[_Item] = []
         self._next: dict[TopicPartition, int] = {}
 
@@ -234,10 +236,11 @@ class Ingest:
         ):
             numbers = consumer.partitions_for_topic(self._submissions)
             if not numbers:
-                raise NotFound(f"there is no topic {self._submissions}", what_now="create it: `comity topics apply`")
+                raise missing(self._submissions)
             everything = [TopicPartition(self._submissions, number) for number in sorted(numbers)]
             goal = consumer.end_offsets(everything) if once else {}
             track(producer, self._rejections)
+            self._present = frozenset(consumer.topics())
             consumer.subscribe([self._submissions])
             while not stop.is_set():
                 polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
@@ -353,8 +356,9 @@ class Ingest:
         if not self._enrolled(publisher):
             return None  # it may be enrolled later, so this is not remembered
         topic = self._declared.receipts_of(publisher)
-        with self._connection.admin() as admin:
-            make(admin, topic, self._declared.replication)
+        if topic.name not in self._present:
+            with self._connection.admin() as admin:
+                make(admin, topic, self._declared.replication)
         track(producer, topic.name)
         self._receipts[publisher] = topic.name
         return topic.name

@@ -35,7 +35,7 @@ from kafka.partitioner.default import murmur2
 
 from ledger.errors import ComityError, Conflict, NotFound, Unavailable
 from ledger.kafka import wire
-from ledger.kafka.connection import Connection, explained, track
+from ledger.kafka.connection import Connection, explained, missing, track
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.tree import SharedPaths
 from ledger.statement import decode_entry
@@ -69,7 +69,7 @@ KEYS_MAX: Final = 100_000
 CASES_MAX: Final = 20_000
 """Cases whose authorities are remembered."""
 
-BACKOFF_SECONDS: Final = (0.5, 30.0)
+BACKOFF_SECONDS: Final = (0.5, 10.0)
 
 log = structlog.get_logger()
 
@@ -278,7 +278,7 @@ class Lane:
         with explained([self.topic]), self._connection.consumer() as consumer:
             numbers = consumer.partitions_for_topic(self.topic)
             if not numbers:
-                raise NotFound(f"there is no topic {self.topic}", what_now="create it: `comity topics apply`")
+                raise missing(self.topic)
             here = [TopicPartition(self.topic, number) for number in sorted(numbers)]
             consumer.assign(here)
             begins, ends = consumer.beginning_offsets(here), consumer.end_offsets(here)

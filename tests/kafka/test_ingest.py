@@ -14,6 +14,7 @@ from kafka import KafkaConsumer, TopicPartition
 from ledger.kafka import wire
 from ledger.kafka.ingest import SilentPartition, Watch
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS
+from ledger.sequencer import Receipt
 from ledger.statement import Signed, decode_entry, decode_statement
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, check_everything, check_receipt, keyed, named, signer
 
@@ -49,6 +50,7 @@ def test_each_submission_is_recorded_and_answered(conveyor: Conveyor):
         assert [one.statement[:16] for one in some] == [one.statement_id for one in answers]
         for one, answer in zip(some, answers, strict=True):
             receipt = ledger.submit(one)
+            assert isinstance(receipt, Receipt)
             assert ("accepted", receipt.index, receipt.proof) == (answer.outcome, answer.index, answer.note)
             check_receipt(ledger, receipt)
     assert [] == conveyor.set_aside()

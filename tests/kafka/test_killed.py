@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 import traceback
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -142,8 +143,8 @@ def test_a_relay_killed_at_one_step_each_time_from_the_beginning(conveyor: Conve
         prefix = f"{conveyor.prefix}-{fatal}"
         here = Conveyor(conveyor.town, conveyor.bootstrap, prefix, conveyor.folder)
         here.apply()
-        again = _killed_at(fatal, lambda steps, prefix=prefix: work(steps, prefix))
-        _killed_at(0, lambda steps, prefix=prefix: work(steps, prefix))
+        again = _killed_at(fatal, partial(work, prefix=prefix))
+        _killed_at(0, partial(work, prefix=prefix))
         seen = here.seen(ENTRIES)
         assert list(range(size)) == sorted(one.index for one in first_occurrences(seen))
         values = [one.index for one in seen if one.value is not None]

@@ -142,8 +142,8 @@ def test_a_standard_client_reads_the_entries(conveyor: Conveyor):
         for _ in range(240):
             message = consumer.poll(0.25)
             if message is not None and message.error() is None and message.value() is not None:
-                headers = dict(message.headers())
-                value = message.value()
+                headers: dict[str, Any] = dict(message.headers() or ())
+                value: Any = message.value()
                 assert value[:1] == b"\0"
                 assert int.from_bytes(value[1:5], "big") == wire.schema_ids()["entry"]
                 found[int(headers["index"])] = value[5:]
