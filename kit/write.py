@@ -789,7 +789,7 @@ def refusal_note(code: str, field: str, expected: int | None, data: bytes, **oth
         "code": code,
         "field": field or "-",
         "expected": "-" if expected is None else str(expected),
-        "at": str(BEGIN // 1_000_000),
+        "at": str(BEGIN),
         **other,
     }
     body = "\n".join(lines.values()) + "\n"
