@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ledger.statement import Signed
 
 ENTRIES_RELAYED = 10_000
-STATEMENTS_TAKEN = 6_000
+STATEMENTS_TAKEN = 20_000
 ROUNDS = 3
 GROUP = 1_024
 

@@ -241,6 +241,10 @@ class Ingest:
             goal = consumer.end_offsets(everything) if once else {}
             track(producer, self._rejections)
             self._present = frozenset(consumer.topics())
+            # All at once: each that is asked for alone costs a tenth of a second.
+            for name in self._present:
+                if name.startswith(self._declared.receipts.name):
+                    track(producer, name)
             consumer.subscribe([self._submissions])
             while not stop.is_set():
                 polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
