@@ -260,7 +260,7 @@ class Stand:
         self.gateways: list[int] = []
 
     def start(self, *, gateways: int, ingests: int, projectors: int) -> None:
-        """Start our processes: so many of each, and a relay."""
+        """Start our processes: so many of each, a relay, and a follower."""
         for number in range(gateways):
             port = free_port()
             self.gateways.append(port)
@@ -269,8 +269,10 @@ class Stand:
             self._make(f"ingest-{number}", "ingest", "--topics", str(self.topics))
         self._make("relay-0", "relay", "--topics", str(self.topics))
         for number in range(projectors):
-            name = f"projector-{number}"
-            self.processes[name] = Process(name, ["follow", str(self._home(name))], self.folder, self._ended)
+            self._make(f"projector-{number}", "project", "work", "--topics", str(self.topics))
+        # And one that follows the log alone, into files of its own.
+        name = "follower-0"
+        self.processes[name] = Process(name, ["follow", str(self._home(name))], self.folder, self._ended)
         for process in self.processes.values():
             process.start()
 

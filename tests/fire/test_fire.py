@@ -15,7 +15,7 @@ from tests.fire.running import Size, run
 
 APACHE = os.environ.get("TEST_KAFKA") == "apache"
 SEED = 20_261_122
-TARGETS = ["gateway-0", "gateway-1", "ingest-0", "ingest-1", "relay-0", "projector-0", "projector-1"]
+TARGETS = ["gateway-0", "gateway-1", "ingest-0", "ingest-1", "relay-0", "projector-0", "projector-1", "follower-0"]
 
 
 def test_every_promise_is_kept_under_fire():
@@ -47,5 +47,5 @@ def test_ten_minutes_hold_every_kind_of_fault_against_every_kind_of_process():
         faults = plan(seed, 600, TARGETS)
         assert {one.kind for one in faults} == {kind for kind, _ in (*PROCESSES, *BENEATH)}
         killed = {one.target.split("-")[0] for one in faults if one.kind == "kill"}
-        assert killed == {"gateway", "ingest", "relay", "projector"}
+        assert killed == {"gateway", "ingest", "relay", "projector", "follower"}
         assert all(one.after + one.seconds < 600 for one in faults)
