@@ -38,14 +38,11 @@ if TYPE_CHECKING:
 
 log: Final = structlog.get_logger("comity.projections")
 
-GROUP: Final = "comity.projections"
-"""The consumer group."""
-
 # A worker that died is replaced after ten seconds. One that reads a long log between two polls is alive.
 _GROUP_OPTIONS: Final[dict[str, Any]] = {
     "session_timeout_ms": 10_000,
     "heartbeat_interval_ms": 2_500,
-    "max_poll_interval_ms": 1_800_000,
+    "max_poll_interval_ms": 300_000,
     "max_poll_records": 2_000,
 }
 
@@ -98,12 +95,14 @@ class Limits:
 
 
 class SilentPartition(Unavailable):
-    """A partition stays silent however often its reading is begun anew: the consumer has to be made anew."""
+    """A partition, or the whole group, stays silent: the consumer has to be made anew."""
 
     def __init__(self, numbers: Sequence[int]) -> None:
         super().__init__(
-            f"{ENTRIES} gives nothing of partition {', '.join(map(str, numbers))}, though the log has more",
-            why="the consumer stopped reading without an error, or the relay stands still",
+            f"{ENTRIES} gives nothing of partition {', '.join(map(str, numbers))}, though the log has more"
+            if numbers
+            else "the group gives this worker no partition, and nobody else fills them",
+            why="the consumer stopped reading without an error, or the relay, or another worker, stands still",
             what_now="the projections follow the log meanwhile; look at `comity relay` and at the brokers",
         )
 
@@ -143,6 +142,8 @@ class Worker:
         self._offsets: dict[int, int] = {}
         self._owing: dict[int, tuple[int, float]] = {}
         self._silent: dict[int, int] = {}
+        # How far the projections were when this member had no partition, and since when.
+        self._least = (-1, clock())
         self._settled_at = clock()
         self._busy_at = clock()
         self.applied = 0
@@ -190,6 +191,7 @@ class Worker:
             # What came with the change may begin anywhere.
             brought = {}
         if not numbers:
+            self._watch_the_group(now)
             return 0
         if isinstance(self._consumer, Alone):
             return self._follow_alone(now)
@@ -205,6 +207,17 @@ class Worker:
             self._settled_at = now
             self._settle(now)
         return count
+
+    def _watch_the_group(self, now: float) -> None:
+        """Whoever was given nothing looks whether those who were given something do it."""
+        if isinstance(self._consumer, Alone) or now - self._settled_at < self._limits.settle_seconds:
+            return
+        self._settled_at = now
+        least = min(self._shared.sizes().values())
+        if least >= self._store.size() or least != self._least[0]:
+            self._least = least, now
+        elif now - self._least[1] >= 2 * self._limits.silent_seconds:
+            raise SilentPartition([])
 
     def _follow_alone(self, now: float) -> int:
         before = min(place.size for place in self._held.values())
@@ -393,6 +406,7 @@ def work(
     connection: Connection | None,
     ended: Callable[[], bool],
     *,
+    topic: str = ENTRIES,
     limits: Limits | None = None,
     apart_seconds: float = APART_SECONDS,
 ) -> int:
@@ -407,6 +421,7 @@ def work(
         catalogue: the acts.
         connection: the way to Kafka; None where there is none.
         ended: is asked between transactions.
+        topic: what ``comity.entries`` is called; the group is named after it.
         limits: see there.
         apart_seconds: after how long without it Kafka is tried again.
 
@@ -418,16 +433,16 @@ def work(
     while not ended():
         if connection is not None:
             try:
-                with explained([ENTRIES]), connection.consumer(GROUP, **_GROUP_OPTIONS) as consumer:
-                    found = consumer.partitions_for_topic(ENTRIES)
+                with explained([topic]), connection.consumer(f"{topic}/projections", **_GROUP_OPTIONS) as consumer:
+                    found = consumer.partitions_for_topic(topic)
                     if not found:
-                        raise NotFound(f"there is no topic {ENTRIES}", what_now="create it: `comity topics apply`")
+                        raise NotFound(f"there is no topic {topic}", what_now="create it: `comity topics apply`")
                     if len(found) != shared.partitions:
                         raise Conflict(
-                            f"{ENTRIES} has {len(found)} partitions, the projections have {shared.partitions}",
+                            f"{topic} has {len(found)} partitions, the projections have {shared.partitions}",
                             why="their number never changes",
                         )
-                    consumer.subscribe([ENTRIES])
+                    consumer.subscribe([topic])
                     worker = Worker(shared, store, catalogue, consumer, limits=limits)
                     try:
                         worker.run(ended)

@@ -218,7 +218,9 @@ def project_work(
 
     chosen = configuration(config, ledger)
     stop = until_stopped()
-    (count,) = (one.partitions for one in declared(topics).topics if one.name == ENTRIES)
+    wanted = declared(topics)
+    topic = wanted.named(ENTRIES)
+    (count,) = (one.partitions for one in wanted.topics if one.name == topic)
     with store(chosen.ledger.folder) as opened:
         if not opened.address.startswith(POSTGRES):
             raise Trouble(
@@ -228,7 +230,8 @@ def project_work(
                 now="move the log to PostgreSQL with `comity migrate`, or `comity project catch-up` here",
             )
         with closing(Shared(opened, catalogue(), opened.address, partitions=count)) as shared:
-            applied = work(shared, opened, catalogue(), None if without_kafka else kafka_of(chosen, kafka), stop.is_set)
+            connection = None if without_kafka else kafka_of(chosen, kafka)
+            applied = work(shared, opened, catalogue(), connection, stop.is_set, topic=topic)
     if as_json:
         document({"applied": applied})
     else:

@@ -38,9 +38,13 @@ def cases(log: Log, seed: int = 0, size: int = 60) -> Log:
     while log.size() < size:
         number = chance.randrange(12)
         case = some_id(f"case {number}")
-        act = ("case.opened", case) if chance.random() < 0.3 else ("exhibit.acquired", f"x{log.size()}")
-        fields: dict[str, Any] = {} if act[0] == "case.opened" else {"source_country": "FR", "hash": bytes(32)}
-        log.say(*act, "Lille", f"2021-{chance.randint(1, 12):02}-01", in_case=case, **fields)
+        day = f"2021-{chance.randint(1, 12):02}-01"
+        if chance.random() < 0.3:
+            log.say("case.opened", case, "Lille", day, in_case=case)
+        else:
+            log.say(
+                "exhibit.acquired", f"x{log.size()}", "Lille", day, in_case=case, source_country="FR", hash=bytes(32)
+            )
     return log
 
 
