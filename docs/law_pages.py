@@ -26,6 +26,7 @@ from ledger.law.data import (
     NATURES,
     ROLES,
     TIMINGS,
+    TOWARDS,
     USES,
     Applicability,
     Between,
@@ -194,6 +195,25 @@ def _count(one: Instrument) -> str:
     return f"{len(data)} rules, of which {sum(datum.verified for datum in data)} verified"
 
 
+def _without_a_name(law: Law, one: Instrument) -> str:
+    """To what an instrument applies though nobody names it, and with which others it is read."""
+    said = ""
+    reach = one.applies_to
+    if reach is not None:
+        on = ", ".join(one.replace("_", " ") for one in reach.streams)
+        follows = ", and of the exhibits that were named there" if reach.follows else ""
+        said += f" It applies though nobody names it, to what is said of: {on}{follows}"
+        said += (
+            f"; by authorities of these kinds: {', '.join(_codes('authority_kinds', reach.kinds).split(', '))}."
+            if (reach.kinds)
+            else "."
+        )
+    if one.with_instruments:
+        titles = (law.instruments[name].title for name in one.with_instruments if name in law.instruments)
+        said += f" It is read together with: {', '.join(titles)}."
+    return "" if not said else f"\n{escape(said.strip())}"
+
+
 def _page(law: Law, one: Instrument) -> str:
     official = escape(one.official)
     if one.eli is not None:
@@ -219,7 +239,7 @@ def _page(law: Law, one: Instrument) -> str:
 <h1>{escape(one.title)}</h1>
 <p>{official}</p>
 <p>Applies from {_day(one.from_on)}{ends}{_standing(one)}; {escape(counting)}.
-Last compared with its sources on {_day(one.reviewed_on)}.</p>
+Last compared with its sources on {_day(one.reviewed_on)}.{_without_a_name(law, one)}</p>
 <p class="notice">These are the ledger's own words, not the law: the official text decides.
 Of {len(data)} rules {_share(data)} were compared with the official wording;
 the others are marked {_UNVERIFIED} and say what they rest on.</p>
@@ -366,6 +386,7 @@ def _particulars(datum: Datum, say: _Words) -> Iterator[tuple[str, str]]:
         yield "Nature", USES[datum.nature]
         yield "Begins when", say.patterns(datum.attaches_to)
         yield "Binds", say.role(datum.binds)
+        yield "Whither", TOWARDS[datum.towards] if datum.towards else ""
         yield "Open remains", _codes("purposes", datum.purposes)
         yield "More if", say.patterns(datum.consent_by)
         yield "Ends when", say.patterns(datum.ends_by)

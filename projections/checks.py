@@ -90,6 +90,38 @@ class Outside:
 
 
 @dataclass(frozen=True, slots=True)
+class Overdue:
+    """
+    What a use rule asks to be given back or erased by a day, and was not, or came late.
+
+    Attributes:
+        index: the entry that brought it under the rule.
+        rule, instrument, article, text, edition, verified, known_from_on: the rule.
+        detail: in words, what is missing.
+        role, authority, country: who is bound.
+        due_at: by when, µs; the first instant that is too late.
+        ended_by: the entry by which it was done, late.
+        uncertain: whether an exception that no field tells apart may apply.
+    """
+
+    index: int
+    rule: str
+    instrument: str
+    article: str
+    text: str
+    edition: str
+    verified: bool
+    known_from_on: str | None
+    detail: str
+    role: str
+    authority: str | None
+    country: str | None
+    due_at: int
+    ended_by: int | None
+    uncertain: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Inquiry:
     """
     A matter, what is known beside it, and the law that it is held against.
@@ -237,7 +269,7 @@ def _consult_first_ground(inquiry: Inquiry, duty: Duty, act: Act, request: str |
     first = [
         ground
         for ground in inquiry.of(Ground, duty.instrument, country, inquiry.on(act))
-        if ground.consult_first and act.act in ground.acts and ground.where.matches(thing)
+        if ground.consult_first and ground.open_to(act.act, act.body, thing)
     ]
     # Where a State only words the ground anew, the instrument itself says that it is consulted on first.
     itself = inquiry.of(Ground, duty.instrument, None, inquiry.on(act))

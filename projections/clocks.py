@@ -71,8 +71,9 @@ def clocks(
     found: list[Clock] = []
     for act in matter.acts:
         request, named = matter.under(act)
-        under: list[tuple[str, Reach | None]] = [(instrument, None) for instrument in named]
-        under += matter.reached(act, named)
+        together = law.together(named)
+        under: list[tuple[str, Reach | None]] = [(name, None) for name in together]
+        under += matter.reached(act, together)
         for instrument, reach in under:
             found += (
                 Running(matter, limit, act, request, at, due_within).clock()
@@ -147,10 +148,12 @@ def _unstarted(matter: Matter, request: str, issued: Act, at: int, known_on: dat
     """
     law, stream = matter.law, matter.streams[request]
     said = {act.act for act in stream}
-    instrument = str(issued.body.get("instrument"))
     _, asked = matter.part("requested", issued, request)
-    country = asked if law.overlaid(instrument, asked) else None
-    for limit in law.every(instrument, country):
+    for limit in (
+        limit
+        for instrument in law.together((str(issued.body.get("instrument")),))
+        for limit in law.every(instrument, asked if law.overlaid(instrument, asked) else None)
+    ):
         names = {pattern.act for pattern in limit.starts}
         if limit.match != "thing" or limit.nature != "act" or limit.within is None or names & said:
             continue
@@ -162,7 +165,10 @@ def _unstarted(matter: Matter, request: str, issued: Act, at: int, known_on: dat
             continue
         if not law.in_force(limit, day_of(matter, limit, issued, request), known_on):
             continue
-        run = Running(matter, replace(limit, extension=None), issued, request, at, None).clock()
+        held = _held(matter, limit, request)
+        if held is None:
+            continue
+        run = Running(matter, replace(held, extension=None), issued, request, at, None).clock()
         yield replace(
             run,
             index=None,

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from ledger.errors import FormatError, NotFound
 from ledger.law.data import Limit
 from projections import provenance
-from projections.checks import Outside
+from projections.checks import Outside, Overdue
 from projections.duties import USES
 from projections.running import Reason, calendar_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from ledger.law.data import Pattern, Use
+    from ledger.law.data import Pattern, Reach, Use
     from projections.matters import Act
     from projections.matters import Matter as Folded
     from projections.provenance import Provenance
@@ -46,6 +46,7 @@ __all__ = [
     "exhibits_of",
     "judged",
     "meant_by",
+    "overdue",
     "person_of",
     "recalled",
     "takers_of",
@@ -153,6 +154,7 @@ class Attached:
         role, authority, country: who is bound.
         sender, origin: whose act brought it under the rule, and the State where that authority sits.
         purposes: what stays allowed; empty where the rule is not about purposes.
+        towards: whither it must not go on, a key of `ledger.law.data.TOWARDS`; None where the rule does not say.
         consents: what allowed more.
         carried: how it went on, from one who is bound.
         bound: who is bound besides, and by which entry.
@@ -190,6 +192,7 @@ class Attached:
     sender: str | None
     origin: str | None
     purposes: tuple[str, ...]
+    towards: str | None = None
     consents: tuple[Consent, ...] = ()
     carried: tuple[Carried, ...] = ()
     bound: tuple[tuple[str, int], ...] = ()
@@ -236,13 +239,20 @@ def attached(
         issued = folded.issued.get(request or "")
         thing = (issued or folded.created.get(act.subject, act)).body
         on = _instant(act.until_at).date()
-        for instrument in instruments:
+        together = book.limits.together(instruments)
+        under: list[tuple[str, Reach | None]] = [(name, None) for name in together]
+        under += folded.reached(act, together)
+        for instrument, reach in under:
             for rule in book.attaching(instrument, act.act):
                 if not _matches(rule.attaches_to, act) or not rule.where.matches(thing):
                     continue
                 if not book.in_force(rule, on, known_on):
                     continue
-                use = _held(folded, book, rule, issued, request)
+                if reach is None:
+                    use = _held(folded, book, rule, issued, request)
+                else:
+                    said = folded.binds(instrument, reach, rule.binds, act, request, on)
+                    use = None if said is None else rule if said.verified else book.limits.unsure(rule)
                 if use is None:
                     continue
                 # An exception that no field tells apart stays a doubt; one that does, ends the matter.
@@ -276,6 +286,9 @@ def _attached(
     asked = use.nature == "confidentiality" and use.binds in {"requested", "addressee", "notified"}
     originals = () if person is not None or asked else tuple(_things(folded, act, request))
     takers = takers_of(folded, act) if authority is None and country is None else ()
+    if use.binds == "member":
+        # What one member shares binds all of the team.
+        takers = tuple(sorted(folded.members(act) - {authority}))
     rule = Attached(
         rule=use.id,
         instrument=use.instrument,
@@ -299,11 +312,12 @@ def _attached(
         sender=act.actor,
         origin=folded.seat(act.actor, act.country).country,
         purposes=use.purposes,
+        towards=use.towards,
         bound=tuple((taker, act.index) for taker in takers),
         uncertain=any(not one.where.only for one in use.exceptions) or _depends(use, act),
     )
     if originals:
-        start = {authority: act.from_at} if authority is not None else dict.fromkeys(takers, act.from_at)
+        start = dict.fromkeys((*takers, *(() if authority is None else (authority,))), act.from_at)
         things, carried, bound = travelled(wide, originals, start, country, act)
         rule = replace(rule, things=things, carried=carried, bound=(*rule.bound, *bound))
     rule = replace(rule, consents=tuple(_consents(wide, rule, use, act)))
@@ -676,6 +690,47 @@ def _instant(micros: int) -> datetime:
 # ---------------------------------------------------------------------------------- the uses against
 
 
+def overdue(rules: Iterable[Attached], clocks: Iterable[Clock], *, at: int) -> Iterator[Overdue]:
+    """
+    What was to be given back or erased by a day and was not, or only later.
+
+    Where a limit of its own runs for it, the lapse of that is what is found, and nothing is said here.
+    """
+    running = {(clock.limit.casefold(), clock.index) for clock in clocks}
+    for rule in rules:
+        if rule.nature not in {"retention", "return"} or rule.due_at is None or at < rule.due_at:
+            continue
+        if rule.ended_at is not None and rule.ended_at < rule.due_at:
+            continue
+        if ((rule.limit or "").casefold(), rule.index) in running or (rule.nature == "return" and rule.consents):
+            continue
+        wanted = rule.originals if rule.nature == "return" else rule.things
+        what = "given back" if rule.nature == "return" else "erased"
+        some = f" (done for {len(rule.done)} of {len(wanted)})" if rule.done and rule.ended_by is None else ""
+        yield Overdue(
+            rule.index,
+            rule.rule,
+            rule.instrument,
+            rule.article,
+            rule.text,
+            rule.edition,
+            rule.verified,
+            rule.known_from_on,
+            f"it was to be {what} by {_day(rule.last_day)}{some}",
+            rule.role,
+            rule.authority,
+            rule.country,
+            rule.due_at,
+            rule.ended_by,
+            rule.uncertain,
+        )
+
+
+def _day(text: str | None) -> str:
+    found = date.fromisoformat(text or "")
+    return f"{found.day} {found:%B %Y}"
+
+
 class Judged(NamedTuple):
     """
     How a use stands to a rule: within it, allowed by a consent, or against it.
@@ -739,7 +794,7 @@ def judged(folded: Folded, rule: Attached, act: Act, book: Book) -> Judged | Non
         return None
     given = [one for one in rule.consents if one.given_before(act)]
     if rule.person is not None:
-        return _of_person(folded, rule, act, given)
+        return _of_person(folded, rule, act, given, book)
     if rule.nature == "confidentiality" and not rule.originals:
         return _told(folded, rule, act, given)
     used = set(exhibits_of(act)) & set(rule.things)
@@ -753,7 +808,7 @@ def _binds(folded: Folded, rule: Attached, act: Act) -> bool:
     return country is not None and country == rule.country
 
 
-def _of_person(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent]) -> Judged | None:
+def _of_person(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent], book: Book) -> Judged | None:
     if rule.nature == "speciality" and act.act == "proceedings.opened":
         registered = [a.body.get("person") for a in folded.streams.get(act.subject, ()) if a.act == "person.registered"]
         if registered and rule.person not in registered:
@@ -769,11 +824,17 @@ def _of_person(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent
     _, to = folded.part("requesting", act, folded.request(act))
     if to is not None and to in {rule.origin, rule.country}:
         return None
+    if to is not None and rule.towards is not None:
+        bound = book.bound(rule.instrument, to, _instant(act.until_at).date())
+        if bound != (rule.towards == "bound"):
+            return None
     allowed = next((one for one in given if one.onward_to is None or to is None or one.onward_to == to), None)
     if allowed is not None:
         return Judged(None, allowed.index)
     where = "another State" if to is None else to
-    return Judged(f"the person goes on to {where}, without the consent that the rule requires", None, rule.uncertain)
+    # Where it is not known whither, both the rule on States that are bound and that on others may be meant.
+    unsure = rule.uncertain or (to is None and rule.towards is not None)
+    return Judged(f"the person goes on to {where}, without the consent that the rule requires", None, unsure)
 
 
 def _told(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent]) -> Judged | None:
@@ -807,7 +868,7 @@ def _of_exhibits(folded: Folded, rule: Attached, act: Act, given: Sequence[Conse
         why = "what is to be kept confidential was passed on"
         return _by_consent(fitting, meant) or Judged(why, None, rule.uncertain)
     if rule.nature == "onward" and act.act != "result.handed_over":
-        if not _goes_to_a_third(folded, rule, act, takers, book):
+        if not _goes_where_it_must_not(folded, rule, act, takers, book):
             return _WITHIN
         why = "passed on without the consent that the rule requires"
         return _by_consent(fitting, meant) or Judged(why, None, rule.uncertain)
@@ -826,14 +887,17 @@ def _leaves(folded: Folded, rule: Attached, act: Act, takers: Collection[str]) -
     return bool({one for one in there if one is None or one not in {own, rule.origin}}) or not takers
 
 
-def _goes_to_a_third(folded: Folded, rule: Attached, act: Act, takers: Collection[str], book: Book) -> bool:
-    """Whether something goes to a State that the instrument does not bind, as far as that is known."""
+def _goes_where_it_must_not(folded: Folded, rule: Attached, act: Act, takers: Collection[str], book: Book) -> bool:
+    """Whether something goes to a State of which the rule speaks, as far as it is known: a third one, or one bound."""
     if act.body.get("third_country_basis") is not None:
-        return True
+        return rule.towards != "bound"
     if not _leaves(folded, rule, act, takers):
         return False
     on = _instant(act.until_at).date()
     there = {folded.seat(taker).country for taker in takers} - {rule.origin}
+    if rule.towards == "bound":
+        own = folded.seat(act.actor, act.country).country
+        return any(one is None or (one != own and book.bound(rule.instrument, one, on)) for one in there)
     return not there or any(one is None or not book.bound(rule.instrument, one, on) for one in there)
 
 

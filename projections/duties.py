@@ -12,15 +12,10 @@ duty only if it does so however one reads the interval.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ledger.errors import FormatError
-from ledger.law.data import Period
-from ledger.law.law import HERE
 from projections.checks import CHECKED, Inquiry, Verdict
 from projections.matters import Act, Matter, Seat, listed, matches
 from projections.running import micros
@@ -30,8 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ledger.law.data import Duty, Reach
-    from ledger.law.law import Law
-    from projections.checks import Declared, Mark, Outside
+    from projections.checks import Declared, Mark, Outside, Overdue
     from projections.rules import Book
     from projections.running import Clock
 
@@ -61,7 +55,6 @@ _DAY: Final = 86_400_000_000
 _DAYS: Final = {"hours": 1 / 24, "days": 1.0, "weeks": 7.0, "months": 31.0, "years": 366.0}
 """Units of the time to answer in days of 24 hours, never too short."""
 
-_ANSWER: Final = frozenset({"within", "text", "from", "verified", "basis"})
 _LEDGER: Final = "ledger"
 """What stands for the instrument where the ledger's own procedure is the rule."""
 
@@ -72,7 +65,8 @@ class Finding:
     Something that the law says should have been, and is not shown.
 
     Attributes:
-        kind: ``duty``, or the name of the check that found it (`ledger.law.data.CHECKS`).
+        kind: ``duty``, the name of the check that found it (`ledger.law.data.CHECKS`), or ``use_overdue`` for what
+            a use rule asks to be given back or erased.
         rule: id of the duty, or of the limit that lapsed.
         instrument: the instrument; ``ledger`` where the ledger's own procedure is the rule.
         article: the provision.
@@ -140,28 +134,6 @@ class Finding:
     uncertain: bool = False
 
 
-@cache
-def answering() -> Period:
-    """
-    How long an authority has to answer where its rule does not say: ``ledger/law/answers.toml``.
-
-    Raises:
-        FormatError: the file has something else.
-    """
-    with (HERE / "answers.toml").open("rb") as file:
-        data = tomllib.load(file)
-    answer = data.get("answer")
-    if data.keys() != {"answer"} or not isinstance(answer, dict) or answer.keys() != _ANSWER:
-        raise FormatError("expected one table [answer] with " + ", ".join(sorted(_ANSWER)), field="answers.toml")
-    within = answer["within"]
-    if not isinstance(within, dict) or len(within) != 1:
-        raise FormatError("expected one unit, as { days = 30 }", field="answers.toml: answer.within")
-    ((unit, count),) = within.items()
-    if unit not in _DAYS or not isinstance(count, int) or count < 1:
-        raise FormatError(f"expected a whole number of {', '.join(_DAYS)}", field="answers.toml: answer.within")
-    return Period(unit=unit, count=count)
-
-
 # --------------------------------------------------------------------------------------- the folding
 
 
@@ -177,6 +149,7 @@ def findings(
     clocks: Iterable[Clock] = (),
     declared: Mapping[str, tuple[Declared, ...]] | None = None,
     outside: Callable[[Act], tuple[Outside, ...]] | None = None,
+    overdue: Iterable[Overdue] = (),
 ) -> tuple[Finding, ...]:
     """
     Hold the acts of one case against the duties that they trigger.
@@ -192,6 +165,7 @@ def findings(
         clocks: those of the same case at the same instants (`projections.clocks`).
         declared: competences declared, by authority.
         outside: the uses against conditions that an act is (`projections.conditions`).
+        overdue: what use rules asked to be given back or erased by a day that has passed.
 
     Returns:
         What is pending, missing, and what was put right, by the triggering entry.
@@ -221,6 +195,7 @@ def findings(
         if act.statement in corrections:
             found += _corrected(inquiry, act, corrections[act.statement])
     found += _lapsed(inquiry, running)
+    found += _not_done(inquiry, overdue)
     return tuple(sorted(_heard(inquiry, found), key=_by_trigger))
 
 
@@ -234,8 +209,9 @@ def _of_act(inquiry: Inquiry, act: Act) -> Iterator[Finding]:
     halved = False
     # The instruments whose own duties speak of uses against their rules.
     used: set[str] = set()
-    under: list[tuple[str, Reach | None]] = [(name, None) for name in _read_together(inquiry.book.law, named)]
-    under += matter.reached(act, [name for name, _ in under])
+    together = inquiry.book.limits.together(named)
+    under: list[tuple[str, Reach | None]] = [(name, None) for name in together]
+    under += matter.reached(act, together)
     for instrument, reach in under:
         for duty in _triggered(inquiry, instrument, reach, act, request):
             halved = halved or duty.check == "half_missing"
@@ -250,17 +226,6 @@ def _of_act(inquiry: Inquiry, act: Act) -> Iterator[Finding]:
         yield from _half(inquiry, act, request)
     if act.act in USES:
         yield from (_used(inquiry, act, request, one) for one in inquiry.outside(act) if one.instrument not in used)
-
-
-def _read_together(law: Law, instruments: Sequence[str]) -> Iterator[str]:
-    """Instruments, and those that they are read together with, each once."""
-    seen: set[str] = set()
-    for name in instruments:
-        one = law.instruments.get(name)
-        for each in (name, *(() if one is None else one.with_instruments)):
-            if each in law.instruments and each not in seen:
-                seen.add(each)
-                yield each
 
 
 def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act, request: str | None) -> Iterator[Duty]:
@@ -529,7 +494,7 @@ def _answer_due(inquiry: Inquiry, duty: Duty | None, act: Act, since: int | None
         counted = inquiry.ends(duty, duty.answer_within, begins, act, request)
         if counted is not None:
             return counted[0]
-    chosen = answering()
+    chosen = inquiry.book.law.answer
     return begins + int(chosen.count * _DAYS[chosen.unit] * _DAY)
 
 
@@ -632,6 +597,50 @@ def _used(inquiry: Inquiry, act: Act, request: str | None, one: Outside) -> Find
         reported=act.reported,
         uncertain=one.uncertain,
     )
+
+
+def _not_done(inquiry: Inquiry, overdue: Iterable[Overdue]) -> Iterator[Finding]:
+    """What was to be given back or erased and was not, on the entry that brought it under the rule."""
+    triggers = {act.index: act for act in inquiry.matter.acts}
+    for one in overdue:
+        act = triggers.get(one.index)
+        if act is None:
+            # It is under the rule in another case, and found missing there.
+            continue
+        done = None if one.ended_by is None else triggers.get(one.ended_by)
+        yield Finding(
+            kind="use_overdue",
+            rule=one.rule,
+            instrument=one.instrument,
+            article=one.article,
+            text=one.text,
+            edition=one.edition,
+            verified=one.verified,
+            known_from_on=one.known_from_on,
+            rulings=(),
+            detail=one.detail,
+            case=act.case,
+            thing=act.subject,
+            request=inquiry.matter.request(act),
+            index=act.index,
+            trigger=act.statement,
+            act=act.act,
+            value=None,
+            role=one.role,
+            authority=one.authority,
+            country=one.country,
+            to_role=None,
+            to_authority=None,
+            to_country=None,
+            since_from_at=one.due_at,
+            since_until_at=one.due_at,
+            standing="observation" if one.ended_by is None else "resolved",
+            resolved_by=one.ended_by,
+            resolved_act=None if done is None else done.act,
+            answer_due_at=_answer_due(inquiry, None, act, one.due_at),
+            reported=act.reported,
+            uncertain=one.uncertain,
+        )
 
 
 #: Of limits of these natures, the end without an act is a lapse that concerns somebody.

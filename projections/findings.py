@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final
 from ledger.errors import NotFound
 from ledger.law import form
 from projections import conditions, deadlines, provenance
-from projections.checks import Declared, Outside
+from projections.checks import Declared, Outside, Overdue
 from projections.clocks import clocks
 from projections.duties import SETTLED, USES, Finding, findings
 from projections.facts import COLUMNS, Fact, Table, id_bytes, id_text
@@ -318,6 +318,7 @@ class _Asked:
             clocks=running,
             declared=self.declared,
             outside=self._outside(acts, bound, running, known_on),
+            overdue=self._overdue(acts, bound, running, known_on),
         )
         text = id_text(key)
         return tuple(one for one in found if one.case == text)
@@ -343,6 +344,16 @@ class _Asked:
         known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
         running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
         return acts, bound, running, known_on
+
+    def _overdue(
+        self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None
+    ) -> Iterable[Overdue]:
+        """What was to be given back or erased; nothing is read where no act brings anything under such a rule."""
+        timed = self.law.timed
+        if not any(act.act in timed for act in acts):
+            return ()
+        _, rules = self.restraints(acts, bound, running, known_on, forward=True)
+        return conditions.overdue(rules, running, at=bound)
 
     def _outside(
         self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None

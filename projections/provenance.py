@@ -74,6 +74,7 @@ _ACTS: Final = frozenset(
         "exhibit.derived",
         "exhibit.examined",
         "exhibit.handed_over",
+        "exhibit.returned",
         "exhibit.taken_over",
         "integrity.verified",
         "joint_team.material_shared",
@@ -187,8 +188,8 @@ class Hop:
     `step` is authorised, measured, measure_ended, acquired, derived, informed, disclosed,
     handed_over, taken_over, result_handed_over, result_received, shared, examined, verified,
     discrepancy, withheld, recalled or recall_implemented. `hash_check` is first, same, differs,
-    missing or not_comparable (None where no hash is due). `on_path` is false for a hop of an
-    ancestor that led to somebody else.
+    missing or not_comparable (None where no hash is due). What is returned is handed over. `on_path` is
+    false for a hop of an ancestor that led to somebody else.
     """
 
     index: int
@@ -413,6 +414,7 @@ _STEPS: Final[Mapping[str, str]] = {
     "spontaneous_information.sent": "informed",
     "disclosure.made": "disclosed",
     "exhibit.handed_over": "handed_over",
+    "exhibit.returned": "handed_over",
     "exhibit.taken_over": "taken_over",
     "result.handed_over": "result_handed_over",
     "result.received": "result_received",
@@ -778,8 +780,8 @@ class _Chain:
             done.append(replace(hop, hash_check=check, gaps=tuple(gaps)))
         return tuple(done)
 
-    @staticmethod
     def _hash_check(
+        self,
         hop: Hop,
         exhibit: str,
         known: dict[str, tuple[str, bool]],
@@ -795,6 +797,10 @@ class _Chain:
             gaps.append(Gap(code, exhibit, hop.index, words))
             return code.removeprefix("hash_")
 
+        if hop.act == "exhibit.returned":
+            # A return states no hash, only whether what goes back is what had come.
+            stated = self._body(hop).get("check")
+            return "same" if stated == "identical" else gap("hash_missing", f"Entry {hop.index} shows no comparison.")
         stated, first = hop.hash, known.get(exhibit)
         if stated is None:
             return gap("hash_missing", f"Entry {hop.index} states no hash of the exhibit.")
@@ -913,6 +919,9 @@ class _Chain:
                 held = found.get(key)
                 if held is None:
                     found[key] = self._holding(hop, exhibit, taker)
+                elif held.handed_over_index is not None and hop.step in GIVING:
+                    # It came back; that a request preceded the first holding is no question of this one.
+                    found[key] = replace(self._holding(hop, exhibit, taker), before_request=held.before_request)
                 elif held.by == "handed_over" and hop.step == "taken_over":
                     # Who took it over says best since when he holds it.
                     found[key] = replace(held, index=hop.index, since=hop.when, said=hop.said, by=hop.step)

@@ -50,6 +50,7 @@ class Rules:
         "_limits",
         "_named",
         "_reaching",
+        "_together",
         "_unsure",
         "law",
         "procedure",
@@ -66,6 +67,7 @@ class Rules:
         self._both: dict[tuple[str, str | None, str | None, date], bool] = {}
         self._reaching: dict[str, tuple[tuple[str, Reach], ...]] | None = None
         self._binding: dict[tuple[str, str], tuple[Applicability, ...]] = {}
+        self._together: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._unsure: dict[int, tuple[Datum, Datum]] = {}
 
     def edition(self, datum: Datum) -> str:
@@ -115,6 +117,16 @@ class Rules:
         if one is None or on < one.from_on or (one.until_on is not None and on >= one.until_on):
             return False
         return datum.applies(on, known)
+
+    def together(self, instruments: Sequence[str]) -> tuple[str, ...]:
+        """Instruments of this law, and those that they are read together with (protocols), each once."""
+        given = tuple(instruments)
+        found = self._together.get(given)
+        if found is None:
+            held = self.law.instruments
+            each = ((name, *held[name].with_instruments) for name in given if name in held)
+            found = self._together[given] = tuple(dict.fromkeys(one for names in each for one in names if one in held))
+        return found
 
     # ------------------------------------------------------------------------- without a request
 
@@ -265,7 +277,7 @@ class Book:
         halves: acts that are two halves of one hand-over.
     """
 
-    __slots__ = ("_data", "_duties", "_overlaid", "_rulings", "_unasked", "_uses", "halves", "law", "limits")
+    __slots__ = ("_data", "_duties", "_overlaid", "_rulings", "_timed", "_unasked", "_uses", "halves", "law", "limits")
 
     def __init__(self, limits: Rules) -> None:
         self.limits = limits
@@ -274,6 +286,7 @@ class Book:
         self._duties: dict[tuple[str, str | None], dict[str, tuple[Duty, ...]]] = {}
         self._data: dict[tuple[type[Datum], str, str | None], tuple[Datum, ...]] = {}
         self._rulings: dict[str, dict[str, tuple[Ruling, ...]]] = {}
+        self._timed: frozenset[str] | None = None
         self._unasked: dict[str, tuple[Duty, ...]] | None = None
         self._uses: dict[str, dict[str, tuple[Use, ...]]] = {}
         self._overlaid: dict[str, tuple[str, ...]] = {}
@@ -312,6 +325,19 @@ class Book:
                     gathered.setdefault(name, []).append(use)
             found = self._uses[instrument] = {name: tuple(uses) for name, uses in gathered.items()}
         return found.get(act, ())
+
+    @property
+    def timed(self) -> frozenset[str]:
+        """The acts by which something may fall under a use rule that asks for something by a day of its own."""
+        if self._timed is None:
+            self._timed = frozenset(
+                pattern.act
+                for instrument in self.law.instruments
+                for use in self.data(Use, instrument)
+                if use.nature in {"retention", "return"} and (use.within is not None or use.limit is not None)
+                for pattern in use.attaches_to
+            )
+        return self._timed
 
     def unasked(self, act: str) -> tuple[Duty, ...]:
         """

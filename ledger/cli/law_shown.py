@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ledger.cli.console import document, table, text
+from ledger.cli.shown import words
 
 if TYPE_CHECKING:
     from ledger.law.data import Datum, Instrument, Limit
@@ -88,6 +89,14 @@ def show(one: Instrument, *, as_json: bool) -> None:
         return
     text(f"{one.title} ({one.id})" + (f", as it holds in {one.country}" if one.country else ""))
     text(f"{one.official}. Applies from {one.from_on}; reviewed {one.reviewed_on}.")
+    reach = one.applies_to
+    if reach is not None:
+        of = ", ".join(map(words, reach.streams))
+        follows = ", and of the exhibits that were named there" if reach.follows else ""
+        by = "; by authorities of these kinds: " + ", ".join(map(words, reach.kinds)) if reach.kinds else ""
+        text(f"Applies though nobody names it, to what is said of: {of}{follows}{by}.")
+    if one.with_instruments:
+        text(f"Read together with: {', '.join(one.with_instruments)}.")
     for kind, rows in one.data.items():
         text(f"\n{kind}")
         table(

@@ -598,6 +598,13 @@ USES: Final = {
 """What a use rule restrains."""
 
 
+TOWARDS: Final = {
+    "bound": "to another State that the instrument binds",
+    "third": "to a State that it does not bind",
+}
+"""Whither something or somebody must not go on without more."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Use(Datum):
     """
@@ -607,6 +614,8 @@ class Use(Datum):
         nature: a key of :data:`USES`.
         attaches_to: acts by which something falls under it.
         binds: the role that is bound.
+        towards: for ``onward``, a key of :data:`TOWARDS`; None: a person to any State but the one it came from,
+            an exhibit to a third State.
         purposes: purposes that stay allowed; empty where the rule is not about purposes.
         consent_by: acts that allow more.
         ends_by: acts that end it.
@@ -619,6 +628,7 @@ class Use(Datum):
     nature: str
     attaches_to: tuple[Pattern, ...]
     binds: str
+    towards: str | None = None
     purposes: tuple[str, ...] = ()
     consent_by: tuple[Pattern, ...] = ()
     ends_by: tuple[Pattern, ...] = ()

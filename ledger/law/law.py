@@ -11,6 +11,7 @@ Nothing here decides. A datum that is not verified is given like any other and s
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, cached_property
 from hashlib import sha256
@@ -18,11 +19,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from ledger.domain.procedure import Edge, Graph, Procedure, When
+from ledger.domain.procedure import Edge, Graph, Procedure, When, parse
 from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError, NotFound
 from ledger.law.counting import Calendar, Calendars, Counting, calendars, countings
-from ledger.law.data import Applicability, Datum, Instrument, Limit, Stage
+from ledger.law.data import Applicability, Datum, Instrument, Limit, Period, Stage
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
 
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import date
 
+    from ledger.law.data import Unit
+
 __all__ = ["HERE", "Change", "Law", "load", "read"]
 
 HERE: Final = Path(__file__).parent
 """The law folder of this release."""
 _KIND = TypeVar("_KIND", bound=Datum)
+_ANSWER: Final = frozenset({"within", "text", "from", "verified", "basis"})
+_ANSWER_UNITS: Final[tuple[Unit, ...]] = ("hours", "days", "weeks", "months", "years")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +50,9 @@ class Change:
     Attributes:
         instrument: the instrument's id; empty for counting rules and calendars.
         country: the State whose overlay it is about; None for the instrument itself.
-        kind: kind of datum; or ``head``, ``counting``, ``calendar``.
-        id: its id; of a head the instrument's, of the calendars ``years``, a place or an institution.
+        kind: kind of datum; or ``head``, ``counting``, ``calendar``, ``graph``, ``answer``.
+        id: its id; of a head the instrument's, of the calendars ``years``, a place or an institution, of the
+            common graph kind and act.
         before: as the first law has it; None where it is new.
         after: as the second law has it; None where it is gone.
         keys: attributes that differ; empty where it is new or gone.
@@ -71,11 +77,15 @@ class Law:
         overlays: each instrument merged with the overlay of a State, by (id, country).
         countings: the counting rules, by id.
         calendars: years that are covered, zones, days of institutions.
+        graph: the common graph of all procedures (``procedure.toml``).
+        answer: how long an authority has to answer where no rule says so (``answers.toml``).
         on: the day of whose law this is; None for all days.
         known_on: the day of whose knowledge this is; None for today's.
     """
 
-    __slots__ = ("__dict__", "calendars", "countings", "edition", "instruments", "known_on", "on", "overlays")
+    __slots__ = (
+        "__dict__", "answer", "calendars", "countings", "edition", "graph", "instruments", "known_on", "on", "overlays",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -85,6 +95,8 @@ class Law:
         known_calendars: Calendars,
         *,
         edition: str,
+        graph: Procedure,
+        answer: Period,
         on: date | None = None,
         known_on: date | None = None,
     ) -> None:
@@ -93,6 +105,8 @@ class Law:
         self.countings = MappingProxyType(dict(counting_rules))
         self.calendars = known_calendars
         self.edition = edition
+        self.graph = graph
+        self.answer = answer
         self.on = on
         self.known_on = known_on
 
@@ -138,6 +152,8 @@ class Law:
             self.countings,
             self.calendars,
             edition=self.edition,
+            graph=self.graph,
+            answer=self.answer,
             on=on,
             known_on=known,
         )
@@ -310,7 +326,7 @@ class Law:
         key = (instrument, country if (instrument, country) in self.overlays else None)
         found = self._procedures.get(key)
         if found is None:
-            found = self._procedures[key] = edited(superset(), tuple(self.data(Stage, instrument, country)))
+            found = self._procedures[key] = edited(self.graph, tuple(self.data(Stage, instrument, country)))
         return found
 
     @cached_property
@@ -321,8 +337,8 @@ class Law:
         """
         What is different in ``other``: new, gone or changed, by instrument, State, kind and id.
 
-        Covers every datum, the heads of the instruments, the counting rules, and the calendars. The common graph
-        belongs to the release that reads the law, and is not compared.
+        Covers every datum, the heads of the instruments, the counting rules, the calendars, the common graph, and
+        the time to answer.
         """
         changes: list[Change] = []
         before, after = _flat(self), _flat(other)
@@ -354,6 +370,16 @@ def _flat(law: Law) -> dict[tuple[str, str | None, str, str, date | None], objec
         found["", None, "calendar", place, None] = zone
     for name, institution in known.institutions.items():
         found["", None, "calendar", name, None] = institution
+    found["", None, "answer", "answer", None] = law.answer
+    for stream, graph in law.graph.graphs.items():
+        steps: dict[str, list[str]] = {}
+        for edge in graph.edges:
+            when = "" if edge.when is None else f" when {edge.when.field} is {', '.join(map(str, edge.when.values))}"
+            steps.setdefault(edge.act, []).append(f"{edge.origin or 'anywhere'} to {edge.to or 'the same'}{when}")
+        for act, each in steps.items():
+            found["", None, "graph", f"{stream} {act}", None] = tuple(sorted(each))
+        for stage, words in graph.stages.items():
+            found["", None, "graph", f"{stream} is {stage}", None] = words
     for (name, country), one in (
         *(((name, None), one) for name, one in law.instruments.items()),
         *law.overlays.items(),
@@ -412,7 +438,16 @@ def read(folder: Path, *, only: str | None = None) -> Law:
     from ledger.acts import catalogue  # noqa: PLC0415 -- who only asks for the edition needs no schemas
 
     counting_rules = countings(folder)
-    reader = Reader(catalogue(), superset(), counting_rules.keys() | {"national"})
+    graph, answer = superset(), _answer(HERE)
+    if folder != HERE:
+        # An edition of a time before these files were part of one has those of this release.
+        if (folder / "procedure.toml").exists():
+            words = (folder / "procedure.toml").read_bytes()
+            # Acts that were released since have no step in an older graph, and are none of its own.
+            graph = parse(words, [act for act in catalogue().acts() if f'"{act.name}"'.encode() in words])
+        if (folder / "answers.toml").exists():
+            answer = _answer(folder)
+    reader = Reader(catalogue(), graph, counting_rules.keys() | {"national"})
     files = sorted((folder / "instruments").glob("*.toml" if only is None else f"{only}.*toml"))
     instruments: dict[str, Instrument] = {}
     overlays: dict[tuple[str, str], Instrument] = {}
@@ -433,8 +468,29 @@ def read(folder: Path, *, only: str | None = None) -> Law:
             assert merged.country is not None
             overlays[merged.id, merged.country] = merged
     return Law(
-        instruments, overlays, counting_rules, calendars(folder), edition=sha256(manifest_of(folder)).hexdigest()
+        instruments,
+        overlays,
+        counting_rules,
+        calendars(folder),
+        edition=sha256(manifest_of(folder)).hexdigest(),
+        graph=graph,
+        answer=answer,
     )
+
+
+def _answer(folder: Path) -> Period:
+    """How long an authority has to answer where its rule does not say."""
+    data = tomllib.loads((folder / "answers.toml").read_text(encoding="utf-8"))
+    answer = data.get("answer")
+    if data.keys() != {"answer"} or not isinstance(answer, dict) or answer.keys() != _ANSWER:
+        raise FormatError("expected one table [answer] with " + ", ".join(sorted(_ANSWER)), field="answers.toml")
+    within = answer["within"]
+    if not isinstance(within, dict) or len(within) != 1:
+        raise FormatError("expected one unit, as { days = 30 }", field="answers.toml: answer.within")
+    ((unit, count),) = within.items()
+    if unit not in _ANSWER_UNITS or type(count) is not int or count < 1:
+        raise FormatError(f"expected a whole number of {', '.join(_ANSWER_UNITS)}", field="answers.toml: answer.within")
+    return Period(unit=unit, count=count)
 
 
 @cache

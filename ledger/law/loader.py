@@ -31,6 +31,7 @@ from ledger.law.data import (
     NATURES,
     ROLES,
     TIMINGS,
+    TOWARDS,
     UNITS,
     USES,
     Between,
@@ -275,6 +276,9 @@ class Reader:
             self._limit(table, key)
         elif kind == "duty":
             self._duty(table, key)
+        elif kind == "use":
+            if "towards" in table and table["nature"] != "onward":
+                self._fail(f"{key}.towards", "is only for nature onward: whither something must not go on")
         elif kind == "ground":
             for act in values.get("acts", ("request.refused",)):
                 self._conditions(act, table.get("when", {}), f"{key}.when")
@@ -858,6 +862,7 @@ _FIELDS: Final[dict[str, dict[str, _Read]]] = {
         "nature": _of(USES),
         "attaches_to": Reader.patterns,
         "binds": _of(ROLES),
+        "towards": _of(TOWARDS),
         "purposes": _codes("purposes"),
         "consent_by": Reader.patterns,
         "ends_by": Reader.patterns,

@@ -184,6 +184,14 @@ DAMAGES = {
     ),
     "an instrument that is no code": ('id = "eu-eio-2014-41"', 'id = "eu-eio"', "id"),
     "the key of an overlay": ('title = "', 'country = "DE"\ntitle = "', "country"),
+    "a way on of a rule that is not about going on": (
+        "[limit.T-1]",
+        (
+            "[use.x]\narticle = '1'\ntext = 'x'\nfrom = 2020-01-01\nverified = true\nnature = 'purpose'\n"
+            "attaches_to = ['disclosure.made']\nbinds = 'recipient'\ntowards = 'third'\n[limit.T-1]"
+        ),
+        "use.x.towards",
+    ),
     "a reach without things": ('title = "', 'applies_to = {}\ntitle = "', "applies_to.streams"),
     "a reach to no thing": ('title = "', 'applies_to = { streams = [] }\ntitle = "', "applies_to.streams"),
     "a reach to an unknown kind of thing": (

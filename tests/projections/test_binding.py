@@ -16,7 +16,7 @@ from projections import binding, findings, provenance
 from projections.facts import id_text
 from projections.runner import Runner
 from tests.projections.build import DAY, Log, on, some_id
-from tests.projections.test_findings import COMMON, LATER, a_request, law_of
+from tests.projections.test_findings import BOUND, COMMON, LATER, a_request, law_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -282,6 +282,42 @@ def wanted_on(log: Log, day: str) -> int:
     return log.size() - 1
 
 
+@pytest.mark.parametrize(("country", "breached"), [("NL", {"to-bound"}), ("CH", {"to-third"})])
+def test_a_rule_says_whither_a_person_must_not_go_on(views: Follow, tmp_path: Path, country: str, breached: set[str]):
+    """One rule for States that the instrument binds, another for those that it does not: never both."""
+    words = "nature = 'onward'\nattaches_to = ['person.handed_over']\nbinds = 'requesting'\ntowards = "
+    rules = [rule(f"to-{one}", f"{words}'{one}'") for one in ("bound", "third")]
+    log, book = surrendered(), law(tmp_path, *rules, BOUND)
+    log.enrol("Asking", country)
+    log.say(
+        "request.issued", "on", "Asking", "2024-05-01", instrument="eu-eio-2014-41", form="arrest",
+        measures=[], requested=some_id("GStA"), requested_country="DE",
+    )  # fmt: skip
+    log.say("person.arrested", "again", "GStA", "2024-05-02", person=some_id("p"), request=some_id("on"))
+    log.say("surrender.decided", "again", "GStA", "2024-05-03", outcome="yes")
+    found = shown(views(log), log, book)
+    assert breached == {name for name, one in found.items() if one.breached}
+    assert {"to-bound", "to-third"} == found.keys()
+
+
+def test_what_was_not_erased_in_time_is_found_and_goes_away_by_the_erasure(views: Follow, tmp_path: Path):
+    """From the day after the last one; where it was erased late, the finding says by which entry."""
+    log, book = result(), law(tmp_path, KEPT)
+    view = views(log)
+    last = on(str(shown(view, log, book)["kept"].last_day))
+
+    def found(of: Views, at: int) -> list[tuple[str, str, str, int | None]]:
+        states = ("observation", "finding", "resolved")
+        each = findings.case(of, log.case, at=at, law=book, states=states)
+        return [(one.kind, one.rule, one.standing, one.resolved_by) for one in each if one.kind == "use_overdue"]
+
+    assert [] == found(view, last)
+    assert [("use_overdue", "kept", "observation", None)] == found(view, last + 2 * DAY)
+    assert [("use_overdue", "kept", "finding", None)] == found(view, LATER)
+    log.say("payload.erased", "x", "GStA", "2024-12-01", scope="full")
+    assert [("use_overdue", "kept", "resolved", log.size() - 1)] == found(views(log), LATER)
+
+
 def test_speciality_and_the_bar_on_going_on_end_45_days_after_the_discharge(views: Follow, tmp_path: Path):
     """Not 45 days after the hand-over: it binds until the person could leave, and was discharged."""
     log, book = surrendered(), law(tmp_path, PERSON)
@@ -453,10 +489,13 @@ def test_the_real_cases_show_their_conditions(tmp_path: Path):
                     found = [one for home in homes for one in binding.case(view, home, at=LATER)]
         finally:
             played.close()
-        assert wanted == {(one.source, one.standing, one.nature) for one in found}
+        assert wanted == {(one.source, one.standing, one.nature) for one in found if one.source != "rule"}
+        # Nobody names data protection; what was disclosed and handed over is under it all the same.
+        assert {"eu-led-2016-680"} >= {one.instrument for one in found if one.source == "rule"}
+        assert (name == "encrochat") == any(one.source == "rule" for one in found)
         assert all(not one.breached for one in found)
         if name == "encrochat":
-            (condition, *_) = found
+            condition = next(one for one in found if one.source == "condition")
             assert [consent.purposes for consent in condition.consents] == [("criminal_proceedings",)]
             assert "by_consent" in {use.standing for use in condition.uses}
 

@@ -9,9 +9,9 @@ import pytest
 
 from ledger.errors import NotFound
 from ledger.law.data import Period
+from ledger.law.law import load
 from ledger.statement import Visibility
 from projections import findings, telling
-from projections.duties import answering
 from projections.facts import id_text
 from tests.projections.build import DAY, Log, on, some_id
 from tests.projections.test_findings import CONSULT, GROUND, LATER, a_request, found, law_of, only
@@ -156,7 +156,7 @@ def test_a_return_awaits_its_taking_over(views: Follow, tmp_path: Path):
 
 def test_the_time_to_answer_is_data_and_said_to_be_a_choice(views: Follow, tmp_path: Path):
     """Thirty days, of no law; where a rule has its own, nothing is said of a choice."""
-    assert Period(unit="days", count=30) == answering()
+    assert Period(unit="days", count=30) == load().answer
     log = a_refusal("case", None)
     view = views(log)
     chosen = only(view, log, law_of(tmp_path / "law", CONSULT, GROUND), at=on("2024-04-01"))

@@ -334,3 +334,28 @@ def test_results_and_recalls_are_followed(views: Follow):
     assert [7] == [disclosure.recalled_index for disclosure in found.disclosures]
     assert {"authorisation_not_shown", "hash_missing"} == {gap.code for gap in found.gaps}
     assert [3] == [origin.index for origin in provenance.exhibits(view, log.case)]
+
+
+@pytest.mark.parametrize(("check", "gaps"), [("identical", set()), ("not_checked", {"hash_missing"}),
+                                             ("different", {"hash_missing", "integrity_check_failed"})])  # fmt: skip
+def test_what_is_returned_is_held_again_by_whom_it_came_from(views: Follow, check: str, gaps: set[str]):
+    """A return is a handing over: who returns no longer holds it, who gets it back does, whoever says which half."""
+    log = Log()
+    for name, country in (("Berlin", "DE"), ("Lille", "FR")):
+        log.enrol(name, country)
+    log.say("exhibit.acquired", "x", "Lille", "2020-01-03", source_country="FR", hash=bytes(32))
+    log.say("exhibit.handed_over", "x", "Lille", "2020-01-04", to=some_id("Berlin"), hash=bytes(32))
+    log.say("exhibit.taken_over", "x", "Berlin", "2020-01-04", from_authority=some_id("Lille"), hash=bytes(32))
+    log.say("exhibit.returned", "x", "Berlin", "2020-03-04", to=some_id("Lille"), check=check)
+    half = provenance.exhibit(views(log), some_id("x"))
+    assert ["acquired", "handed_over", "taken_over", "handed_over"] == [hop.step for hop in half.chain]
+    (back,) = [hop for hop in half.chain if hop.act == "exhibit.returned"]
+    assert {"other_half_missing"} | gaps == {gap.code for gap in back.gaps}
+    assert ("Berlin", "Lille") == (back.giver and back.giver.designation, back.takers[0].designation)
+
+    log.say("exhibit.taken_over", "x", "Lille", "2020-03-05", from_authority=some_id("Berlin"), hash=bytes(32))
+    whole = provenance.exhibit(views(log), some_id("x"))
+    (back,) = [hop for hop in whole.chain if hop.act == "exhibit.returned"]
+    assert gaps == {gap.code for gap in back.gaps}
+    held = {h.authority.designation: (h.index, h.by, h.handed_over_index, h.before_request) for h in whole.holders}
+    assert {"Lille": (6, "taken_over", None, None), "Berlin": (4, "taken_over", 5, True)} == held
