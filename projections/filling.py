@@ -9,6 +9,7 @@ until `retry` succeeds, and as long as anything is parked there is no digest: th
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -274,3 +275,19 @@ def _value(value: object) -> bytes:
         return b"i%d;" % value
     kind, raw = (b"b", value) if isinstance(value, bytes) else (b"t", str(value).encode())
     return kind + b"%d:" % len(raw) + raw
+
+
+def decoded(catalogue: Catalogue, read: Iterable[list[tuple[int, bytes]]]) -> Iterator[list[Fact]]:
+    """Yield the facts of batches; the next is read and decoded by a thread while the last is written."""
+    end: list[Fact] = []
+    entries = iter(read)
+
+    def make() -> list[Fact]:
+        batch = next(entries, None)
+        return end if batch is None else decode(catalogue, batch)
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(make)
+        while (facts := coming.result()) is not end:
+            coming = thread.submit(make)
+            yield facts

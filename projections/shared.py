@@ -47,6 +47,7 @@ from ledger.kafka.wire import place_of
 from ledger.store import POSTGRES
 from ledger.store.postgres.connections import Connections, meaning
 from ledger.store.postgres.tables import escaped
+from projections.facts import COLUMNS
 from projections.filling import (
     PROJECTIONS,
     Differs,
@@ -60,6 +61,7 @@ from projections.filling import (
     Store,
     batches,
     decode,
+    decoded,
     edition,
     parked_row,
     rows_of,
@@ -94,6 +96,9 @@ PARTITIONS: Final = 12
 
 IDLE_MS: Final = 5_000
 """A worker that stops within a transaction is ended by the server after that, and what it locked is free."""
+
+HEAD_SIZE: Final = len(COLUMNS)
+"""With so many columns, those of ``facts.COLUMNS``, begin the tables that have them."""
 
 CREATION_LOCK: Final = 0x636F6D7072
 """The advisory lock under which the tables are made."""
@@ -353,7 +358,7 @@ class Shared:
         """
         with self._transaction() as cursor:
             self._lock(cursor, held, steps)
-            parked = self._parked_streams(cursor)
+            parked, lines = self._parked_streams(cursor), _Lines()
             after: dict[Unit, Place] = {}
             for name in dict.fromkeys(unit.name for unit in steps):
                 mine = [(unit, step) for unit, step in steps.items() if unit.name == name]
@@ -365,7 +370,7 @@ class Shared:
                 if facts:
                     if len(mine) > 1:
                         facts.sort(key=lambda fact: fact.index)
-                    self._parking(cursor, held[mine[0][0]].generation, name, parked.get(name, [])).take(facts)
+                    self._parking(cursor, held[mine[0][0]].generation, name, parked.get(name, []), lines).take(facts)
             _write_places(cursor, after)
         return {**held, **after}
 
@@ -398,13 +403,15 @@ class Shared:
             found.setdefault(name, []).append(subject)
         return found
 
-    def _parking(self, cursor: Cursor, generation: int, name: str, streams: Sequence[bytes]) -> Parking:
-        projection = _projection(name)
+    def _parking(
+        self, cursor: Cursor, generation: int, name: str, streams: Sequence[bytes], lines: _Lines | None = None
+    ) -> Parking:
+        projection, lines = _projection(name), lines or _Lines()
 
         def put(rows: dict[str, list[tuple[object, ...]]]) -> None:
             cursor.execute("SAVEPOINT put")
             try:
-                _copy(cursor, generation, projection, rows)
+                _copy(cursor, generation, projection, rows, lines)
             except Exception:
                 cursor.execute("ROLLBACK TO put")
                 raise
@@ -492,9 +499,9 @@ class Shared:
         size = store.size()
         if forced:
             start = min((place.size for place in held.values()), default=size)
-            for batch in batches(store, start, size):
-                end = batch[-1][0] + 1
-                held = self.follow(held, decode(catalogue, batch), end, ends if end == size else None)
+            for facts in decoded(catalogue, batches(store, start, size)):
+                end = facts[-1].index + 1
+                held = self.follow(held, facts, end, ends if end == size else None)
                 if tell is not None:
                     tell(Progress(end, size))
             return dict(held), {}
@@ -890,6 +897,32 @@ def _index(cursor: Cursor, generation: int, projection: Any) -> None:
         cursor.execute(f"ANALYZE {name}")
 
 
+class _Lines:
+    """
+    Rows as the text format of COPY writes them.
+
+    Most tables begin with the same columns of an entry: their text is made once for all of them.
+    """
+
+    def __init__(self) -> None:
+        self._heads: dict[object, tuple[tuple[object, ...], str]] = {}
+
+    def of(self, rows: Iterable[tuple[object, ...]]) -> str:
+        """Return the lines of *rows*."""
+        made = []
+        for row in rows:
+            if len(row) < HEAD_SIZE:
+                made.append("\t".join(map(_copied, row)))
+                continue
+            head = row[:HEAD_SIZE]
+            known = self._heads.get(row[0])
+            if known is None or known[0] != head:
+                known = self._heads[row[0]] = head, "\t".join(map(_copied, head))
+            made.append("\t".join((known[1], *map(_copied, row[HEAD_SIZE:]))))
+        made.append("")
+        return "\n".join(made)
+
+
 def _copied(value: object) -> str:
     """One value as the text format of COPY writes it."""
     if value is None:
@@ -901,13 +934,18 @@ def _copied(value: object) -> str:
     return str(int(value))  # type: ignore[call-overload]
 
 
-def _copy(cursor: Cursor, generation: int, projection: Any, rows: Mapping[str, list[tuple[object, ...]]]) -> None:
+def _copy(
+    cursor: Cursor,
+    generation: int,
+    projection: Any,
+    rows: Mapping[str, list[tuple[object, ...]]],
+    lines: _Lines,
+) -> None:
     for table in projection.TABLES:
         batch = rows[table.name]
         if batch:
-            lines = "".join(["\t".join(map(_copied, row)) + "\n" for row in batch])
             name = _physical(generation, projection.NAME, table.name)
-            cursor.copy_expert(f"COPY {name} FROM STDIN", BytesIO(lines.encode()), size=1 << 18)
+            cursor.copy_expert(f"COPY {name} FROM STDIN", BytesIO(lines.of(batch).encode()), size=1 << 18)
 
 
 def _put_all(cursor: Cursor, generation: int, facts: Sequence[Fact]) -> None:
@@ -917,9 +955,10 @@ def _put_all(cursor: Cursor, generation: int, facts: Sequence[Fact]) -> None:
     Raises:
         ProjectionFailed: naming the first entry that was not taken.
     """
+    lines = _Lines()
     for projection in PROJECTIONS:
         try:
-            _copy(cursor, generation, projection, rows_of(projection, facts))
+            _copy(cursor, generation, projection, rows_of(projection, facts), lines)
         except (psycopg2.OperationalError, psycopg2.InterfaceError, MemoryError):
             raise
         except Exception as error:
@@ -941,8 +980,7 @@ def _named(projection: Any, facts: Sequence[Fact], error: Exception) -> Projecti
 def _fill(store: Store, catalogue: Catalogue, address: str, generation: int, start: int, stop: int) -> int:
     """Copy a range of the log into tables that nobody reads yet; return how many entries."""
     with closing(Connections(address, prepare="SET synchronous_commit = off")) as connections:
-        for batch in batches(store, start, stop):
-            facts = decode(catalogue, batch)
+        for facts in decoded(catalogue, batches(store, start, stop)):
             with connections.lent() as one, one.cursor() as cursor:
                 cursor.execute("BEGIN")
                 _put_all(cursor, generation, facts)

@@ -1,0 +1,214 @@
+"""
+Shared projections beside the library's own runner, in turns on one private PostgreSQL cluster.
+
+``python -m bench.workers [catching-up] [dividing] [latency]``; the library's module for PostgreSQL needs psycopg 3,
+which Comity does not: ``pip install 'psycopg[binary,pool]'`` first. `dividing` and `latency` need nothing else.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from bench.ledgers import filled, world
+from bench.measure import Watch, in_turns, median, ratio, say
+from bench.postgres import cluster, library
+from bench.publishing import Paper, Papers
+from bench.workload import statements
+from ledger.acts import catalogue
+from ledger.ledger import Ledger, Receipt
+from ledger.store import open_store
+from projections.filling import PROJECTIONS, batches, decode, rows_of
+from projections.shared import Shared, Unit, _copy, _create, _index, _Lines, units_of
+from projections.workers import Alone, Worker
+
+SIZE = 20_000
+PAPERS = 1_000
+
+
+def _shared(address: str, store: Any) -> Shared:
+    return Shared(store, catalogue(), address)
+
+
+def catching_up() -> None:
+    """From an empty database to the end of the log: every projection, by one process."""
+    from eventsourcing.projection import Projection, ProjectionRunner  # noqa: PLC0415 -- needs another driver
+
+    store = open_store(filled(SIZE) / "ledger.db", read_only=True)
+    facts = [decode(catalogue(), batch) for batch in batches(store, 0, store.size())]
+    made = [[(p, rows_of(p, batch)) for p in PROJECTIONS] for batch in facts]
+
+    def ours() -> float:
+        with _shared(cluster().address(cluster().schema()), store) as shared, Watch() as watch:
+            size = shared.catch_up()
+        return size / watch.seconds
+
+    def one() -> float:
+        with _shared(cluster().address(cluster().schema()), store) as shared:
+            held = shared.take({Unit("deadlines", -1)})
+            with Watch() as watch:
+                shared.settle(held, forced=True)
+        return store.size() / watch.seconds
+
+    def built() -> float:
+        with _shared(cluster().address(cluster().schema()), store) as shared, Watch() as watch:
+            size = shared.rebuild(workers=2)
+        return size / watch.seconds
+
+    def raw() -> float:
+        """Rows made already, copied in the same batches into tables with the same keys; nothing else."""
+        shared = _shared(cluster().address(cluster().schema()), store)
+        with closing(shared), shared._transaction() as cursor:  # noqa: SLF001 -- the same way to the same tables
+            for p in PROJECTIONS:
+                _create(cursor, 77, p)
+                _index(cursor, 77, p)
+        with closing(shared), Watch() as watch:
+            for batch in made:
+                lines = _Lines()
+                with shared._transaction() as cursor:  # noqa: SLF001 -- the same way to the same tables
+                    for p, rows in batch:
+                        _copy(cursor, 77, p, rows, lines)
+        return store.size() / watch.seconds
+
+    class Count(Projection[Any]):
+        """One row of tracking for each event: the least that a projection of the library does."""
+
+        name = "count"
+
+        def process_event(self, domain_event: object, tracking: Any) -> None:
+            del domain_event
+            self.view.insert_tracking(tracking)
+
+    def theirs() -> float:
+        from eventsourcing.postgres import PostgresTrackingRecorder  # noqa: PLC0415 -- needs another driver
+
+        schema = cluster().schema()
+        with closing(library(schema)) as app:
+            for _ in range(PAPERS // 100):
+                app.save(*[Paper("x" * 240) for _ in range(100)])
+            env = dict(app.env)
+        with Watch() as watch:
+            runner = ProjectionRunner(
+                application_class=Papers, projection_class=Count, view_class=PostgresTrackingRecorder, env=env
+            )
+            with runner:
+                runner.view.wait("Papers", PAPERS, timeout=60)
+        return PAPERS / watch.seconds
+
+    rates = in_turns(3, library=theirs, ours=ours, one=one, built=built, raw=raw)
+    say(f"catching up, seven projections, one process: {median(rates['ours']):,.0f} entries/s")
+    for name, what in (
+        ("ours", "seven projections to its one that counts"),
+        ("one", "one projection (deadlines) to one"),
+        ("built", "seven, built anew by two processes"),
+    ):
+        times = ratio(rates[name], rates["library"])
+        say(f"  {what}: {median(rates[name]):,.0f} to {median(rates['library']):,.0f}/s, {times:.1f}x (at least 40x)")
+    say(f"  rows copied raw: {median(rates['raw']):,.0f}/s, {ratio(rates['ours'], rates['raw']):.2f}x (at least 0.4x)")
+
+
+def _work(log_at: str, address: str, numbers: list[int], pipe: Any) -> None:
+    with closing(open_store(log_at, read_only=True)) as store, _shared(address, store) as shared:
+        held = shared.take(units_of(numbers))
+        pipe.send("ready")
+        pipe.recv()
+        begin = time.process_time()
+        shared.settle(held, forced=True)
+        pipe.send(time.process_time() - begin)
+
+
+def dividing() -> None:
+    """The same log by one, two and four workers that share the partitions; what each needs of a processor."""
+    path = str(filled(SIZE) / "ledger.db")
+    with closing(open_store(path, read_only=True)) as store:
+        size = store.size()
+    context = multiprocessing.get_context("spawn")
+
+    def run(count: int) -> tuple[float, float]:
+        address = cluster().address(cluster().schema())
+        with closing(open_store(path, read_only=True)) as store:
+            _shared(address, store).close()
+        crew = []
+        for number in range(count):
+            ours, theirs = context.Pipe()
+            numbers = list(range(12 * number // count, 12 * (number + 1) // count))
+            process = context.Process(target=_work, args=(path, address, numbers, theirs))
+            process.start()
+            crew.append((process, ours))
+        for _, pipe in crew:
+            pipe.recv()
+        with Watch() as watch:
+            for _, pipe in crew:
+                pipe.send("go")
+            spent = [pipe.recv() for _, pipe in crew]
+        for process, _ in crew:
+            process.join()
+        return size / watch.seconds, max(spent)
+
+    for count in (1, 2, 4):
+        found = [run(count) for _ in range(3)]
+        rate, spent = statistics.median(r for r, _ in found), statistics.median(s for _, s in found)
+        alone = f"{size / spent:,.0f} entries/s if it had one to itself"
+        say(f"{count} workers: {rate:,.0f} entries/s; the busiest used {spent:.2f} s of a processor, {alone}")
+
+
+def latency(rate: int = 500, seconds: int = 8) -> None:
+    """From the answer to a publisher to the row that a reader sees, at a steady rate, followed without Kafka."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        path = Path(folder) / "ledger"
+        address = cluster().address(cluster().schema())
+        world().found(path, address)
+        items = statements(world(), rate * seconds, batch=5)
+        answered: dict[int, float] = {}
+        seen: dict[int, float] = {}
+        stop = threading.Event()
+        with Ledger.open(path) as ledger:
+            begin = ledger.store.size()
+            store = open_store(ledger.store.address, read_only=True)
+            shared = _shared(address, store)
+            worker = Worker(shared, store, catalogue(), Alone(shared))
+            working = threading.Thread(target=lambda: worker.run(stop.is_set))
+            working.start()
+
+            def look() -> None:
+                with _shared(address, store) as other:
+                    at = begin
+                    while not stop.is_set():
+                        reached, now = min(other.sizes().values()), time.perf_counter()
+                        for index in range(at, reached):
+                            seen[index] = now
+                        at = max(at, reached)
+                        time.sleep(0.001)
+
+            looking = threading.Thread(target=look)
+            looking.start()
+            time.sleep(0.5)
+            start = time.perf_counter()
+            for number in range(0, len(items), 5):
+                time.sleep(max(0.0, start + number / rate - time.perf_counter()))
+                for answer in ledger.submit_many(items[number : number + 5], workers=0):
+                    assert isinstance(answer, Receipt), answer
+                    answered[answer.index] = time.perf_counter()
+            time.sleep(1)
+            stop.set()
+            working.join()
+            looking.join()
+            shared.close()
+        took = sorted(max(0.0, seen[index] - at) * 1000 for index, at in answered.items())
+        done = len(items) / (max(answered.values()) - start)
+        half, most = took[len(took) // 2], took[len(took) * 95 // 100]
+        say(f"append to projected at {done:,.0f} statements/s: p50 {half:.1f} ms, p95 {most:.1f} ms (at most 20)")
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("COMITY_LOG_LEVEL", "warning")
+    for name in sys.argv[1:] or ["catching-up", "dividing", "latency"]:
+        {"catching-up": catching_up, "dividing": dividing, "latency": latency}[name]()
