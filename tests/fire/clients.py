@@ -311,8 +311,12 @@ class KafkaPublisher(Publisher):
     def close(self) -> None:
         """Forget both clients; others are made."""
         if self._producer is not None:
-            with suppress(Exception):
+            try:
                 self._producer.close(timeout=1)
+            except faults.KafkaTimeoutError:
+                # What is not delivered by then keeps it from closing, and its thread alive: end that by force.
+                self._producer._sender.force_close()
+                self._producer._closed = True
         if self._consumer is not None:
             with suppress(Exception):
                 self._consumer.close(timeout_ms=1_000)
