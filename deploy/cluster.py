@@ -1,0 +1,581 @@
+"""
+The whole of Comity on one machine, without containers: `make cluster`, `make cluster-demo`.
+
+Starts PostgreSQL, Kafka, the gateway, an ingest, a relay and a projector, each as an operator does, from a
+configuration of its own; starts again whichever of ours ends; stops all of them, in order, on Ctrl-C or SIGTERM.
+Everything lies in one folder, and the next start goes on with it. The ledger is a simulation: its origin says so,
+and anybody can derive its keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import psycopg2
+
+from deploy import cases, servers
+from deploy.guard import guard
+from ledger import resources, scenarios
+from ledger.law.editions import keep
+from ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FOLDER: Final = ROOT / "build" / "cluster"
+MARKER: Final = "made-by-make-cluster"
+ORIGIN: Final = "cluster.comity.example/simulation"
+SCENARIOS: Final = ("encrochat", "aranyosi")
+COMITY: Final = Path(sys.executable).with_name("comity")
+
+START_SECONDS: Final = 120.0
+STOP_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = (0.3, 10.0)
+SOCKET_PATH_MAX: Final = 100
+"""The path of a Unix socket has at most 108 bytes, the name of PostgreSQL's included."""
+
+CONFIGURATION: Final = """\
+# Written by `make cluster`; deploy/comity.toml is the one to begin a real service with.
+[ledger]
+folder = "."
+store = "{store}"
+origin = "{origin}"
+pin = "{pin}"
+{keys}
+[gateway]
+listen = "127.0.0.1:{gateway}"
+
+[kafka]
+bootstrap = [{bootstrap}]
+"""
+
+
+class StartError(Exception):
+    """What could not be started, why, and what to do now."""
+
+
+@dataclass
+class Service:
+    """
+    One process, started again whenever it ends by itself.
+
+    Attributes:
+        name: what people call it; its output goes to ``<name>.log``.
+        command: the program and its arguments.
+        folder: where it runs.
+        options: further options of ``subprocess.Popen``.
+        how: the signal that stops it in order.
+        again: whether it is started again.
+    """
+
+    name: str
+    command: Sequence[str | Path]
+    folder: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    how: signal.Signals = signal.SIGTERM
+    again: bool = True
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+    due_at: float = 0.0
+    since: float = 0.0
+
+    @property
+    def said(self) -> Path:
+        """What it writes to its outputs."""
+        return self.folder.parent / f"{self.folder.name}.log"
+
+    def start(self) -> None:
+        """Start it; it leads a process group of its own, so that Ctrl-C reaches the supervisor alone."""
+        with self.said.open("ab") as said:
+            self.process = subprocess.Popen(
+                self.command, cwd=self.folder, stdout=said, stderr=said, start_new_session=True, **self.options
+            )
+        guard().watch(self.process)
+        self.starts += 1
+        self.since = time.monotonic()
+
+    def look(self) -> str | None:
+        """Start it again if it has ended and its time has come; return what there is to tell."""
+        if self.process is None or not self.again:
+            return None
+        now = time.monotonic()
+        status = self.process.poll()
+        if status is None:
+            return None
+        if not self.due_at:
+            guard().release(self.process)
+            lived = now - self.since
+            low, high = AGAIN_SECONDS
+            self.due_at = now + (low if lived > high else min(high, low * 2 ** min(self.starts, 6)))
+            return f"{self.name} ended ({_status(status)}) and is started again; see {self.said}"
+        if now >= self.due_at:
+            self.due_at = 0.0
+            self.start()
+        return None
+
+    def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Stop it in order, or after *seconds* at once."""
+        process, self.process = self.process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(self.how)
+            try:
+                process.wait(seconds)
+            except subprocess.TimeoutExpired:
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        guard().release(process)
+
+    def tail(self, size: int = 1500) -> str:
+        """Return the end of what it said."""
+        with suppress(OSError):
+            return self.said.read_text(encoding="utf-8", errors="replace")[-size:].strip()
+        return ""
+
+
+def _status(number: int) -> str:
+    return signal.Signals(-number).name if number < 0 else f"status {number}"
+
+
+class Stack:
+    """Everything, from PostgreSQL up; ``start`` returns when all of it answers."""
+
+    def __init__(
+        self, folder: Path, *, kafka: str, brokers: int, fixed_ports: bool, tell: Callable[[str], None]
+    ) -> None:
+        self.folder = folder
+        self._tell = tell
+        self._apache = kafka == "apache"
+        port = _port if fixed_ports else _any_port
+        self.gateway = port(8440)
+        self.brokers = [port(19092 + 10 * number) for number in range(brokers if self._apache else 1)]
+        self._controllers = [port(19093 + 10 * number) for number in range(len(self.brokers))]
+        self.bootstrap = ",".join(f"127.0.0.1:{one}" for one in self.brokers)
+        self.origin = ORIGIN
+        self.scenarios = SCENARIOS
+        self.pin = ""
+        self._services: list[Service] = []
+        self._stopping = threading.Event()
+        self._watching: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------------------ starting
+
+    def start(self) -> None:
+        """
+        Start everything.
+
+        Raises:
+            StartError: something did not start; what had started is left to ``stop``.
+        """
+        self._own_folder()
+        self._postgres()
+        self._kafka()
+        new = self._found()
+        self._ours(new=new)
+        self._watching = threading.Thread(target=self._watch, daemon=True)
+        self._watching.start()
+
+    def _own_folder(self) -> None:
+        if self.folder.exists() and any(self.folder.iterdir()) and not (self.folder / MARKER).exists():
+            raise StartError(f"{self.folder} is not empty, and was not made by `make cluster`: name another folder")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        marker = (self.folder / MARKER).open("w", encoding="utf-8")
+        try:
+            fcntl.flock(marker, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StartError(f"a cluster runs in {self.folder} already: stop it, or name another folder") from None
+        # Held as long as this process lives.
+        self._held = marker
+        marker.write("Made by `make cluster`; remove the folder to begin anew.\n")
+        marker.flush()
+        if not servers.enterable(self.folder):
+            raise StartError(
+                f"PostgreSQL does not run as root, and the user that it runs as cannot enter {self.folder}: "
+                "start this as another user, or with --folder in a place that everybody can enter"
+            )
+
+    def _postgres(self) -> None:
+        base = self.folder / "postgres"
+        data = base / "data"
+        if not data.exists():
+            self._tell(f"making a database cluster ({servers.postgres_name()})")
+            base.mkdir(mode=0o700, exist_ok=True)
+            _give(base)
+            arguments = ("-D", data, "-U", "comity", "-A", "trust", "-E", "UTF8", "--locale=C")
+            done = subprocess.run(
+                [servers.programs() / "initdb", *arguments],
+                capture_output=True,
+                text=True,
+                check=False,
+                cwd="/",
+                **servers.unprivileged(),
+            )
+            if done.returncode:
+                shutil.rmtree(base)
+                raise StartError(f"PostgreSQL's initdb failed: {(done.stdout + done.stderr).strip()[-1500:]}")
+        # Nobody but whoever may enter this folder reaches the server: it listens on a socket in it, and nowhere else.
+        if len(str(base)) > SOCKET_PATH_MAX:
+            raise StartError(f"{base} is too long for the path of a socket: name a shorter --folder")
+        settings = ("-c", "listen_addresses=", "-c", "max_connections=200", "-c", f"unix_socket_directories={base}")
+        self._begin(
+            Service(
+                "PostgreSQL",
+                [servers.programs() / "postgres", "-D", data, *settings],
+                base,
+                servers.unprivileged(),
+                signal.SIGINT,
+            )
+        )
+        self._until("PostgreSQL", lambda: psycopg2.connect(self.address("comity", database="postgres")).close())
+
+    def address(self, role: str, *, database: str = "comity") -> str:
+        """Return the address of a database here."""
+        return f"postgresql://{role}@/{database}?host={self.folder / 'postgres'}"
+
+    def _kafka(self) -> None:
+        base = self.folder / "kafka"
+        base.mkdir(exist_ok=True)
+        if not self._apache:
+            command: list[str | Path] = [
+                servers.small_broker(),
+                "start",
+                "--only",
+                "kafka",
+                "--kafka-port",
+                str(self.brokers[0]),
+            ]
+            self._begin(Service("Kafka", [*command, "--data-dir", base / "data"], base))
+        else:
+            self._apache_kafka(base)
+        for port in self.brokers:
+            self._until("Kafka", partial(_listens, port))
+
+    def _apache_kafka(self, base: Path) -> None:
+        if not (ROOT / "build" / f"kafka-{servers.KAFKA_VERSION}" / "complete").exists():
+            self._tell(f"fetching Apache Kafka {servers.KAFKA_VERSION} with Maven, once")
+        try:
+            java = servers.java()
+        except RuntimeError as error:
+            raise StartError(f"{error}; or use the small broker: --kafka small") from error
+        copies = str(min(3, len(self.brokers)))
+        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(self._controllers, 1))
+        for number, (port, controller) in enumerate(zip(self.brokers, self._controllers, strict=True), 1):
+            node = base / f"node{number}"
+            node.mkdir(exist_ok=True)
+            settings = {
+                "process.roles": "broker,controller",
+                "node.id": number,
+                "controller.quorum.voters": voters,
+                "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
+                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
+                "controller.listener.names": "CONTROLLER",
+                "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+                "log.dirs": node / "data",
+                "offsets.topic.num.partitions": 4,
+                "offsets.topic.replication.factor": copies,
+                "transaction.state.log.replication.factor": copies,
+                "transaction.state.log.min.isr": 1,
+                "share.coordinator.state.topic.replication.factor": copies,
+                "share.coordinator.state.topic.min.isr": 1,
+                "group.initial.rebalance.delay.ms": 0,
+                "auto.create.topics.enable": "false",
+            }
+            file = node / "server.properties"
+            file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
+            format_it = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", servers.CLUSTER_ID, "-c")
+            done = subprocess.run([*java, *format_it, file], capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise StartError(f"Kafka's storage was not formatted: {(done.stdout + done.stderr)[-1500:]}")
+            name = "Kafka" if len(self.brokers) == 1 else f"Kafka {number}"
+            self._begin(Service(name, [*java, "kafka.Kafka", file], node))
+
+    def _found(self) -> bool:
+        """Found the ledger, or see that it is there; whether it is new."""
+        owner = self.folder / "ledger"
+        with closing(psycopg2.connect(self.address("comity", database="postgres"))) as one, one.cursor() as cursor:
+            one.autocommit = True
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'comity'")
+            if not cursor.fetchall():
+                cursor.execute("CREATE DATABASE comity")
+        new = not (owner / "checkpoint").exists()
+        if new:
+            told = [scenarios.load(resources.path("scenarios") / f"{name}.toml") for name in SCENARIOS]
+            keep(owner / "law")
+            opened: Ledger = scenarios.begin(told, owner, store=self.address("comity"), origin=ORIGIN)
+        else:
+            opened = Ledger.open(owner, read_only=True)
+        with closing(opened):
+            self.pin = opened.pin().hex()
+        self._roles()
+        return new
+
+    def _roles(self) -> None:
+        """Give each service a login of its own, with what deploy/roles.sql allows and nothing more."""
+        done = subprocess.run(
+            [
+                servers.programs() / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", "schema=public",
+                "-d", self.address("comity"), "-f", ROOT / "deploy" / "roles.sql",
+            ],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        if done.returncode:
+            raise StartError(f"deploy/roles.sql failed: {done.stderr.strip()}")
+        with closing(psycopg2.connect(self.address("comity"))) as one, one, one.cursor() as cursor:
+            for role, group in (
+                ("gateway", "comity_writer"),
+                ("reader", "comity_reader"),
+                ("projector", "comity_reader"),
+            ):
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+                if not cursor.fetchall():
+                    cursor.execute(f"CREATE ROLE {role} LOGIN IN ROLE {group}")
+            cursor.execute("CREATE SCHEMA IF NOT EXISTS projections AUTHORIZATION projector")
+            # What is derived lies in a schema of its own: whoever fills it can write nothing else.
+            for role in ("projector", "reader"):
+                cursor.execute(f"ALTER ROLE {role} SET search_path = projections, public")
+            cursor.execute("GRANT USAGE ON SCHEMA projections TO reader")
+            cursor.execute(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE projector IN SCHEMA projections GRANT SELECT ON TABLES TO reader"
+            )
+
+    def _ours(self, *, new: bool) -> None:
+        relay = self._configured("relay", "reader")
+        self.make_topics()
+        if new:
+            self._tell("the topics are made")
+        gateway = self._configured("gateway", "gateway", keys=True)
+        ingest = self._configured("ingest", "gateway", keys=True)
+        projector = self._configured("projector", "projector")
+        for name, file, arguments in (
+            ("gateway", gateway, ["serve"]),
+            ("ingest", ingest, ["ingest"]),
+            ("relay", relay, ["relay"]),
+            ("projector", projector, ["project", "work"]),
+        ):
+            self._begin(Service(name, [COMITY, *arguments, "--quiet", "--config", file], file.parent))
+        # Where people ask: a folder that says where the log is, for a login that can only read.
+        self._configured("reader", "reader")
+        self._until("the gateway", lambda: self.asked("/readyz"))
+
+    def _configured(self, name: str, role: str, *, keys: bool = False) -> Path:
+        """Write the configuration of one service into a folder of its own."""
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        file = folder / "comity.toml"
+        (folder / "store").write_text(self.address(role) + "\n", encoding="utf-8")
+        file.write_text(
+            CONFIGURATION.format(
+                store=self.address(role),
+                origin=ORIGIN,
+                pin=self.pin,
+                keys='keys = "../ledger"\n' if keys else "",
+                gateway=self.gateway,
+                bootstrap=", ".join(f'"127.0.0.1:{port}"' for port in self.brokers),
+            ),
+            encoding="utf-8",
+        )
+        return file
+
+    # -------------------------------------------------------------------------------- using it
+
+    def asked(self, path: str) -> bytes:
+        """Return what the gateway answers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.gateway}{path}", timeout=10) as answer:
+            return bytes(answer.read())
+
+    def comity(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of ours to its end; StartError where it fails."""
+        done = subprocess.run([COMITY, *arguments], capture_output=True, text=True, check=False)
+        if check and done.returncode:
+            raise StartError(f"`comity {arguments[0]}` failed: {done.stderr.strip()[-1500:]}")
+        return done
+
+    def read(self, *arguments: str) -> str:
+        """Return what a command answers to whoever may only read."""
+        environment = {**os.environ, "COMITY_LEDGER": str(self.folder / "reader"), "COLUMNS": "100", "NO_COLOR": "1"}
+        done = subprocess.run(
+            [COMITY, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=self.folder
+        )
+        if done.returncode:
+            raise StartError(f"`comity {' '.join(arguments)}` failed: {done.stderr.strip()[-1500:]}")
+        return done.stdout
+
+    def make_topics(self) -> None:
+        """Make the topics that are declared, and that of the receipts of every authority on the roster."""
+        copies = str(min(3, len(self.brokers)))
+        config = self.folder / "relay" / "comity.toml"
+        self.comity("topics", "apply", "--quiet", "--config", config, "--replication", copies)
+
+    def kill(self, name: str) -> None:
+        """Kill one of ours, as a failing machine would; it is started again."""
+        for one in self._services:
+            if one.name == name and one.process is not None:
+                one.process.kill()
+
+    def starts(self) -> dict[str, int]:
+        """Return how often each was started."""
+        return {one.name: one.starts for one in self._services}
+
+    def where(self) -> Iterator[tuple[str, str]]:
+        """Yield what listens where, and how to look at it."""
+        gateway = f"http://127.0.0.1:{self.gateway}"
+        yield "gateway", f"{gateway}/ (checkpoint, tiles, POST /statements)"
+        yield "", f"{gateway}/readyz, {gateway}/metrics"
+        yield "schema registry", f"{gateway}/subjects"
+        kind = "Apache Kafka" if self._apache else "a small broker in place of Apache Kafka"
+        yield "Kafka", f"{self.bootstrap} ({kind})"
+        yield "PostgreSQL", f"psql '{self.address('comity')}'"
+        yield "reading", f"export COMITY_LEDGER={self.folder / 'reader'}; comity case list"
+        yield "keys", f"{self.folder / 'ledger' / 'keys'} (a simulation: anybody can derive them)"
+        yield "logs", f"{self.folder}/*.log"
+        yield "pin", self.pin
+
+    # ------------------------------------------------------------------------------ watching
+
+    def _begin(self, service: Service) -> None:
+        with self._lock:
+            self._services.append(service)
+            service.folder.mkdir(exist_ok=True)
+            service.start()
+
+    def _until(self, what: str, look: Callable[[], object]) -> None:
+        until = time.monotonic() + START_SECONDS
+        service = self._services[-1]
+        while True:
+            try:
+                look()
+            except (OSError, psycopg2.OperationalError) as error:
+                ended = service.process is not None and service.process.poll() is not None
+                if ended or time.monotonic() > until or self._stopping.is_set():
+                    said = "\n".join(one.tail() for one in self._services if one.name.lower() in what.lower())
+                    raise StartError(f"{what} did not start: {error}\n{said}") from error
+                time.sleep(0.05)
+            else:
+                return
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(0.1):
+            with self._lock:
+                for one in self._services:
+                    if not self._stopping.is_set() and (said := one.look()):
+                        self._tell(said)
+
+    def stop(self) -> None:
+        """Stop everything: first what takes in, last what keeps."""
+        self._stopping.set()
+        if self._watching is not None:
+            self._watching.join()
+        order = {"gateway": 0, "ingest": 1, "relay": 2, "projector": 3}
+        for one in sorted(self._services, key=lambda one: order.get(one.name, 8 + (one.name == "PostgreSQL"))):
+            one.stop()
+
+
+def _listens(port: int) -> None:
+    socket.create_connection(("127.0.0.1", port), 1).close()
+
+
+def _give(path: Path) -> None:
+    who = servers.unprivileged()
+    if who:
+        os.chown(path, who["user"], who["group"])
+
+
+def _port(wanted: int) -> int:
+    """Return the port, or a free one where somebody listens there already."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", wanted))
+        except OSError:
+            return servers.free_port()
+        return wanted
+
+
+def _any_port(_: int) -> int:
+    return servers.free_port()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start everything, tell where it listens, and wait; with ``--demo``, play the real cases through it."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.cluster", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where everything is kept (default: %(default)s)")
+    parser.add_argument("--kafka", choices=("auto", "apache", "small"), default="auto")
+    parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="of Apache Kafka")
+    parser.add_argument("--any-ports", action="store_true", help="take free ports instead of 8440 and 19092")
+    parser.add_argument("--demo", action="store_true", help="publish the two real cases, show them, and end")
+    given = parser.parse_args(arguments)
+    kafka = given.kafka
+    if kafka == "auto":
+        fetched = (ROOT / "build" / f"kafka-{servers.KAFKA_VERSION}" / "complete").exists()
+        kafka = "apache" if servers.java_will_do() and (fetched or shutil.which("mvn")) else "small"
+
+    def tell(said: str) -> None:
+        print(f"  {said}", file=sys.stderr, flush=True)
+
+    stop = threading.Event()
+
+    def asked_to_stop(number: int, frame: FrameType | None) -> None:
+        del frame
+        if stop.is_set() or not started:
+            raise KeyboardInterrupt
+        stop.set()
+        if given.demo:
+            raise KeyboardInterrupt
+        del number
+
+    started = False
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, asked_to_stop)
+    stack = Stack(
+        given.folder.resolve(), kafka=kafka, brokers=given.brokers, fixed_ports=not given.any_ports, tell=tell
+    )
+    print("Starting PostgreSQL, Kafka, gateway, ingest, relay and projector", file=sys.stderr, flush=True)
+    try:
+        began = time.monotonic()
+        stack.start()
+        started = True
+        if given.demo:
+            cases.show(stack, time.monotonic() - began)
+            return 0
+        print(f"\nEverything answers, {time.monotonic() - began:.0f} seconds after the start.\n")
+        for name, where in stack.where():
+            print(f"  {name:<16} {where}")
+        print("\nCtrl-C stops it; the next `make cluster` goes on where this one stopped.", flush=True)
+        stop.wait()
+    except StartError as error:
+        print(f"comity: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    else:
+        return 0
+    finally:
+        print("Stopping", file=sys.stderr, flush=True)
+        # A second Ctrl-C must not leave half of it running.
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, signal.SIG_IGN)
+        stack.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
