@@ -24,10 +24,12 @@ def follow(folder: Path) -> None:
     assert address is not None
     while not stop.is_set():
         try:
-            with closing(open_store(address, read_only=True)) as store:
-                with Runner(store, catalogue(), folder / "projections.db") as runner:
-                    while not stop.is_set():
-                        store.wait(runner.catch_up(), 0.5)
+            with (
+                closing(open_store(address, read_only=True)) as store,
+                Runner(store, catalogue(), folder / "projections.db") as runner,
+            ):
+                while not stop.is_set():
+                    store.wait(runner.catch_up(), 0.5)
         except Unavailable as error:
             print(error, flush=True)  # noqa: T201 -- what it says is kept by whoever started it
             stop.wait(0.2)
