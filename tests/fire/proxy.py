@@ -106,7 +106,7 @@ class Proxy:
                 theirs, to_server = await asyncio.open_connection(*self._to)
             else:
                 theirs, to_server = await asyncio.open_unix_connection(str(self._to))
-        except OSError:
+        except (OSError, asyncio.CancelledError):
             _abort(writer)
             return
         pair = (writer, to_server)
