@@ -27,12 +27,31 @@ demo: $(RUNTIME) ## Load two real cases, show them, damage one byte and find it
 	@$(BIN)/comity demo
 
 .PHONY: test
-test: lint ## Run every check and every test
+test: lint ## Run every check and every test; needs neither Java nor servers
+	@echo 'PostgreSQL and a small broker come from PyPI; `make test-cluster` runs on Apache Kafka' >&2
 	@$(BIN)/python -m pytest -q
 
+# What needs Apache Kafka, a second implementation in another language, and a minute of faults.
 .PHONY: test-cluster
-test-cluster: $(DEV) ## Test relay, ingest and topics on Apache Kafka too (needs Java 17 and, once, Maven)
-	@TEST_KAFKA=apache $(BIN)/python -m pytest -q tests/kafka
+test-cluster: $(DEV) java node ## Run what needs Apache Kafka 4, on one and three brokers, and 60 s of faults
+	@$(BIN)/python -c 'from deploy.servers import jars; print("Apache Kafka is in", jars())' >&2
+	@TEST_KAFKA=apache $(BIN)/python -m pytest -q tests/kafka tests/kit tests/fire
+	@$(BIN)/python -m deploy.cluster --folder build/cluster-test --kafka apache --any-ports --demo >build/cluster-demo.txt \
+	  || { cat build/cluster-demo.txt; exit 1; }
+	@tail -n 6 build/cluster-demo.txt
+	@rm -rf build/cluster-test
+
+.PHONY: soak
+soak: $(DEV) java ## Run ten minutes of mixed faults on three brokers, and check every promise (SEED=n repeats one)
+	@$(BIN)/python -m tests.fire --seconds 600 --broker apache --nodes 3 $(if $(SEED),--seed $(SEED))
+
+.PHONY: cluster
+cluster: $(DEV) ## Start PostgreSQL, Kafka and all services here, without containers; Ctrl-C stops them
+	@$(BIN)/python -m deploy.cluster $(CLUSTER)
+
+.PHONY: cluster-demo
+cluster-demo: $(DEV) ## Publish the two real cases through all of it, and show them
+	@$(BIN)/python -m deploy.cluster --demo $(CLUSTER)
 
 .PHONY: lint
 lint: $(DEV) ## Run the checks alone: ruff, mypy, import contracts, schemas
@@ -51,6 +70,12 @@ format: $(DEV) ## Format the sources and mend what can be mended safely
 bench: $(DEV) ## Measure speed and memory, as ratios to what the libraries do alone
 	@$(BIN)/python -m bench
 
+.PHONY: bench-cluster
+bench-cluster: $(DEV) ## Measure PostgreSQL, Kafka and the projections, as ratios to what the libraries do alone
+	@$(BIN)/python -m bench.postgres
+	@$(BIN)/python -m bench.kafka
+	@$(BIN)/python -m bench.workers
+
 .PHONY: docs
 docs: $(DEV) ## Write the generated pages of docs/ anew
 	@$(BIN)/python -m docs.generate
@@ -67,6 +92,24 @@ lock: ## Pin requirements/ anew from pyproject.toml (needs uv on the path)
 clean: ## Remove what was built, the environment included
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find ledger projections tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian and its kin get what is missing from their packages, where whoever runs this may install any.
+.PHONY: java
+java:
+	@$(call needed,java,openjdk-17-jre-headless)
+	@$(call needed,mvn,maven)
+
+.PHONY: node
+node:
+	@$(call needed,node,nodejs)
+
+needed = command -v $(1) >/dev/null || { \
+  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+    echo 'Installing $(2) (once)' >&2; \
+    { apt-get install -qq -y --no-install-recommends $(2) || { apt-get update -qq && apt-get install -qq -y --no-install-recommends $(2); }; } >/dev/null; \
+  else \
+    echo 'This needs $(1): on Debian or Ubuntu, apt install $(2); `make test` does without' >&2; exit 1; \
+  fi; }
 
 $(RUNTIME): | environment
 	@echo 'Installing what comity needs into .venv (once)' >&2
