@@ -328,4 +328,13 @@ def _ask(
     viewer: str | bytes | None,
     read_at: int | None,
 ) -> _Asked:
-    return _Asked(views, at, happened_by, known_by, due_within, law or rules(), viewer, read_at)
+    return _Asked(
+        views,
+        at,
+        happened_by,
+        known_by,
+        due_within,
+        law or (rules() if views.law is None else views.law.limits),
+        viewer,
+        read_at,
+    )

@@ -136,7 +136,7 @@ def case(
     Cost: O(entries of the case x duties that each may trigger).
     """
     key = id_bytes(case_id)
-    asked = _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
     found = asked.fold(key)
     if found is None:
         raise NotFound(f"nothing is known of case {id_text(key)}")
@@ -163,7 +163,7 @@ def thing(
     key = id_bytes(thing_id)
     text = id_text(key)
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act WHERE subject = ?", (key,)).fetchall()
-    asked = _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
     found: list[Finding] = []
     known = False
     for (home,) in homes:
@@ -194,7 +194,7 @@ def authority(
     Cost: O(entries of the cases in which the authority has a part).
     """
     key = id_bytes(authority_id)
-    asked = _Asked(views, at, happened_by, known_by, law or book(), key, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), key, read_at)
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.part WHERE authority = ? ORDER BY case_id", (key,))
     found: list[Finding] = []
     for (home,) in homes.fetchall():
@@ -219,7 +219,7 @@ def every(
 
     Arguments are those of :func:`case`. Memory is that of one case at a time.
     """
-    asked = _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
     homes = views.db.execute("SELECT case_id FROM findings.act GROUP BY case_id ORDER BY min(idx)")
     for (home,) in homes.fetchall():
         yield from asked.shown(asked.fold(home) or (), states)
@@ -252,7 +252,7 @@ def figures(
     was put right out of that sight is not counted at all: a figure accuses nobody of what was done. Arguments are
     those of :func:`case`. Cost: O(entries x duties that each may trigger).
     """
-    asked = _Asked(views, at, happened_by, known_by, law or book(), None, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), None, read_at)
     counted: Counter[tuple[str, str, str, str]] = Counter()
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act")
     for (home,) in homes.fetchall():
@@ -461,4 +461,4 @@ def asked(
     law: Book | None = None,
 ) -> _Asked:
     """Return the reading of cases that other answers over the same facts share; arguments are those of `case`."""
-    return _Asked(views, at, happened_by, known_by, law or book(), viewer, read_at)
+    return _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)

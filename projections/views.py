@@ -16,7 +16,9 @@ from projections.facts import Said, Who
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ledger.law.law import Law
     from projections.facts import Row
+    from projections.rules import Book
 
 _UNKNOWN = "another authority"
 
@@ -30,6 +32,8 @@ class Views:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self.db = db
+        #: Under which law questions are answered that name none; None for this release's.
+        self.law: Book | None = None
         self._names: dict[str, roster.Name] | None = None
 
     def __enter__(self) -> Self:
@@ -58,7 +62,7 @@ class Views:
         if instrument is None:
             return _procedure()
         day = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=at)).date()
-        return _procedure_under(instrument, day)
+        return _procedure_under(instrument, day, None if self.law is None else self.law.law)
 
     def label(self, codes: str, code: str) -> str:
         """Return the words of a code in the list *codes*, or the code itself, spaced."""
@@ -118,11 +122,11 @@ def _procedure() -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _procedure_under(instrument: str, on: date) -> Any:
+def _procedure_under(instrument: str, on: date, other: Law | None) -> Any:
     from ledger.law import law  # noqa: PLC0415 -- read once, when first asked for
     from ledger.law.data import Stage  # noqa: PLC0415 -- as above
 
-    known = law.load().instruments.get(instrument)
+    known = (other or law.load()).instruments.get(instrument)
     if known is None or on < known.from_on or (known.until_on is not None and on >= known.until_on):
         return _procedure()
     versions = known.data.get("stage", {}).values()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.cli.console import note, table, text
+from ledger.cli.law_editions import Edition, Editions
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, View, Viewer, Zone, view
 from ledger.cli.reading import reading
 from ledger.cli.shown import day, short, who, words
@@ -25,6 +26,8 @@ def conditions_exhibit(
     exhibit: Annotated[str, typer.Argument(metavar="ID", help="The exhibit, or 6+ digits of its id.")],
     viewer: Viewer = None,
     breached: Breached = False,
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -38,13 +41,24 @@ def conditions_exhibit(
 
     Each use stands within the condition, by a consent, or against it, as the condition stood on that day.
 
-    JSON: {size, happened_by, known_by, answer: [{source, id, instrument, article, text, edition, verified, nature,
+    JSON: {size, happened_by, known_by, edition, edition_named, answer: [
+    {source, id, instrument, article, text, edition, verified, nature,
     index, act, set_by, things[], person, bound[], purposes[], carried[], consents[], uses[{index, act, by, to[],
     purpose, standing, why, consent, uncertain, put_right_by}], ends_at, due_at, last_day, limit, steps[], done[],
     ended_by, standing, detail, breached, uncertain, ...}]}.
     """
     asked = view(happened_by, known_by, as_of, zone)
-    _answer("exhibit", exhibit, asked, viewer, ledger, breached=breached, as_json=as_json, quiet=quiet)
+    _answer(
+        "exhibit",
+        exhibit,
+        asked,
+        viewer,
+        ledger,
+        breached=breached,
+        law=(edition, editions),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @conditions_app.command("person", short_help="What binds those who hold a person.")
@@ -52,6 +66,8 @@ def conditions_person(
     person: Annotated[str, typer.Argument(metavar="ID", help="The person's pseudonym, or 6+ digits of it.")],
     viewer: Viewer = None,
     breached: Breached = False,
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -69,7 +85,17 @@ def conditions_person(
     JSON: as ``conditions exhibit``.
     """
     asked = view(happened_by, known_by, as_of, zone)
-    _answer("person", person, asked, viewer, ledger, breached=breached, as_json=as_json, quiet=quiet)
+    _answer(
+        "person",
+        person,
+        asked,
+        viewer,
+        ledger,
+        breached=breached,
+        law=(edition, editions),
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @conditions_app.command("case", short_help="All that binds the things of a case.")
@@ -77,6 +103,8 @@ def conditions_case(
     case: Annotated[str, typer.Argument(metavar="ID", help="The case, or 6+ digits of its id.")],
     viewer: Viewer = None,
     breached: Breached = False,
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -91,7 +119,9 @@ def conditions_case(
     JSON: as ``conditions exhibit``.
     """
     asked = view(happened_by, known_by, as_of, zone)
-    _answer("case", case, asked, viewer, ledger, breached=breached, as_json=as_json, quiet=quiet)
+    _answer(
+        "case", case, asked, viewer, ledger, breached=breached, law=(edition, editions), as_json=as_json, quiet=quiet
+    )
 
 
 def _answer(
@@ -102,13 +132,14 @@ def _answer(
     ledger: Path | None,
     *,
     breached: bool,
+    law: tuple[str | None, list[Path] | None],
     as_json: bool,
     quiet: bool,
 ) -> None:
     from projections import binding
 
     query: Any = {"exhibit": binding.exhibit, "person": binding.person, "case": binding.case}[kind]
-    with reading(ledger, asked, as_json=as_json, quiet=quiet) as reader:
+    with reading(ledger, asked, as_json=as_json, quiet=quiet, law=law) as reader:
         found = query(
             reader.answers,
             reader.id(given, kind),

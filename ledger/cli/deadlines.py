@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ledger.cli.console import note, table, text
+from ledger.cli.law_editions import Edition, Editions
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Viewer, Zone, view
 from ledger.cli.reading import reading
 from ledger.cli.shown import short, who
@@ -35,6 +36,8 @@ def deadlines(
         typer.Option("--state", metavar="STATE", help="Only these: open, late, lapsed, ...", show_default=False),
     ] = None,
     viewer: Viewer = None,
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -49,7 +52,8 @@ def deadlines(
     They are read at --happened-by, else at --known-by, else now. A limit whose rule was not compared with
     the official wording is shown as unverified, and to the authority concerned only (--authority, --viewer).
 
-    JSON: {size, happened_by, known_by, answer: [{limit, instrument, article, text, edition, verified, standing,
+    JSON: {size, happened_by, known_by, edition, edition_named, answer: [
+    {limit, instrument, article, text, edition, verified, standing,
     role, authority, country, index, due_at, last_day, counting, calendar, zone, steps[], met_index, ...}]}.
     """
     from projections import deadlines as projected
@@ -66,7 +70,9 @@ def deadlines(
             now="give --authority alone, or a case with --viewer",
         )
     wanted = tuple(states or (("due",) if due_within is not None else ()))
-    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+    with reading(
+        ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet, law=(edition, editions)
+    ) as asked:
         answers = asked.answers
         common: dict[str, Any] = {
             "at": asked.at,

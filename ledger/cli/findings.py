@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from ledger.cli.console import note, table, text
+from ledger.cli.law_editions import Edition, Editions
 from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Viewer, Zone, view
 from ledger.cli.reading import reading
 from ledger.cli.shown import day, short
@@ -43,6 +44,8 @@ def findings(
     counts: Annotated[
         bool, typer.Option("--figures", help="Count them, as they may stand in the figures of oversight.")
     ] = False,
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -60,7 +63,8 @@ def findings(
     concerned only (--authority, --viewer). A viewer's answer is drawn from what it may see now, and from nothing
     else: what is missing to its eyes may have been done out of its sight.
 
-    JSON: {size, happened_by, known_by, answer: [{kind, rule, instrument, article, text, edition, verified,
+    JSON: {size, happened_by, known_by, edition, edition_named, answer: [
+    {kind, rule, instrument, article, text, edition, verified,
     known_from_on, rulings[], detail, case, thing, index, act, value, role, authority, country, since_from_at,
     since_until_at, standing, resolved_by, answered_by, answer_due_at, expected[], says[], ...}]}; with --history
     each has history: [{happened_at, known_at, index, words}]; with --figures {..., answer: [{kind, instrument, rule,
@@ -80,7 +84,9 @@ def findings(
             now="give one of them, or a case with --viewer",
         )
     wanted = tuple(states or (("observation", "finding", "resolved") if past else ()))
-    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+    with reading(
+        ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet, law=(edition, editions)
+    ) as asked:
         answers = asked.answers
         common: dict[str, Any] = {"at": asked.at, "read_at": asked.now_at, **asked.clocks}
         if counts:

@@ -17,6 +17,7 @@ Edition = Annotated[
     str | None,
     typer.Option(
         "--law",
+        "--edition",
         metavar="EDITION",
         envvar="COMITY_LAW",
         help="Folder or hash of another edition; else COMITY_LAW, else this release's.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ledger.cli.console import document, text
+from ledger.cli.console import document, note, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ledger.cli.options import View
     from ledger.store import Store
+    from projections.editions import Under
     from projections.views import Views
 
 
@@ -29,6 +30,7 @@ class Reading:
         asked: the clocks and the zone.
         as_json: whether the answer is wanted as JSON.
         now_at: when the reader asks, µs.
+        law: under which edition the answer is given; None where it does not rest on the law.
     """
 
     answers: Views
@@ -36,6 +38,7 @@ class Reading:
     asked: View
     as_json: bool
     now_at: int
+    law: Under | None = None
 
     @property
     def clocks(self) -> dict[str, int | None]:
@@ -92,14 +95,32 @@ class Reading:
         if not self.as_json:
             heading(self.asked)
             return False
-        document(shape(self.asked, self.store.size(), found))
+        answer = shape(self.asked, self.store.size(), found)
+        if self.law is not None:
+            answer = {**answer, "edition": self.law.edition, "edition_named": self.law.named}
+        document(answer)
         return True
 
 
 @contextmanager
-def reading(ledger: Path | None, asked: View, *, as_json: bool, quiet: bool) -> Iterator[Reading]:
+def reading(
+    ledger: Path | None,
+    asked: View,
+    *,
+    as_json: bool,
+    quiet: bool,
+    law: tuple[str | None, list[Path] | None] | None = None,
+) -> Iterator[Reading]:
     """
     Open a ledger for a question.
+
+    Args:
+        ledger: its folder.
+        asked: the clocks and the zone.
+        as_json: whether the answer is wanted as JSON.
+        quiet: whether notes are left out.
+        law: for an answer that rests on the law: the edition asked for, by hash or folder, and the archives.
+            Without an edition it is that which the log named at --known-by, where it is kept.
 
     Raises:
         NotFound: as the question raises it; where clocks were asked about, it says so.
@@ -111,13 +132,29 @@ def reading(ledger: Path | None, asked: View, *, as_json: bool, quiet: bool) -> 
 
     with views(ledger, quiet=quiet) as (answers, store):
         try:
-            yield Reading(answers, store, asked, as_json, time_ns() // 1000)
+            held = None if law is None else _under(ledger, store, asked, *law)
+            if held is not None:
+                answers.law = held.book
+                if held.note:
+                    note(f"Judged under this release's edition {held.edition[:12]}: {held.note}.", quiet=quiet)
+            yield Reading(answers, store, asked, as_json, time_ns() // 1000, held)
         except NotFound as error:
             bounded = asked.heading()
             if not bounded or error.what_now:
                 raise
             why = error.why or f"asked was {bounded.removeprefix('Shows ')}"
             raise NotFound(error.what, why=why, what_now="ask at a later time, or without a clock") from error
+
+
+def _under(ledger: Path | None, store: Store, asked: View, edition: str | None, archives: list[Path] | None) -> Under:
+    from ledger.cli.law_editions import edition_folder
+    from ledger.cli.options import folder
+    from projections.editions import Under, in_folder, under
+
+    where = [*(archives or ()), folder(ledger) / "law"]
+    if edition is not None:
+        return Under(in_folder(edition_folder(edition, where)))
+    return under(store, asked.known_by, where)
 
 
 def heading(asked: View) -> None:
