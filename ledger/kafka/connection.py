@@ -142,8 +142,19 @@ def track(producer: KafkaProducer, topic: str) -> None:
 
 
 def _close(producer: KafkaProducer) -> None:
-    with suppress(faults.KafkaError):  # what is not acknowledged is sent again by whoever comes next
+    """
+    Close; what is not acknowledged is sent again by whoever comes next.
+
+    Whoever cannot deliver in time does not close, says so, and keeps its thread and its connections for ever: a long
+    outage would gather them. That thread is ended by force.
+    """
+    try:
         producer.close(timeout=5)
+    except faults.KafkaError:
+        sender = producer._sender  # noqa: SLF001 -- there is no other way to end it
+        sender.force_close()
+        sender.join(5)
+        producer._closed = True  # noqa: SLF001 -- else it waits once more when it is collected
 
 
 def _secret(path: str) -> str:
