@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 import pytest
@@ -55,14 +55,20 @@ def bound(founded: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+def attached(shown: Any) -> list[Any]:
+    """The conditions that an authority attached, among all that binds."""
+    return [one for one in shown["answer"] if one["source"] == "condition"]
+
+
 class TestConditions:
     def test_of_an_exhibit_and_of_a_case(self, bound: World) -> None:
         """The same condition however one asks, with its entry, who set it, until when, and the use against it."""
-        (one,) = good(bound.run("conditions", "exhibit", EXHIBIT[:8], "--json", "--happened-by", "2020-08-01")).json[
-            "answer"
-        ]
+        shown = good(bound.run("conditions", "exhibit", EXHIBIT[:8], "--json", "--happened-by", "2020-08-01")).json
+        (one,) = attached(shown)
+        # Data protection, which nobody names, binds besides.
+        assert {"condition", "rule"} == {each["source"] for each in shown["answer"]}
         asked = good(bound.run("conditions", "case", bound.ids["case"], "--json", "--happened-by", "2020-08-01"))
-        assert [one] == asked.json["answer"]
+        assert [one] == attached(asked.json)
         assert (CONDITION, bound.size() - 2, True) == (one["id"], one["index"], one["breached"])
         assert ("in_force", "2021-06-11T00:00:00Z") == (one["standing"], one["ends_at"])
         assert [bound.ids["lille"], bound.ids["berlin"]] == [one["set_by"]["id"], one["bound"][0]["authority"]["id"]]
@@ -81,9 +87,9 @@ class TestConditions:
         """Before the use nothing is breached; after its last day it no longer binds, and the breach stays."""
         assert 4 == bound.run("conditions", "exhibit", EXHIBIT, "--known-by", "2020-08-01").status
         before = good(bound.run("conditions", "exhibit", EXHIBIT, "--json", "--happened-by", "2020-06-20")).json
-        assert [False] == [one["breached"] for one in before["answer"]]
+        assert {False} == {one["breached"] for one in before["answer"]}
         after = good(bound.run("conditions", "exhibit", EXHIBIT, "--json", "--happened-by", "2021-07-01")).json
-        assert [("expired", True)] == [(one["standing"], one["breached"]) for one in after["answer"]]
+        assert [("expired", True)] == [(one["standing"], one["breached"]) for one in attached(after)]
 
     def test_only_what_is_breached(self, bound: World) -> None:
         """Nothing where nothing is."""
