@@ -209,9 +209,10 @@ def project_work(
     """
     from ledger.acts import catalogue
     from ledger.cli.conveying import kafka_of, until_stopped
-    from ledger.cli.opened import store
+    from ledger.cli.opened import logging
     from ledger.cli.trouble import Trouble
     from ledger.kafka.topics import ENTRIES, declared
+    from ledger.opening import open_configured
     from ledger.store import POSTGRES
     from projections.shared import Shared
     from projections.workers import work
@@ -221,7 +222,9 @@ def project_work(
     wanted = declared(topics)
     topic = wanted.named(ENTRIES)
     (count,) = (one.partitions for one in wanted.topics if one.name == topic)
-    with store(chosen.ledger.folder) as opened:
+    logging()
+    with closing(open_configured(chosen, read_only=True)) as whole:
+        opened = whole.store
         if not opened.address.startswith(POSTGRES):
             raise Trouble(
                 2,
