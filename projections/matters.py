@@ -406,7 +406,11 @@ def span(act: Act) -> tuple[int, int]:
 
 def matches(patterns: Iterable[Pattern], act: Act) -> bool:
     """Whether one of several patterns means an act."""
-    return any(pattern.matches(act.act, act.body) for pattern in patterns)
+    name, body = act.act, act.body
+    for pattern in patterns:  # noqa: SIM110 -- asked of every act and rule: a loop is twice as fast
+        if pattern.act == name and pattern.matches(name, body):
+            return True
+    return False
 
 
 def listed(value: object) -> list[str]:

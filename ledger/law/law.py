@@ -23,7 +23,7 @@ from ledger.domain.procedure import Edge, Graph, Procedure, When, parse
 from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError, NotFound
 from ledger.law.counting import Calendar, Calendars, Counting, calendars, countings
-from ledger.law.data import Applicability, Datum, Instrument, Limit, Period, Stage
+from ledger.law.data import KINDS, Applicability, Datum, Instrument, Limit, Period, Stage
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
 
@@ -38,6 +38,7 @@ __all__ = ["HERE", "Change", "Law", "load", "read"]
 HERE: Final = Path(__file__).parent
 """The law folder of this release."""
 _KIND = TypeVar("_KIND", bound=Datum)
+_NAMES: Final[dict[type[Datum], str]] = {kind: name for name, kind in KINDS.items()}
 _ANSWER: Final = frozenset({"within", "text", "from", "verified", "basis"})
 _ANSWER_UNITS: Final[tuple[Unit, ...]] = ("hours", "days", "weeks", "months", "years")
 
@@ -173,7 +174,9 @@ class Law:
 
     def data(self, kind: type[_KIND], instrument: str, country: str | None = None) -> Iterator[_KIND]:
         """Every datum of a kind, as ``Limit``, that an instrument has for a State, each version."""
-        for rows in self.instrument(instrument, country).data.values():
+        held = self.instrument(instrument, country).data
+        own = _NAMES.get(kind)
+        for rows in held.values() if own is None else (held[own],) if own in held else ():
             for versions in rows.values():
                 for datum in versions:
                     if isinstance(datum, kind):
