@@ -129,6 +129,10 @@ class Process:
         try:
             status = process.wait(seconds)
         except subprocess.TimeoutExpired:
+            # It says where it hangs.
+            process.send_signal(signal.SIGUSR1)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1)
             process.kill()
             process.wait()
             return None

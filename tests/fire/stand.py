@@ -167,6 +167,16 @@ class Small(SmallBroker):
         guard().watch(self._process)
         await_port(self.port, self._process, self.folder / "said")
 
+    def heal(self) -> None:
+        """
+        Start it anew: its groups forget their members.
+
+        While a group rebalances, it waits for members that have died as long as for those that live, and that may be
+        many minutes.
+        """
+        self.end(0)
+        self.begin(0)
+
     def signal(self, number: int, how: signal.Signals) -> None:
         """Send it a signal."""
         del number
@@ -197,6 +207,9 @@ class Apache(ApacheKafka):
     def begin(self, number: int) -> None:
         """Start it again."""
         self.start(number)
+
+    def heal(self) -> None:
+        """Nothing more is to be done."""
 
     def signal(self, number: int, how: signal.Signals) -> None:
         """Send a node a signal."""
@@ -329,6 +342,7 @@ class Stand:
         self.empty_disk()
         for proxy in (self.database_proxy, *self.broker.proxies):
             proxy.set("open")
+        self.broker.heal()
         for process in self.processes.values():
             process.limit_files(None)
             process.step_clock(0)
