@@ -26,7 +26,7 @@ from ledger.resources import path
 from ledger.schema_rules import ENVELOPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DOCS = Path(__file__).resolve().parent
 
@@ -99,7 +99,7 @@ def pages() -> dict[Path, str]:
     """What every page with a generated part should hold now, by its path."""
     wanted = {DOCS / "reference" / "cli.md": cli_page()}
     wanted |= {DOCS / "law" / name: text for name, text in law_pages.pages().items()}
-    parts = {
+    parts: dict[str, Callable[[], str]] = {
         **{name.replace("_", "-"): partial(fields, name) for name in ENVELOPES},
         "exit-codes": exit_codes,
         "checks": checks,

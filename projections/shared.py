@@ -36,7 +36,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from io import BytesIO
 from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, cast
 
 import psycopg2
 import structlog
@@ -69,6 +69,7 @@ from projections.filling import (
 from projections.views import Views
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from psycopg2.extensions import connection as Connection  # noqa: N812 -- the driver writes its types small
@@ -931,7 +932,7 @@ def _copied(value: object) -> str:
         return r"\\x" + value.hex()
     if isinstance(value, str):
         return escaped(value)
-    return str(int(value))  # type: ignore[call-overload]
+    return str(int(cast("int", value)))  # a truth value too: 0 or 1
 
 
 def _copy(
@@ -1124,4 +1125,5 @@ def open_shared(address: str) -> Views:
     except BaseException:
         connection.close()
         raise
-    return SharedViews(_Answers(connection, {name: one.generation for name, one in stands.items()}))  # type: ignore[arg-type]
+    answers = _Answers(connection, {name: one.generation for name, one in stands.items()})
+    return SharedViews(cast("sqlite3.Connection", answers))  # it answers the queries that a connection would

@@ -260,7 +260,7 @@ DUTIES = [
 
 
 def ident(value: object) -> str:
-    return value if isinstance(value, str) else getattr(value, "id", None) or getattr(value, "act", "")
+    return value if isinstance(value, str) else str(getattr(value, "id", None) or getattr(value, "act", ""))
 
 
 @pytest.mark.parametrize(("instrument", "limit", "start"), LIMITS, ids=ident)
@@ -344,9 +344,9 @@ def test_every_duty_can_arise(instrument: str, duty: Duty, start: Pattern):
 # ------------------------------------------------------------------------- where nobody names it
 
 
-def a_team(day: date, *members: str) -> World:
+def a_team(day: date, one: str, other: str) -> World:
     """A joint team of two States, which agreed on it on a day; no request, and no act, names an instrument."""
-    world = World(*members, day, "eu-jit-2002-465", named=False)
+    world = World(one, other, day, "eu-jit-2002-465", named=False)
     until = micros(day) + 200 * DAY
     world.say("joint_team.agreed", "team", "Asker", members=[name("Asker"), name("Asked")], valid_until=until)
     world.say("joint_team.material_shared", "team", "Asker", exhibits=[name("exhibit")])
@@ -400,10 +400,14 @@ def test_a_withdrawn_warrant_stops_the_clocks_of_the_surrender(linked: str):
     """However the handover is linked to its warrant, and though another warrant is open in the same case."""
     day = date(2026, 3, 2)
     world = World("PT", "LU", day, "eu-eaw-2002-584", named=True, thing={"persons": [name("person")]})
-    other = {"instrument": "eu-eaw-2002-584", "requested_country": "LU", "persons": [name("somebody else")]}
+    other: dict[str, Any] = {
+        "instrument": "eu-eaw-2002-584",
+        "requested_country": "LU",
+        "persons": [name("somebody else")],
+    }
     world.say("request.issued", "another warrant", "Asker", **other)
     arrest: dict[str, Any] = {"person": name("person"), "arrest_basis": "eaw"}
-    link = {"request": name("request")}
+    link: dict[str, Any] = {"request": name("request")}
     world.say("person.arrested", "surrender", "Asked", **arrest, **(link if linked == "first act" else {}))
     if linked == "later act":
         world.acts[2] = replace(world.acts[2], body={**world.acts[2].body, "persons": []})
@@ -423,7 +427,11 @@ def test_a_withdrawn_warrant_stops_the_clocks_of_the_surrender(linked: str):
 def test_an_arrest_that_two_warrants_may_have_asked_for_belongs_to_neither():
     """Nobody has said yet for which of two the person is held."""
     world = World("PT", "LU", date(2026, 3, 2), "eu-eaw-2002-584", named=True, thing={"persons": [name("person")]})
-    competing = {"instrument": "eu-eaw-2002-584", "requested_country": "LU", "persons": [name("person")]}
+    competing: dict[str, Any] = {
+        "instrument": "eu-eaw-2002-584",
+        "requested_country": "LU",
+        "persons": [name("person")],
+    }
     world.say("request.issued", "competing", "Third", **competing)
     world.say("person.arrested", "surrender", "Asked", person=name("person"), arrest_basis="eaw")
 

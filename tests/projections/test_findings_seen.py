@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from projections.duties import Book, Finding
+    from projections.duties import Finding
+    from projections.rules import Book
     from projections.views import Views
 
     Follow = Callable[[Log], Views]
@@ -76,7 +77,7 @@ def test_what_may_not_be_seen_changes_nothing(views: Follow, tmp_path: Path, who
     """Whatever was said out of somebody's sight, the answer, its length and its error are those without it."""
     law = law_of(tmp_path / "law", CONSULT, GROUND)
     plain, more = a_refusal("oversight", None), a_refusal("oversight", None)
-    answered = {"answer": "explained", "rule": "consult", "trigger": None}
+    answered: dict[str, Any] = {"answer": "explained", "rule": "consult", "trigger": None}
     more.say("consultation.opened", "r", "Gendarmerie", "2024-03-10", topic="timing", shown_to=hidden)
     more.say("request.refused", "r2", "Gendarmerie", "2024-03-26", shown_to=hidden, **GROUNDS)
     more.say("finding.answered", "r", PUBLISHER, "2024-03-28", shown_to=hidden, **answered)
