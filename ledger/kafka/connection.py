@@ -93,6 +93,17 @@ class Connection:
         finally:
             _close(made)
 
+    def deliver(self, producer: KafkaProducer) -> None:
+        """
+        Wait until everything sent is acknowledged or has failed; which of it did, its futures say.
+
+        Raises:
+            kafka.errors.KafkaTimeoutError: in three requests' time neither came about. When one batch expires,
+                kafka-python 3.0 has been seen never to send another that was on its way, nor to fail it: the
+                producer has to be made anew.
+        """
+        producer.flush(timeout=3 * self._section.request_ms / 1_000)
+
     @contextmanager
     def consumer(self, group: str | None = None, **options: Any) -> Iterator[KafkaConsumer]:
         """Make a consumer that begins at the beginning and never says of itself how far it is."""

@@ -383,7 +383,7 @@ class Lane:
         """Wait until everything sent is acknowledged, and see that nobody else has written meanwhile."""
         if not sent:
             return
-        self._producer.flush()
+        self._connection.deliver(self._producer)
         now = time.monotonic()
         met: dict[int, tuple[_Partition, int, int]] = {}
         for partition, index, future in sent:
