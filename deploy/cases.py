@@ -272,7 +272,8 @@ def _verified(stack: Stack, story: _Story, scratch: Path) -> None:
         [sys.executable, "-I", "-S", scratch / "verify.py", bundle, "--pin", stack.pin],
         capture_output=True, text=True, check=False, env={}, cwd=scratch,
     )  # fmt: skip
-    print(done.stdout.strip())
+    # The trail of the case is in it too, an indented line for each entry.
+    print("\n".join(line for line in done.stdout.strip().splitlines() if not line.startswith("  ") or "- " in line[:5]))
     if done.returncode:
         raise RuntimeError(f"the bundle did not verify: {done.stderr}")
 

@@ -382,7 +382,9 @@ class Stack:
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
         file = folder / "comity.toml"
-        (folder / "store").write_text(self.address(role) + "\n", encoding="utf-8")
+        if name == "reader":
+            # Commands that only read look in the folder alone.
+            (folder / "store").write_text(self.address(role) + "\n", encoding="utf-8")
         file.write_text(
             CONFIGURATION.format(
                 store=self.address(role),
