@@ -227,14 +227,16 @@ def _refused(code: str, field: str = "", expected: int | None = None) -> Asked:
 
 
 def read_refusal(given: Asked) -> Asked:
-    """A signed refusal: whether it is the log's, of these bytes, and what it says."""
+    """A signed refusal: whether it is the log's, of these bytes with this signature, and what it says."""
     note = verify.parse_note(bytes.fromhex(given["note"]))
     lines = note.text.split("\n")
-    if len(lines) != 8 or lines[0] != "comity.refusal/v1":
+    if len(lines) != 10 or lines[0] != "comity.refusal/v1":
         raise FormatError("is no refusal", field="note")
-    _, origin, digest, code, field, expected, at, _ = lines
-    if origin != given["origin"] or digest != sha256_of(bytes.fromhex(given["statement"])).hex():
+    _, origin, statement, signature, place, code, field, expected, at, _ = lines
+    if origin != given["origin"] or statement != sha256_of(bytes.fromhex(given["statement"])).hex():
         raise NotVerified("it is about another statement, or of another log", step="refusal")
+    if signature != sha256_of(bytes.fromhex(given["signature"])).hex() or place != _place(batch_of(given["batch"])):
+        raise NotVerified("it is about a copy of the statement that another signed", step="refusal")
     _signed_by_the_log(note, note.text.encode(), given["log_keys"])
     return {
         "code": code,
@@ -242,6 +244,11 @@ def read_refusal(given: Asked) -> Asked:
         "expected": None if expected == "-" else int(expected),
         "refused_at": int(at),
     }
+
+
+def _place(batch: Batch | None) -> str:
+    """Return how a refusal names the place in a batch that it received."""
+    return "-" if batch is None else f"{batch.size} {batch.index} {sha256_of(b''.join(batch.path)).hex()}"
 
 
 def _signed_by_the_log(note: verify.Note, text: bytes, vkeys: list[str]) -> None:

@@ -80,7 +80,7 @@ def submission() -> str:
 
 def refused() -> str:
     """A refusal as the log signs it."""
-    return refusal_note("out_of_order", "sequence", 7, PLAIN).decode().rstrip("\n")
+    return refusal_note("out_of_order", "sequence", 7, sealed(PLAIN)).decode().rstrip("\n")
 
 
 def entry() -> str:

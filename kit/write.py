@@ -632,6 +632,8 @@ class Bench:
             read = {
                 "note": said.note.hex(),
                 "statement": signed.statement.hex(),
+                "signature": signed.signature.hex(),
+                "batch": batch_json(signed.batch),
                 "origin": self.origin,
                 "log_keys": self.ledger.vkeys(),
             }
@@ -652,6 +654,13 @@ class Bench:
 def sealed(data: bytes, by: Signer = CLERK) -> Signed:
     """Return a statement with its signature."""
     return Signed(data, by.key.sign(signed_message(data)))
+
+
+def in_a_batch() -> Signed:
+    """Return the second of three statements that were signed together."""
+    data = [encode_statement(statement(n)) for n in range(3)]
+    root, paths = batch_paths(data)
+    return Signed(data[1], CLERK.key.sign(batch_message(3, root)), Batch(3, 1, paths[1]))
 
 
 def admissions() -> Group:
@@ -780,17 +789,21 @@ def _second() -> VerifierKey:
     return log_signer(ORIGIN, "ml_dsa_44", LOG.mldsa44_public, LOG.mldsa44.sign).key
 
 
-def refusal_note(code: str, field: str, expected: int | None, data: bytes, **other: Any) -> bytes:
+def refusal_note(code: str, field: str, expected: int | None, signed: Signed) -> bytes:
     """Return a refusal as the log signs it."""
+    place, batch = "-", signed.batch
+    if batch is not None:
+        place = f"{batch.size} {batch.index} {sha256(b''.join(batch.path)).hexdigest()}"
     lines = {
         "first": "comity.refusal/v1",
         "origin": ORIGIN,
-        "digest": sha256_of(data).hex(),
+        "statement": sha256(signed.statement).hexdigest(),
+        "signature": sha256(signed.signature).hexdigest(),
+        "place": place,
         "code": code,
         "field": field or "-",
         "expected": "-" if expected is None else str(expected),
         "at": str(BEGIN),
-        **other,
     }
     body = "\n".join(lines.values()) + "\n"
     first = log_signer(ORIGIN, "ed25519", LOG.ed25519.public, LOG.ed25519.sign)
@@ -800,7 +813,17 @@ def refusal_note(code: str, field: str, expected: int | None, data: bytes, **oth
 def refusals() -> Group:
     """Refusals that the log signed."""
     group = Group("refusal")
-    given = {"origin": ORIGIN, "statement": PLAIN.hex(), "log_keys": log_vkeys()}
+    alone, together = sealed(PLAIN), in_a_batch()
+
+    def of(signed: Signed) -> Row:
+        return {
+            "origin": ORIGIN,
+            "log_keys": log_vkeys(),
+            "statement": signed.statement.hex(),
+            "signature": signed.signature.hex(),
+            "batch": batch_json(signed.batch),
+        }
+
     for code, field, expected in (
         ("malformed", "basis[0].article", None),
         ("unauthenticated", "signature", None),
@@ -811,11 +834,18 @@ def refusals() -> Group:
         ("too_large", "", None),
         ("draft_act", "act", None),
     ):
-        note = refusal_note(code, field, expected, PLAIN)
-        group.add(f"a refusal: {code}", "read_refusal", {**given, "note": note.hex()}, fails=False)
-    good = refusal_note("malformed", "zone", None, PLAIN)
+        for says, signed in (("", alone), (", in a batch", together)):
+            note = refusal_note(code, field, expected, signed)
+            group.add(f"a refusal: {code}{says}", "read_refusal", {**of(signed), "note": note.hex()}, fails=False)
+    good = refusal_note("malformed", "zone", None, alone)
+    forged = refusal_note("unauthenticated", "signature", None, Signed(PLAIN, bytes(64)))
+    short = refusal_note("malformed", "signature", None, Signed(PLAIN, bytes(63)))
+    placed = refusal_note("malformed", "batch.path", None, Signed(PLAIN, alone.signature, Batch(3, 1, ())))
     for says, other in (
         ("about another statement", {"statement": FULL.hex()}),
+        ("of a copy with a false signature", {"note": forged.hex()}),
+        ("of a copy with half a signature", {"note": short.hex()}),
+        ("of a copy under a false place in a batch", {"note": placed.hex()}),
         ("of another log", {"origin": "ledger.example/other"}),
         ("with no key of the log known", {"log_keys": []}),
         ("under another key", {"log_keys": [log_signer(ORIGIN, "ed25519", CLERK.key.public, CLERK.key.sign).vkey]}),
@@ -823,7 +853,18 @@ def refusals() -> Group:
         ("without its signature", {"note": good[: good.index(b"\n\n") + 2].hex()}),
         ("that is a checkpoint", {"note": _note(3, bytes(32)).hex()}),
     ):
-        group.add(f"a refusal {says}", "read_refusal", {**given, "note": good.hex(), **other}, fails=True)
+        group.add(f"a refusal {says}", "read_refusal", {**of(alone), "note": good.hex(), **other}, fails=True)
+    batch = together.batch
+    assert batch is not None
+    beside = refusal_note("malformed", "zone", None, together)
+    for says, other_batch in (
+        ("signed alone", None),
+        ("with another index", Batch(batch.size, 0, batch.path)),
+        ("with another size", Batch(4, batch.index, batch.path)),
+        ("with another path", Batch(batch.size, batch.index, batch.path[:-1])),
+    ):
+        copied: Row = {**of(together), "note": beside.hex(), "batch": batch_json(other_batch)}
+        group.add(f"a refusal in a batch, of a copy {says}", "read_refusal", copied, fails=True)
     return group
 
 
@@ -966,12 +1007,11 @@ def conveyor() -> Group:
     group = Group("kafka")
     signed = sealed(PLAIN)
     alone = {"statement": PLAIN.hex(), "signature": signed.signature.hex(), "batch": None}
-    data = [encode_statement(statement(n)) for n in range(3)]
-    root, paths = batch_paths(data)
+    second = in_a_batch()
     together = {
-        "statement": data[1].hex(),
-        "signature": CLERK.key.sign(batch_message(3, root)).hex(),
-        "batch": batch_json(Batch(3, 1, paths[1])),
+        "statement": second.statement.hex(),
+        "signature": second.signature.hex(),
+        "batch": batch_json(second.batch),
     }
     for says, given in (("alone", alone), ("of a batch", together)):
         made = group.add(f"a submission, {says}", "pack_submission", given, fails=False)
@@ -990,20 +1030,25 @@ def conveyor() -> Group:
     ):
         group.add(f"a submission: {says}", "unpack_submission", {"value": bad.hex()}, fails=True)
     common: Row = {"statement_id": PLAIN[:16], "statement_sha256": sha256_of(PLAIN)}
-    nothing: Row = {"index": None, "recorded_at": None, "reason": None, "field": None, "expected": None}
+    nothing: Row = dict.fromkeys(("index", "recorded_at", "reason", "field", "expected", "entry"))
     for code, field, expected in (("out_of_order", "sequence", 7), ("malformed", "basis[0].article", None)):
         why = {"outcome": "refused", "reason": code, "field": field, "expected": expected}
-        note = refusal_note(code, field, expected, PLAIN)
+        note = refusal_note(code, field, expected, signed)
         said = wire.pack_answer(wire.Told(**{**common, **nothing, **why, "note": note}))
         group.add(f"an answer: {code}", "unpack_answer", {"value": said.hex()}, fails=False)
         group.add("an answer that is cut off", "unpack_answer", {"value": said[:-1].hex()}, fails=True)
         group.add("an answer with a byte too many", "unpack_answer", {"value": said.hex() + "00"}, fails=True)
         group.add("an answer in another's frame", "unpack_answer", {"value": (value[:5] + said[5:]).hex()}, fails=True)
     for outcome, reason in (("accepted", None), ("rejected", "subject_exists")):
-        proof = format_proof(Proof(0, (), _note(1, leaf_hash(entry_of(PLAIN, 0, reason=reason))), None))
-        why = {"outcome": outcome, "reason": reason, "index": 0, "recorded_at": BEGIN}
-        said = wire.pack_answer(wire.Told(**{**common, **nothing, **why, "note": proof}))
-        group.add(f"an answer: a receipt, {outcome}", "unpack_answer", {"value": said.hex()}, fails=False)
+        entry = entry_of(PLAIN, 0, reason=reason)
+        proof = format_proof(Proof(0, (), _note(1, leaf_hash(entry)), None))
+        told: Row = {"outcome": outcome, "reason": reason, "index": 0, "recorded_at": BEGIN, "entry": entry}
+        said = wire.pack_answer(wire.Told(**{**common, **nothing, **told, "note": proof}))
+        read = group.add(f"an answer: a receipt, {outcome}", "unpack_answer", {"value": said.hex()}, fails=False)
+        heard = read["value"]
+        alone_ = {"statement": PLAIN.hex(), "entry": heard["entry"], "proof": heard["note"]}
+        whole = {"origin": ORIGIN, "log_keys": log_vkeys()[:1], **alone_}
+        group.add(f"the same receipt verified, {outcome}", "verify_receipt", whole, fails=False)
     return group
 
 

@@ -184,11 +184,16 @@ class _Sealer:
         at = max(0, self._clock() // 1_000_000)
         return sign_checkpoint(Checkpoint(self._origin, size, root), (self._first, self._second), at=at)
 
-    def refusal(self, refusal: Refusal, statement: bytes, at: int) -> bytes:
+    def refusal(self, refusal: Refusal, signed: Signed, at: int) -> bytes:
+        # Whoever has the bytes of a statement may send them with another signature, or under another place in a
+        # batch: what is refused then must not pass for a refusal of what their publisher sent.
+        batch = signed.batch
         lines = (
             "comity.refusal/v1",
             self._origin,
-            sha256_of(statement).hex(),
+            sha256_of(signed.statement).hex(),
+            sha256_of(signed.signature).hex(),
+            "-" if batch is None else f"{batch.size} {batch.index} {sha256_of(b''.join(batch.path)).hex()}",
             refusal.code,
             refusal.field or "-",
             "-" if refusal.expected is None else str(refusal.expected),

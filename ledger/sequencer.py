@@ -111,13 +111,18 @@ class Seal:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The log's answer to a statement that is in it; accepted, or rejected with a reason code."""
+    """
+    The log's answer to a statement that is in it; accepted, or rejected with a reason code.
+
+    ``entry`` is the leaf that the proof is about, the log's own bytes: nothing else is needed to verify it.
+    """
 
     index: int
     statement_id: bytes
     accepted: bool
     reason: str | None
     recorded_at: int
+    entry: bytes = dataclasses.field(repr=False)
     _prove: Callable[[int, Seal], bytes] = dataclasses.field(repr=False, compare=False)
     _seal: Seal = dataclasses.field(repr=False, compare=False)
 
@@ -155,8 +160,8 @@ class Sealer(Protocol):
     def published(self, note: bytes) -> None:
         """Take note that this checkpoint is kept, and may be shown to anybody."""
 
-    def refusal(self, refusal: Refusal, statement: bytes, at: int) -> bytes:
-        """Return the signed note of a refusal."""
+    def refusal(self, refusal: Refusal, signed: Signed, at: int) -> bytes:
+        """Return the signed note of a refusal, which names the bytes and the signature that were received."""
 
 
 class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
@@ -487,7 +492,7 @@ class Sequencer:
     def _refuse(self, item: _Waiting, refused: _Refused) -> None:
         """Answer with a refusal, signed by the log."""
         refusal = refused.refusal
-        note = self._sealer.refusal(refusal, item.signed.statement, self._clock())
+        note = self._sealer.refusal(refusal, item.signed, self._clock())
         item.answer = Refusal(refusal.code, refusal.what, refusal.field, refusal.expected, note)
         if item.ready is not None:
             item.ready.ring()
@@ -707,13 +712,21 @@ class Sequencer:
     def _again(self, index: int, item: _Waiting, rows: list[Row], size: int, seal: Seal) -> Receipt:
         """Answer a statement whose id is in the log: the first answer if it is the same, else a refusal."""
         fresh = index >= size
-        entry = decode_entry(rows[index - size].entry if fresh else self._store.entry(index))
+        kept = rows[index - size].entry if fresh else self._store.entry(index)
+        entry = decode_entry(kept)
         data = item.signed.statement
         same = entry.statement == data if entry.statement_sha256 is None else entry.statement_sha256 == sha256_of(data)
         if not same:
             raise _Refused("id_reused", f"entry {index} has this id and other content", where="id")
         return Receipt(
-            index, data[:16], entry.accepted, entry.reason, entry.recorded_at, self._prove, seal if fresh else Seal()
+            index,
+            data[:16],
+            entry.accepted,
+            entry.reason,
+            entry.recorded_at,
+            kept,
+            self._prove,
+            seal if fresh else Seal(),
         )
 
     def _decide(
@@ -759,7 +772,7 @@ class Sequencer:
         )
         self._remember(statement, index, rejected=not accepted)
         row = _build_row(index, stream, version, statement.act, entry, statement.id, case, case_version)
-        return row, _build_receipt(index, statement.id, accepted, reason, recorded_at, self._prove, seal)
+        return row, _build_receipt(index, statement.id, accepted, reason, recorded_at, entry, self._prove, seal)
 
     # --- what decisions look at ---
 

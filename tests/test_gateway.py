@@ -42,6 +42,7 @@ from ledger.keys import ed25519
 from ledger.ledger import Ledger, Root
 from ledger.log.tiles import Tile, parse_entry_bundle, tiles_of
 from ledger.resources import path as resource
+from ledger.statement import decode_entry
 from ledger.store import fence
 from ledger.verify import (
     check_inclusion,
@@ -177,7 +178,7 @@ def sent(signed: Signed) -> dict[str, Any]:
 
 
 def test_a_receipt_proves_its_entry_to_whoever_knows_the_logs_keys(town, gateway):
-    """From what the gateway says alone: the keys, the receipt, and the entry's hash among the tiles."""
+    """From what the gateway says alone: the keys, and a receipt with its entry; the tiles have the same hash."""
     signed = town.signed(town.opening("a case"), DE_PROSECUTOR)
     status, receipt = gateway.publish(sent(signed))
     keys = [parse_vkey(one) for one in gateway.json("/")["vkeys"]]
@@ -189,7 +190,9 @@ def test_a_receipt_proves_its_entry_to_whoever_knows_the_logs_keys(town, gateway
     assert (200, "accepted", 5) == (status, receipt["disposition"], receipt["index"])
     assert 2 == len(check_signatures(note, checkpoint, keys, ed25519))
     check_inclusion(leaf, proof.index, checkpoint.size, proof.path, checkpoint.root)
-    assert leaf == leaf_hash(town.store.entry(5))
+    entry = base64.b64decode(receipt["entry"])
+    assert leaf == leaf_hash(entry)
+    assert signed.statement == decode_entry(entry).statement
 
 
 def test_repeating_a_statement_returns_the_same_bytes(town, gateway):
@@ -216,8 +219,12 @@ def test_a_batch_is_answered_in_its_order_and_one_bad_statement_fails_alone(town
     assert 200 == status
     assert ["accepted", "accepted", "rejected", "refused"] == [one["disposition"] for one in answers]
     assert [5, 6, 7] == [one["index"] for one in answers[:3]]
-    assert note.text.startswith("comity.refusal/v1\n")
-    assert sha256(forged.statement).hexdigest() in note.text
+    _, _, statement, signature, place, *_ = note.text.splitlines()
+    assert [sha256(one).hexdigest() for one in (forged.statement, forged.signature)] == [statement, signature]
+    assert "-" == place
+    kept = decode_entry(base64.b64decode(answers[2]["entry"]))
+    assert sha256(rejected.statement).digest() == kept.statement_sha256
+    assert len(kept.statement) < len(rejected.statement), "the body is not there"
 
 
 def test_each_refusal_has_its_status(town, gateway):

@@ -111,9 +111,15 @@ def stands(town: Town, sent: Signed, answer: Answer, code: str, field: str = "")
     refused = refusal(answer)
     assert (code, field) == (refused.code, refused.field), refused
     note = parse_note(refused.note)
-    word, origin, digest, said, where, expected, at = note.text.splitlines()
+    word, origin, digest, by, place, said, where, expected, at = note.text.splitlines()
+    batch = sent.batch
     assert ("comity.refusal/v1", ORIGIN) == (word, origin)
     assert sha256(sent.statement).hexdigest() == digest
+    assert sha256(sent.signature).hexdigest() == by
+    if batch is None:
+        assert "-" == place
+    else:
+        assert f"{batch.size} {batch.index} {sha256(b''.join(batch.path)).hexdigest()}" == place
     assert (code, field or "-") == (said, where)
     assert ("-" if refused.expected is None else str(refused.expected)) == expected
     assert int(at) <= town.clock.now

@@ -266,8 +266,7 @@ def check_receipt(ledger: Ledger, receipt: Receipt, roster: Roster | None = None
     checkpoint = parse_checkpoint(note.text)
     assert proof.index == receipt.index
     assert checkpoint.size > receipt.index
-    check_inclusion(
-        leaf_hash(ledger.store.entry(receipt.index)), proof.index, checkpoint.size, proof.path, checkpoint.root
-    )
+    assert receipt.entry == ledger.store.entry(receipt.index)
+    check_inclusion(leaf_hash(receipt.entry), proof.index, checkpoint.size, proof.path, checkpoint.root)
     keys = (roster or ledger.roster).log_keys_at(checkpoint.size)
     assert len(check_signatures(note, checkpoint, keys, ed25519)) == 2

@@ -40,7 +40,13 @@ const operations = {
   register_key: (given) => ({ acceptable: acceptableKey(hex(given.public_key)) }),
   admit: (given) => admit(catalogue, { ...given, statement: hex(given.statement), signature: hex(given.signature) }),
   read_refusal: (given) =>
-    readRefusal(hex(given.note), { origin: given.origin, logKeys: given.log_keys, statement: hex(given.statement) }),
+    readRefusal(hex(given.note), {
+      origin: given.origin,
+      logKeys: given.log_keys,
+      statement: hex(given.statement),
+      signature: hex(given.signature),
+      batch: given.batch,
+    }),
   verify_receipt: (given) =>
     verifyReceipt(hex(given.proof), {
       origin: given.origin,

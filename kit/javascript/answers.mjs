@@ -105,14 +105,21 @@ function checkSigned(note, origin, vkeys) {
   if (!signed) throw new NotVerified("the log did not sign it");
 }
 
-/** Read a refusal, and check that the log signed it, of exactly these bytes. */
-export function readRefusal(data, { origin, logKeys, statement }) {
+// How a refusal names the place in a batch that the log received.
+const placeOf = (batch) =>
+  batch === null ? "-" : `${batch.size} ${batch.index} ${sha256(Buffer.from(batch.path.join(""), "hex")).toString("hex")}`;
+
+/** Read a refusal, and check that the log signed it, of exactly these bytes with this signature. */
+export function readRefusal(data, { origin, logKeys, statement, signature, batch }) {
   const note = parseNote(data);
   const lines = note.text.split("\n");
-  if (lines.length !== 8 || lines[0] !== "comity.refusal/v1") throw new FormatError("is no refusal", "note");
-  const [, whose, digest, code, field, expected, at] = lines;
-  if (whose !== origin || digest !== sha256(statement).toString("hex")) {
+  if (lines.length !== 10 || lines[0] !== "comity.refusal/v1") throw new FormatError("is no refusal", "note");
+  const [, whose, said, by, place, code, field, expected, at] = lines;
+  if (whose !== origin || said !== sha256(statement).toString("hex")) {
     throw new NotVerified("it is about another statement, or of another log");
+  }
+  if (by !== sha256(signature).toString("hex") || place !== placeOf(batch)) {
+    throw new NotVerified("it is about a copy of the statement that another signed");
   }
   checkSigned(note, origin, logKeys);
   return {

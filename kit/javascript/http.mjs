@@ -6,6 +6,8 @@ const MANY = 500;
 
 const base64 = (text) => Buffer.from(text, "hex").toString("base64");
 
+const receipt = (proof, entry) => ({ proof: Buffer.from(proof), entry: Buffer.from(entry ?? "", "base64") });
+
 const sent = (form) => ({
   statement: base64(form.statement),
   signature: base64(form.signature),
@@ -27,9 +29,9 @@ export class HttpTransport {
       const answers = await this.#post({ statements: part.map((row) => sent(row.form)) });
       if (!answers) break;
       part.forEach((row, index) => {
-        const { disposition: outcome, index: entry, note, proof } = answers[index];
-        const answer = outcome === "refused" ? { outcome, note: Buffer.from(note) } : { outcome, index: entry, proof };
-        said.push({ ...row, answer });
+        const { disposition, note, proof, entry } = answers[index];
+        const refused = disposition === "refused";
+        said.push({ ...row, refusal: refused ? Buffer.from(note) : null, receipt: refused ? null : receipt(proof, entry) });
       });
     }
     return said;

@@ -39,15 +39,13 @@ export class KafkaTransport {
     await this.consumer.run({
       autoCommit: false,
       eachMessage: async ({ topic, partition, message }) => {
-        // Several answers may come to the same bytes: a receipt is kept, whatever comes after it.
+        // Several answers may come to the same bytes, also to copies that others sent: all go to the publisher,
+        // who knows which are about what he sent.
         const answer = unpackAnswer(this.catalogue, message.value);
-        const said = {
-          outcome: answer.outcome,
-          index: answer.index,
-          note: answer.outcome === "refused" ? hex(answer.note) : null,
-        };
-        const before = this.heard.get(answer.statement_sha256);
-        if (!before || before.outcome === "refused") this.heard.set(answer.statement_sha256, said);
+        const refused = answer.outcome === "refused";
+        const note = hex(answer.note);
+        const receipt = refused ? null : { proof: note, entry: hex(answer.entry ?? "") };
+        this.heard.get(answer.statement_sha256)?.push({ refusal: refused ? note : null, receipt });
         this.offsets.set(partition, { topic, partition, offset: (BigInt(message.offset) + 1n).toString() });
       },
     });
@@ -56,6 +54,8 @@ export class KafkaTransport {
   async send(items) {
     const rows = items.flatMap((item) => forms(item).map((form) => ({ id: item.id, form })));
     this.until = Date.now() + this.ms;
+    // Answers that came between two rounds are kept; those to nothing that is pending are passed over.
+    this.heard = new Map(rows.map(({ form }) => [digest(form), this.heard.get(digest(form)) ?? []]));
     await this.producer.send({
       topic: this.submissions,
       acks: -1,
@@ -69,14 +69,12 @@ export class KafkaTransport {
       })),
     });
     await this.#listen();
-    const answered = () => rows.every((row) => this.heard.has(digest(row.form)));
+    const answered = () => rows.every((row) => this.heard.get(digest(row.form)).length);
     while (!answered() && Date.now() < this.until) await wait(20);
-    return rows.flatMap((row) => {
-      const answer = this.heard.get(digest(row.form));
-      // A refusal is of its moment: the same bytes, sent again, are judged again.
-      if (answer?.outcome === "refused") this.heard.delete(digest(row.form));
-      return answer ? [{ ...row, answer }] : [];
-    });
+    // What is told is forgotten here: what is still pending afterwards is sent, and answered, again.
+    return rows.flatMap((row) =>
+      this.heard.get(digest(row.form)).splice(0).map((answer) => ({ ...row, ...answer })),
+    );
   }
 
   /** What was heard is settled and durable: the receipts need not be read again. */

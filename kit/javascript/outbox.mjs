@@ -113,7 +113,7 @@ export class Outbox {
     this.pending = this.pending.filter((item) => !gone.has(item.id));
     this.pending.push(...(what.put ?? []));
     const shown = new Set(what.shown ?? []);
-    // A receipt that comes after a refusal holds: the newest answer to a statement does.
+    // A receipt is final: one that comes after a refusal takes its place, and never the other way round.
     this.refused = this.refused.filter((one) => !shown.has(one.id) && !(what.answered ?? []).includes(one.id));
     this.refused.push(...(what.refused ?? []));
     if (what.next !== undefined) this.next = what.next;

@@ -43,6 +43,7 @@ if (said.length) publisher.sign(said);
 if (!settings.stop_before_sending) Object.assign(answers, await publisher.publish({ ms }));
 for (const [id, answer] of Object.entries(answers)) process.stdout.write(`${JSON.stringify({ id, ...answer })}\n`);
 for (const one of outbox.refused) process.stderr.write(`refused: ${one.id} ${one.code} ${one.at ?? ""}\n`);
+for (const [id, why] of publisher.doubts) process.stderr.write(`an answer was not believed: ${id}: ${why}\n`);
 const refused = outbox.refused.length;
 const pending = outbox.pending.length;
 outbox.shown(outbox.refused.map((one) => one.id));

@@ -2,10 +2,10 @@
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import { uuidText } from "./avro.mjs";
+import { FormatError, uuidText } from "./avro.mjs";
 import { checkEnvelope, decodeStatement, encodeStatement } from "./admission.mjs";
-import { readRefusal } from "./answers.mjs";
-import { BATCH_SIZE_MAX, holds, sha256, signBatch, signedMessage, statementId, statementMessage } from "./signatures.mjs";
+import { NotVerified, readRefusal, verifyReceipt } from "./answers.mjs";
+import { BATCH_SIZE_MAX, sha256, signBatch, statementId, statementMessage } from "./signatures.mjs";
 
 const hex = (text) => Buffer.from(text, "hex");
 const PAUSE_MS = [200, 10_000];
@@ -16,10 +16,13 @@ export const forms = (item) => [...(item.earlier ?? []), item];
 export class Publisher {
   /**
    * `catalogue` of the schemas, `outbox` of this key, `key` and `authority` (UUID text) that sign, `origin` and
-   * `logKeys` (verifier keys) of the log, `transport` with `send(items)`.
+   * `logKeys` (verifier keys) of the log, `transport` with `send(items)`: answers {id, form, refusal, receipt}, of
+   * which one is null; a refusal is the signed note, a receipt {proof, entry}. `doubts` has, by id, why an answer was
+   * last not believed.
    */
   constructor({ catalogue, outbox, key, authority, origin, logKeys, transport }) {
     Object.assign(this, { catalogue, outbox, key, authority, origin, logKeys, transport });
+    this.doubts = new Map();
   }
 
   /**
@@ -73,35 +76,45 @@ export class Publisher {
       }),
     );
 
-  /** Whether a refusal is the log's own, and can be about this statement with this signature. */
-  #believed(item, answer) {
-    const statement = hex(item.statement);
+  // What `read` makes of an answer, or null where the answer proves nothing about what was sent.
+  #believed(id, read) {
     try {
-      const read = readRefusal(answer.note, { origin: this.origin, logKeys: this.logKeys, statement });
-      const mine = holds(this.key.public, signedMessage(statement, item.batch), hex(item.signature));
-      // Somebody else may have sent our bytes with a false signature: that refusal is not about what we sent.
-      if (read.code === "unauthenticated" && read.at === "signature" && mine) return null;
-      return { outcome: "refused", code: read.code, expected: read.expected, at: read.at };
-    } catch {
+      return read();
+    } catch (error) {
+      if (!(error instanceof FormatError || error instanceof NotVerified)) throw error;
+      this.doubts.set(id, error.message);
       return null;
     }
+  }
+
+  /** A refusal, where the log signed it, of these bytes with this signature: others may have sent a copy. */
+  #refused(form, note) {
+    const { origin, logKeys } = this;
+    const sent = { statement: hex(form.statement), signature: hex(form.signature), batch: form.batch };
+    const { code, expected, at } = readRefusal(note, { origin, logKeys, ...sent });
+    return { outcome: "refused", code, expected, at };
+  }
+
+  /** A receipt, where its entry is of these bytes, and stands in a tree that the log signed. */
+  #recorded(form, { proof, entry }) {
+    const { origin, logKeys } = this;
+    const how = { statement: hex(form.statement), entryData: entry, entryCodec: this.catalogue.named("entry") };
+    const { outcome, index, reason } = verifyReceipt(proof, { origin, logKeys, ...how });
+    return { outcome, index, reason };
   }
 
   /** One round: send all that is pending, and settle what was answered. */
   async round() {
     const pending = this.outbox.pending;
     const said = await this.transport.send(pending);
+    const now = new Map(pending.map((item) => [item.id, item.statement]));
     const answers = {};
-    for (const { form, id, answer } of said) {
-      const current = pending.find((item) => item.id === id);
-      const recorded = answers[id] && answers[id].outcome !== "refused";
-      if (answer.outcome !== "refused") {
-        answers[id] = { outcome: answer.outcome, index: answer.index };
-      } else if (!recorded && current.statement === form.statement) {
-        // A refusal counts for the bytes that are pending alone, a receipt for whatever had this id.
-        const believed = this.#believed(current, answer);
-        if (believed) answers[id] = believed;
-      }
+    for (const { form, id, refusal, receipt } of said) {
+      // A receipt is final, and counts for whatever had this id; a refusal for the bytes that are pending alone.
+      if (answers[id] && answers[id].outcome !== "refused") continue;
+      if (!receipt && now.get(id) !== form.statement) continue;
+      const believed = this.#believed(id, () => (receipt ? this.#recorded(form, receipt) : this.#refused(form, refusal)));
+      if (believed) answers[id] = believed;
     }
     const settled = this.outbox.settle(answers, this.#anew);
     await this.transport.settled?.();

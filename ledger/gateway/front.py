@@ -26,7 +26,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -363,9 +363,9 @@ def told(answer: Answer) -> dict[str, Any]:
     """
     Return an answer as JSON has it.
 
-    Recorded: ``{index, statement, disposition: accepted|rejected, reason, recorded_at, proof}``, the last
-    a tlog-proof. Else ``{disposition: refused, reason, field, what, expected, note}``, the last signed by
-    the log.
+    Recorded: ``{index, statement, disposition: accepted|rejected, reason, recorded_at, entry, proof}``, the last
+    two the leaf in base64 and its tlog-proof. Else ``{disposition: refused, reason, field, what, expected, note}``,
+    the last signed by the log.
     """
     from ledger.drafts import rfc3339  # noqa: PLC0415 -- the drafts are many, and only this of them is needed
 
@@ -376,6 +376,7 @@ def told(answer: Answer) -> dict[str, Any]:
             "disposition": "accepted" if answer.accepted else "rejected",
             "reason": answer.reason,
             "recorded_at": rfc3339(answer.recorded_at),
+            "entry": b64encode(answer.entry).decode(),
             "proof": answer.proof.decode(),
         }
     return {

@@ -10,9 +10,9 @@ One round::
     commit    the offsets in the group
 
 Killed between any two of these, whatever was not committed comes again. The log answers the same bytes with
-the same receipt, so each statement is recorded once; its publisher may read the same answer twice, and the
-newest answer to a statement holds. A refusal records nothing: a statement that was refused and comes again is
-judged again.
+the same receipt, so each statement is recorded once; its publisher may read the same answer twice. A receipt is
+final, whatever comes after it. A refusal records nothing: a statement that was refused and comes again is judged
+again, and a refusal holds only for the signature that it names.
 
 Any number of these may share the group, on one store. One that lost its partitions amid a round submits what
 another submits too, which is harmless, and commits nothing.
@@ -337,7 +337,7 @@ class Ingest:
             sent.append(self._set_aside(producer, one))
         if not sent:
             return
-        producer.flush()
+        self._connection.deliver(producer)
         for future in sent:
             future.get(timeout=0)
 
@@ -391,12 +391,13 @@ def told(statement: bytes, answer: Answer) -> wire.Told:
     identity, digest = statement[:16].ljust(16, b"\0"), sha256_of(statement)
     if isinstance(answer, Refusal):
         return wire.Told(
-            identity, digest, "refused", None, None, answer.code, answer.field, answer.expected, answer.note
+            identity, digest, "refused", None, None, answer.code, answer.field, answer.expected, answer.note, None
         )
     outcome = "accepted" if answer.accepted else "rejected"
     return wire.Told(
-        identity, digest, outcome, answer.index, answer.recorded_at, answer.reason, None, None, answer.proof
-    )
+        identity, digest, outcome, answer.index, answer.recorded_at, answer.reason, None, None, answer.proof,
+        answer.entry,
+    )  # fmt: skip
 
 
 def _unpacked(where: TopicPartition, message: Any) -> _Item:

@@ -130,6 +130,7 @@ class Told:
     field: str | None
     expected: int | None
     note: bytes
+    entry: bytes | None
 
 
 def pack_answer(told: Told) -> bytes:
@@ -145,6 +146,7 @@ def pack_answer(told: Told) -> bytes:
             "field": _plain_field(told.field or ""),
             "expected": told.expected,
             "note": told.note,
+            "entry": told.entry,
         }
     )
 

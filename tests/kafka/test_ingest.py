@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import random
 import threading
-from typing import TYPE_CHECKING
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, TopicPartition
 
+from kit.answer import batch_json, read_refusal
+from ledger.errors import NotVerified
 from ledger.kafka import wire
 from ledger.kafka.ingest import SilentPartition, Watch
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS
 from ledger.sequencer import Receipt
-from ledger.statement import Signed, decode_entry, decode_statement
-from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, check_everything, check_receipt, keyed, named, signer
+from ledger.statement import Batch, Signed, decode_entry, decode_header, decode_statement
+from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, ORIGIN, check_everything, check_receipt, keyed, named, signer
 
 if TYPE_CHECKING:
     from ledger.keys import Signer
@@ -52,6 +55,7 @@ def test_each_submission_is_recorded_and_answered(conveyor: Conveyor):
             receipt = ledger.submit(one)
             assert isinstance(receipt, Receipt)
             assert ("accepted", receipt.index, receipt.proof) == (answer.outcome, answer.index, answer.note)
+            assert receipt.entry == answer.entry
             check_receipt(ledger, receipt)
     assert [] == conveyor.set_aside()
     check_everything(ledger)
@@ -107,7 +111,7 @@ def test_what_lacks_its_predecessor_is_refused_with_what_is_expected(conveyor: C
     assert [] == _recorded(conveyor)
 
 
-def test_the_newest_answer_holds(conveyor: Conveyor):
+def test_what_was_refused_may_still_be_accepted(conveyor: Conveyor):
     """A refused statement recorded nothing: sent again in its turn, it is accepted."""
     first, second = _cases(conveyor, 2)
     conveyor.send(second)
@@ -118,8 +122,37 @@ def test_the_newest_answer_holds(conveyor: Conveyor):
     assert ["refused", "accepted", "accepted"] == [one.outcome for one in conveyor.answers(DE_PROSECUTOR.authority)]
 
 
+def test_a_copy_of_what_is_recorded_undoes_no_receipt(conveyor: Conveyor):
+    """Sent with a false signature, or under a false place, it is refused under that; the receipt stays the same."""
+    (one,) = _cases(conveyor, 1)
+    copies = Signed(one.statement, bytes(64)), Signed(one.statement, one.signature, Batch(2, 0, ()))
+    conveyor.send(one, *copies, one)
+    conveyor.ingest()
+    first, *refused, last = conveyor.answers(DE_PROSECUTOR.authority)
+
+    assert first == last
+    assert "accepted" == first.outcome
+    assert [("unauthenticated", None), ("malformed", None)] == [(said.reason, said.entry) for said in refused]
+    for copy, said in zip(copies, refused, strict=True):
+        assert said.reason == read_refusal(_asked(conveyor, copy, said.note))["code"]
+        with pytest.raises(NotVerified, match="another signed"):
+            read_refusal(_asked(conveyor, one, said.note))
+
+
+def _asked(conveyor: Conveyor, signed: Signed, note: bytes) -> dict[str, Any]:
+    """What the publisher kit is asked of a refusal."""
+    return {
+        "note": note.hex(),
+        "origin": ORIGIN,
+        "log_keys": conveyor.town.ledger.vkeys(),
+        "statement": signed.statement.hex(),
+        "signature": signed.signature.hex(),
+        "batch": batch_json(signed.batch),
+    }
+
+
 def test_a_rejected_statement_is_answered_with_its_entry(conveyor: Conveyor):
-    """What the log records as rejected has an index and a reason; those behind it are judged on their own."""
+    """It has an index, a reason and an entry without the body; those behind it are judged on their own."""
     town = conveyor.town
     opened, twice = town.opening("one"), town.opening("one")
     some = [town.signed(draft, DE_PROSECUTOR) for draft in (opened, twice, town.opening("another"))]
@@ -130,6 +163,10 @@ def test_a_rejected_statement_is_answered_with_its_entry(conveyor: Conveyor):
     assert ["accepted", "rejected", "accepted"] == [one.outcome for one in answers]
     assert "subject_exists" == answers[1].reason
     assert [5, 6, 7] == [one.index for one in answers]
+    entry = decode_entry(answers[1].entry or b"")
+    assert sha256(some[1].statement).digest() == entry.statement_sha256
+    assert named("one") == decode_header(entry.statement).case
+    assert len(entry.statement) < len(some[1].statement)
 
 
 POISON = {

@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sent:
-    """The bytes of a statement: its id, its sequence, whether what it says can be admitted; how often it was signed."""
+    """
+    The bytes of a statement: its id, its sequence, whether what it says can be admitted; how often it was signed.
+
+    A copy that is forged has the same bytes under a signature that is not the publisher's.
+    """
 
     id: str
     sequence: int
     good: bool
     signed: int = field(default=1, compare=False)
+    forged: bool = field(default=False, compare=False)
 
 
 @dataclass
@@ -47,6 +52,8 @@ class ModelLedger:
         """Judge in the order of the log: what it says, its id, its sequence."""
         if not sent.good:
             return Answer("refused", code="malformed")
+        if sent.forged:
+            return Answer("refused", code="unauthenticated")
         for index, entry in enumerate(self.entries):
             if entry.id == sent.id:
                 return Answer("accepted", index) if entry == sent else Answer("refused", code="id_reused")
@@ -86,6 +93,8 @@ class ModelPublisher:
 
     def hear(self, sent: Sent, answer: Answer) -> None:
         """A receipt counts for whatever bytes were ever signed under its id, a refusal for those pending alone."""
+        if sent.forged:
+            return  # the refusal names another signature
         received = self.heard.get(sent.id, UNKNOWN).outcome == "accepted"
         if answer.outcome == "accepted" or (sent in self.durable.pending and not received):
             self.heard[sent.id] = answer
@@ -157,6 +166,13 @@ class Network(RuleBasedStateMachine):
         answer = self.ledger.submit(sent)
         if crashed == "no":
             self.answers.append((sent, answer))
+
+    @precondition(lambda self: self.submissions)
+    @rule(data=st.data())
+    def forge(self, data: st.DataObject) -> None:
+        """Somebody who saw a submission sends its bytes with a false signature; the log answers the publisher."""
+        copy = replace(data.draw(st.sampled_from(self.submissions)), forged=True)
+        self.answers.append((copy, self.ledger.submit(copy)))
 
     @precondition(lambda self: self.answers)
     @rule(data=st.data(), repeated=st.booleans(), lost=st.booleans())
@@ -267,6 +283,14 @@ class Credulous(ModelPublisher):
         self.heard[sent.id] = answer
 
 
+class Gullible(ModelPublisher):
+    """Takes the refusal of a forged copy for one of what it sent."""
+
+    def hear(self, sent: Sent, answer: Answer) -> None:
+        """Look at the hash of the statement alone."""
+        super().hear(replace(sent, forged=False), answer)
+
+
 class Careless(ModelPublisher):
     """Sends before it has stored: a crash forgets what was said."""
 
@@ -299,10 +323,18 @@ def receipt_of_earlier_bytes(net: Network) -> None:
 
 
 def refusal_after_the_receipt(net: Network) -> None:
-    """Somebody sends the same bytes with a false signature: the log refuses them, and says so to their publisher."""
+    """It was sent before its key was certified and after: the refusal of then is heard after the receipt."""
     (first,) = said(net, "first")
     net.publisher.hear(first, net.ledger.submit(first))
     net.publisher.hear(first, Answer("refused", code="unauthenticated"))
+    net.publisher.settle()
+
+
+def copy_with_a_false_signature(net: Network) -> None:
+    """Somebody sends the same bytes with a false signature: the log refuses them, and says so to their publisher."""
+    (first,) = said(net, "first")
+    copy = replace(first, forged=True)
+    net.publisher.hear(copy, net.ledger.submit(copy))
     net.publisher.settle()
 
 
@@ -327,6 +359,7 @@ def said(net: Network, *names: str) -> list[Sent]:
         (Hasty, receipt_lost_and_an_old_refusal_late),
         (Forgetful, receipt_of_earlier_bytes),
         (Credulous, refusal_after_the_receipt),
+        (Gullible, copy_with_a_false_signature),
         (Careless, crash_after_sending),
     ],
 )
