@@ -268,7 +268,7 @@ def exhibit(
     """
     asked = _Asked(views, at, happened_by, known_by, viewer, read_at, law)
     text = id_text(id_bytes(exhibit_id))
-    chain = provenance.exhibit(views, text, happened_by=asked.bound, known_by=known_by)
+    chain = provenance.exhibit(views, text, happened_by=asked.bound, known_by=known_by, sight=asked.within.sight)
     found = asked.of_case(id_bytes(chain.case)) or ()
     return asked.shown(one for one in found if text in one.things)
 
@@ -292,11 +292,13 @@ def person(
     """
     asked = _Asked(views, at, happened_by, known_by, viewer, read_at, law)
     text = id_text(id_bytes(person_id))
-    sql = "SELECT DISTINCT case_id FROM findings.act WHERE body LIKE ? OR subject = ?"
-    homes = views.db.execute(sql, (f'%"{text}"%', id_bytes(text))).fetchall()
+    sql = "SELECT idx, case_id FROM findings.act WHERE body LIKE ? OR subject = ?"
+    naming = views.db.execute(sql, (f'%"{text}"%', id_bytes(text))).fetchall()
+    # Who is named only where the viewer may not look is not known to it.
+    homes = dict.fromkeys(home for index, home in naming if asked.within.sight.sees_entry(index))
     known = False
     kept: list[Binding] = []
-    for (home,) in homes:
+    for home in homes:
         found = asked.of_case(home)
         known = known or found is not None
         kept += asked.shown(one for one in found or () if one.person == text)
@@ -536,7 +538,9 @@ class _Asked:
         key = (exhibit_id, at)
         if key not in self.chains:
             try:
-                chain = provenance.exhibit(self.views, exhibit_id, happened_by=at, known_by=self.known_by)
+                chain = provenance.exhibit(
+                    self.views, exhibit_id, happened_by=at, known_by=self.known_by, sight=self.within.sight
+                )
                 self.chains[key] = chain.conditions
             except NotFound:
                 self.chains[key] = ()

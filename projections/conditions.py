@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from projections.provenance import Provenance
     from projections.rules import Book
     from projections.running import Clock
+    from projections.sight import Sight
     from projections.travelling import Condition
     from projections.views import Views
 
@@ -921,11 +922,14 @@ def recalled(folded: Folded, act: Act) -> int | None:
     return next((a.index for a in done if act.act in {"disclosure.made", "spontaneous_information.sent"}), None)
 
 
-def against_conditions(views: Views, folded: Folded, *, known_by: int | None) -> Callable[[Act], Iterator[Outside]]:
+def against_conditions(
+    views: Views, folded: Folded, *, known_by: int | None, sight: Sight
+) -> Callable[[Act], Iterator[Outside]]:
     """
     Return what tells the attached conditions against which an act goes.
 
-    Each exhibit that the act uses is followed to its origin as things stood when it was used.
+    Each exhibit that the act uses is followed to its origin as things stood when it was used, by what the viewer
+    may see: an onward hand-over or a lifting out of its sight changes nothing.
 
     Cost: that of `provenance.exhibit` for each exhibit that an act uses.
     """
@@ -935,7 +939,7 @@ def against_conditions(views: Views, folded: Folded, *, known_by: int | None) ->
         key = (exhibit, at)
         if key not in read:
             try:
-                read[key] = provenance.exhibit(views, exhibit, happened_by=at, known_by=known_by)
+                read[key] = provenance.exhibit(views, exhibit, happened_by=at, known_by=known_by, sight=sight)
             except NotFound:
                 read[key] = None
         return read[key]

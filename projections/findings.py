@@ -363,7 +363,7 @@ class _Asked:
         @cache
         def tell() -> Callable[[Act], tuple[Outside, ...]]:
             folded, rules = self.restraints(acts, bound, running, known_on)
-            attached = conditions.against_conditions(self.views, folded, known_by=self.known_by)
+            attached = conditions.against_conditions(self.views, folded, known_by=self.known_by, sight=self.sight)
 
             def outside(act: Act) -> tuple[Outside, ...]:
                 found = tuple(conditions.against_rules(folded, rules, act, self.law))
@@ -394,7 +394,11 @@ class _Asked:
         given = list(acts)
         here = self._counted(given, bound)
         used = {one for act in given for one in (*conditions.exhibits_of(act), *_parents(act))}
-        homes = provenance.homes(self.views, sorted(used), known_by=self.known_by, forward=forward) if used else ()
+        homes: tuple[str, ...] = ()
+        if used:
+            homes = provenance.homes(
+                self.views, sorted(used), known_by=self.known_by, sight=self.sight, forward=forward
+            )
         # The acts of a case come first, before those of a request of another case that it names.
         others = {one: self.sight.of_case(one) for one in homes if one != given[0].case}
         if not others:

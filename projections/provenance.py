@@ -41,6 +41,7 @@ from projections.travelling import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from projections.sight import Sight
     from projections.views import Views
 
 NAME: Final = "provenance"
@@ -321,6 +322,7 @@ def exhibit(
     *,
     happened_by: int | None = None,
     known_by: int | None = None,
+    sight: Sight | None = None,
 ) -> Provenance:
     """
     Return the provenance of an exhibit.
@@ -330,13 +332,14 @@ def exhibit(
         exhibit_id: the exhibit.
         happened_by: what may have happened by then, µs; None for no bound.
         known_by: what the log knew by then, µs; None for no bound.
+        sight: through whose eyes; None for those of whoever holds this log. What is not seen changes nothing.
 
     Raises:
         NotFound: nothing is known of it, nor of what it was derived from, at these clocks.
 
     Cost: O(entries about its lineage, and about requests and conditions of the cases concerned).
     """
-    return _Chain(views, exhibit_id, Clocks(happened_by, known_by)).provenance()
+    return _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight).provenance()
 
 
 def legal_basis_timeline(
@@ -345,6 +348,7 @@ def legal_basis_timeline(
     *,
     happened_by: int | None = None,
     known_by: int | None = None,
+    sight: Sight | None = None,
 ) -> tuple[BasisStep, ...]:
     """
     Return on which basis the exhibit was collected, disclosed, requested and authorised for use.
@@ -354,7 +358,7 @@ def legal_basis_timeline(
     Raises:
         NotFound: as `exhibit`.
     """
-    return _Chain(views, exhibit_id, Clocks(happened_by, known_by)).timeline()
+    return _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight).timeline()
 
 
 def exhibits(
@@ -363,9 +367,10 @@ def exhibits(
     *,
     happened_by: int | None = None,
     known_by: int | None = None,
+    sight: Sight | None = None,
 ) -> tuple[Origin, ...]:
     """List the exhibits of a case in the order of the log; empty where it has none."""
-    reader = _Reader(views, Clocks(happened_by, known_by))
+    reader = _Reader(views, Clocks(happened_by, known_by), sight)
     found = reader.of_case(id_text(id_bytes(case_id)), _MADE)
     return tuple(_origin(reader, made, 0) for made in found)
 
@@ -375,6 +380,7 @@ def homes(
     exhibits: Iterable[str],
     *,
     known_by: int | None = None,
+    sight: Sight | None = None,
     forward: bool = False,
 ) -> tuple[str, ...]:
     """
@@ -384,11 +390,12 @@ def homes(
         views: the projections, opened for reading.
         exhibits: the exhibits, UUID text.
         known_by: what the log knew by then, µs; None for no bound.
+        sight: as `exhibit`.
         forward: also the cases of what was derived from them.
 
     Cost: a few rows for each exhibit of the lineages.
     """
-    reader = _Reader(views, Clocks(None, known_by))
+    reader = _Reader(views, Clocks(None, known_by), sight)
     found: dict[str, None] = {}
     queue = list(dict.fromkeys(exhibits))
     seen = set(queue)
@@ -455,34 +462,33 @@ _CASE_WIDE: Final = (
 
 
 class _Reader:
-    """The rows of one answer, at one pair of clocks, each read once."""
+    """The rows of one answer, at one pair of clocks and through one pair of eyes, each read once."""
 
-    def __init__(self, views: Views, clocks: Clocks) -> None:
+    def __init__(self, views: Views, clocks: Clocks, sight: Sight | None) -> None:
         self.views = views
         self.clocks = clocks
+        self.sight = sight
         self._subjects: dict[str, list[Row]] = {}
         self._statements: dict[str, Row | None] = {}
 
     def subject(self, thing: str) -> list[Row]:
         """The rows of one stream, in the order of the log."""
         if thing not in self._subjects:
-            key = [id_bytes(thing)]
-            self._subjects[thing] = rows(self.views.db, "provenance.fact", self.clocks, "subject = ?", key)
+            self._subjects[thing] = self._rows("subject = ?", [id_bytes(thing)])
         return self._subjects[thing]
 
     def of_case(self, case: str, acts: Sequence[str]) -> list[Row]:
         """The rows of a case with one of *acts*."""
         marks = ",".join("?" * len(acts))
         where = f"case_id = ? AND act IN ({marks})"
-        return rows(self.views.db, "provenance.fact", self.clocks, where, [id_bytes(case), *acts])
+        return self._rows(where, [id_bytes(case), *acts])
 
     def statement(self, statement: str | None) -> Row | None:
         """The row of one statement, None where it is not shown."""
         if statement is None:
             return None
         if statement not in self._statements:
-            key = [id_bytes(statement)]
-            found = rows(self.views.db, "provenance.fact", self.clocks, "statement = ?", key)
+            found = self._rows("statement = ?", [id_bytes(statement)])
             self._statements[statement] = found[0] if found else None
         return self._statements[statement]
 
@@ -496,7 +502,13 @@ class _Reader:
             f" WHERE l.thing = ? AND l.role = ? AND {passes} ORDER BY idx"
         )
         found = self.views.db.execute(sql, (id_bytes(thing), role, *bounds))
-        return [row_of(values, clocks) for values in found]
+        return self._seen(row_of(values, clocks) for values in found)
+
+    def _rows(self, where: str, values: Sequence[object]) -> list[Row]:
+        return self._seen(rows(self.views.db, "provenance.fact", self.clocks, where, values))
+
+    def _seen(self, found: Iterable[Row]) -> list[Row]:
+        return [row for row in found if self.sight is None or self.sight.sees_entry(row.index)]
 
     def corrected_by(self, found: Row) -> int | None:
         """The index of the correction of a row, as far as it was known."""
@@ -544,16 +556,16 @@ def _origin(reader: _Reader, made: Row, distance: int) -> Origin:
 class _Chain:
     """One exhibit, everything it was derived from, and what the log says of them."""
 
-    def __init__(self, views: Views, exhibit_id: str | bytes, clocks: Clocks) -> None:
+    def __init__(self, views: Views, exhibit_id: str | bytes, clocks: Clocks, sight: Sight | None) -> None:
         self.views = views
-        self.reader = _Reader(views, clocks)
+        self.reader = _Reader(views, clocks, sight)
         self.clocks = clocks
         self.exhibit = id_text(id_bytes(exhibit_id))
         self.distance = self._ancestors(self.reader)
         self.not_yet = not self.reader.subject(self.exhibit)
         if self.not_yet:
             # Today's lineage, of which only what had happened and was known then is told.
-            self.distance = self._ancestors(_Reader(views, Clocks()))
+            self.distance = self._ancestors(_Reader(views, Clocks(), sight))
         self.made = {
             exhibit: made for exhibit in self.distance if (made := self._made(self.reader, exhibit)) is not None
         }
