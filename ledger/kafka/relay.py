@@ -389,6 +389,12 @@ class Lane:
         for partition, index, future in sent:
             # Raises what became of it. Everything else of the group may have been stored: recovery sees.
             offset = future.get(timeout=0).offset
+            if offset < partition.end:
+                raise Unavailable(
+                    f"{self.topic} partition {partition.number} gave offset {offset} out again",
+                    why="its brokers lost messages that they had acknowledged",
+                    what_now="the relay looks anew how far the topic is; replicate it, with min.insync.replicas of 2",
+                )
             if offset != partition.end:
                 begin = met.get(partition.number, (partition, partition.end, 0))[1]
                 met[partition.number] = (partition, begin, offset)

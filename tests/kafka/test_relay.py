@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.errors import Conflict, NotFound
+from ledger.errors import Conflict, NotFound, Unavailable
 from ledger.kafka import relay as module
 from ledger.kafka import wire
 from ledger.kafka.relay import Fenced, Lane, sources
@@ -176,6 +176,18 @@ def test_what_is_embargoed_goes_to_nobody_but_those_addressed(conveyor: Conveyor
 
     assert index not in [one.index for one in _values(conveyor.seen("comity.entries.public"))]
     assert index in [one.index for one in _values(conveyor.seen("comity.entries.paris"))]
+
+
+def test_brokers_that_lost_what_they_had_acknowledged_are_noticed(conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch):
+    """An offset given out twice means a hole: the relay looks anew how far the topic is, and goes on after no guess."""
+    conveyor.relay()
+    with conveyor.connection.producer() as producer:
+        lane = Lane(sources(conveyor.town.store, conveyor.declared)[0], producer, conveyor.connection)
+        lane.recover()
+        for partition in lane._partitions:
+            monkeypatch.setattr(partition, "end", partition.end + 1)
+        with pytest.raises(Unavailable, match="gave offset"):
+            lane._mark()
 
 
 def test_a_second_relay_fences_the_first(conveyor: Conveyor):
