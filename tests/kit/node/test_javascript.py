@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -9,6 +10,9 @@ import shutil
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -16,15 +20,15 @@ from uuid import UUID
 import pytest
 
 from kit.conformance import run, vectors
-from ledger.gateway.front import Front, Offer
-from ledger.statement import decode_entry, decode_statement
+from ledger.gateway.front import Front, Offer, told
+from ledger.statement import Signed, decode_entry, decode_statement
 from tests.kafka.brokers import ApacheKafka
 from tests.kafka.conveyor import Conveyor
 from tests.test_gateway import serving
 from tests.town import DE_PROSECUTOR, ORIGIN, check_everything, found, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.town import Town
 
@@ -164,6 +168,75 @@ def test_what_it_publishes_over_http_is_recorded_once_and_in_order(town, tmp_pat
     assert cases(0, 520) == opened(town)
 
 
+def test_it_believes_no_answer_that_is_not_about_what_it_sent(town, tmp_path):
+    """Refusals of forged copies, entries that were altered and receipts of others change nothing: it asks again."""
+
+    def lie(rows: list[dict[str, Any]], answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        match len(rounds):
+            case 0:
+                copies = [Signed(base64.b64decode(row["statement"]), bytes(64)) for row in rows]
+                said = [told(town.ledger.submit(copy)) for copy in copies]
+                assert ["unauthenticated", "unauthenticated"] == [one["reason"] for one in said]
+                return said
+            case 1:
+                return [{**one, "entry": base64.b64encode(b64_entry(one)[:-1] + b"\x04").decode()} for one in answers]
+            case 2:
+                return answers[::-1]
+            case 3:
+                return [{name: value for name, value in one.items() if name != "entry"} for one in answers]
+        return answers
+
+    rounds: list[list[str]] = []
+    with serving(Front(town.ledger, Offer())) as gateway, lying(gateway.port, lie, rounds) as port:
+        status, answers, said = Agency(town, tmp_path, http=f"http://127.0.0.1:{port}").publish("case 0", "case 1")
+
+    assert (0, [("accepted", 5), ("accepted", 6)]) == (status, [(one["outcome"], one["index"]) for one in answers])
+    assert 5 == len(rounds)
+    assert 2 == said.count("an answer was not believed")
+    assert cases(0, 2) == opened(town)
+
+
+def b64_entry(receipt: dict[str, Any]) -> bytes:
+    """The entry of a receipt as the gateway tells it."""
+    return base64.b64decode(receipt["entry"])
+
+
+@contextmanager
+def lying(
+    port: int,
+    lie: Callable[[list[dict[str, Any]], list[dict[str, Any]]], list[dict[str, Any]]],
+    rounds: list[list[str]],
+) -> Iterator[int]:
+    """A proxy before a gateway that changes its answers; *rounds* has what was sent, by statement."""
+
+    class Proxy(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:  # the name that http.server asks for
+            body = self.rfile.read(int(self.headers["content-length"]))
+            rows = json.loads(body)["statements"]
+            to = HTTPConnection("127.0.0.1", port)
+            to.request("POST", self.path, body, {"content-type": "application/json"})
+            answers = json.loads(to.getresponse().read())["answers"]
+            to.close()
+            said = json.dumps({"answers": lie(rows, answers)}).encode()
+            rounds.append([row["statement"] for row in rows])
+            self.send_response(200)
+            self.send_header("content-length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(server.serve_forever, 0.05)
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
 def test_what_is_stored_and_not_sent_is_sent_by_the_next_run(town, tmp_path):
     """Killed in between, it neither loses nor doubles; the same when the answer alone was lost."""
     with serving(Front(town.ledger, Offer())) as gateway:
@@ -250,6 +323,12 @@ def test_what_it_publishes_through_kafka_is_recorded_once_and_answered(town, tmp
             first = agency.publish("case 0")
             second = agency.publish(*cases(1, 40))
             third = agency.publish("case 0")
+            # Somebody has the bytes before the log does, and sends them with a false signature.
+            agency.publish("case 40", stop_before_sending=True)
+            done = [json.loads(line.partition(b" ")[2]) for line in agency.journal.splitlines()]
+            stored = [one["put"][0]["statement"] for one in done if one.get("put")]
+            conveyor.send(Signed(bytes.fromhex(stored[-1]), bytes(64)))
+            fourth = agency.publish()
         finally:
             stop.set()
         count = ingesting.result(60)
@@ -258,5 +337,6 @@ def test_what_it_publishes_through_kafka_is_recorded_once_and_answered(town, tmp
     assert (0, 1) == (first[0], len(first[1])), first[2]
     assert (0, 39) == (second[0], len(second[1])), second[2]
     assert (0, ["rejected"]) == (third[0], [answer["outcome"] for answer in third[1]]), third[2]
-    assert cases(0, 40) == opened(town)
-    assert (41, 0, 0) == (count.recorded, count.refused, count.set_aside)
+    assert (0, ["accepted"]) == (fourth[0], [answer["outcome"] for answer in fourth[1]]), fourth[2]
+    assert cases(0, 41) == opened(town)
+    assert (42, 1, 0) == (count.recorded, count.refused, count.set_aside)
