@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.cli.console import line, table, text
+from ledger.cli.law_editions import Edition, Editions
 from ledger.cli.options import (
     AsJson,
     AsOf,
@@ -77,6 +78,8 @@ def case_list(
 @case_app.command("show")
 def case_show(
     case: Annotated[str, typer.Argument(metavar="ID", help="The case, or 6+ digits of its id.")],
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -88,12 +91,17 @@ def case_show(
     """
     Show where a case stands: its things, what is open, what is missing.
 
-    JSON: {size, happened_by, known_by, answer: {case, stage, since, index, entries, things[], open[],
-    challenges[], unmatched[], out_of_procedure[], linked[]}}.
+    What can come next is read from the procedure of the edition that the log named at --known-by, else of this
+    release's.
+
+    JSON: {size, happened_by, known_by, edition, edition_named, answer: {case, stage, since, index, entries,
+    things[], open[], challenges[], unmatched[], out_of_procedure[], linked[]}}.
     """
     from projections import status
 
-    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+    with reading(
+        ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet, law=(edition, editions)
+    ) as asked:
         found = status.case(asked.answers, asked.id(case, "case"), **asked.clocks)
         if not asked.said(found):
             _show_case(found)
@@ -196,6 +204,8 @@ def _show_open(found: "CaseStatus | ThingStatus") -> None:
 @request_app.command("list")
 def request_list(
     case: Annotated[str | None, typer.Option("--case", metavar="ID", help="Only those of this case.")] = None,
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -213,7 +223,9 @@ def request_list(
     from projections import status
     from projections.facts import id_bytes, to_json
 
-    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+    with reading(
+        ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet, law=(edition, editions)
+    ) as asked:
         if case is None:
             cases: Iterator[bytes] = (id_bytes(one.case) for one in _lines(asked))
         else:
@@ -252,6 +264,8 @@ def request_list(
 @request_app.command("show", short_help="Show one request, and what can lawfully come next.")
 def request_show(
     request: Annotated[str, typer.Argument(metavar="ID", help="The request, or 6+ digits of it.")],
+    edition: Edition = None,
+    editions: Editions = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -263,12 +277,14 @@ def request_show(
     """
     Show one request: its stage, since when, each step, and what can lawfully come next.
 
-    JSON: {size, happened_by, known_by, answer: {thing, thing_kind, case, stage, since, index, steps[],
-    next[], open[], unmatched[]}}.
+    JSON: {size, happened_by, known_by, edition, edition_named, answer: {thing, thing_kind, case, stage, since,
+    index, steps[], next[], open[], unmatched[]}}.
     """
     from projections import status
 
-    with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
+    with reading(
+        ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet, law=(edition, editions)
+    ) as asked:
         found = status.thing(asked.answers, asked.id(request, "request"), **asked.clocks)
         if found.thing_kind != "request":
             raise Trouble(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ledger.law.law import HERE, load
-from tests.cli.world import comity, good
+from tests.cli.world import World, comity, good
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -214,3 +214,30 @@ def test_a_folder_without_law_is_no_edition(tmp_path: Path) -> None:
         assert (4, "") == (said.status, said.out)
         assert "no edition of the law" in said.err
     assert 4 == comity("law", "check", "--instrument", "nothing").status
+
+
+def test_what_can_come_next_is_read_in_the_edition_asked_for(founded: World, tmp_path: Path) -> None:
+    """An edition whose procedure lets an order arrive unsent is asked by option, or was named by the log then."""
+    folder = edition(tmp_path / "mine")
+    file = folder / "instruments" / "eu-eio-2014-41.toml"
+    step = '[stage.fast-means]\narticle = "7(1)"\ntext = "It may arrive in the moment in which it is made."\n'
+    step += "from = 2017-05-22\nverified = false\n"
+    step += 'add = [{ kind = "request", act = "request.received", from = ["issued"], to = "received" }]\n'
+    file.write_text(file.read_text(encoding="utf-8") + "\n" + step, encoding="utf-8")
+    request, case = founded.ids["request"], founded.ids["case"]
+
+    def answer(*asked: object) -> tuple[str, bool]:
+        said = good(founded.run(*asked, "--json")).json
+        things = said["answer"].get("things", [said["answer"]])
+        (thing,) = (one for one in things if one["thing"] == request)
+        return said["edition"], "request.received" in {one["act"] for one in thing["next"]}
+
+    name = good(comity("law", "archive", tmp_path / "kept", "--law", folder, "--json")).json["edition"]
+    for asked in (("request", "show", request), ("case", "show", case)):
+        assert (load().edition, False) == answer(*asked)
+        assert (name, True) == answer(*asked, "--edition", name[:12], "--editions", tmp_path / "kept")
+        # Without an option it is the edition that the entries of that time name.
+        assert (load().edition, False) == answer(*asked, "--known-by", "2099-01-01", "--editions", tmp_path / "kept")
+    listed = good(founded.run("request", "list", "--edition", folder, "--json")).lines
+    (one,) = (one for one in listed if one["thing"] == request)
+    assert "request.received" in {step["act"] for step in one["next"]}
