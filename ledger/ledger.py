@@ -32,6 +32,8 @@ from typing import TYPE_CHECKING, Final, Self
 from ledger.acts import Catalogue, catalogue
 from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
 from ledger.keys import LogKeys, PrivateKey, Signer
+from ledger.law.editions import keep
+from ledger.law.manifest import rules
 from ledger.log.checkpoint import log_signer, sign_checkpoint
 from ledger.log.tree import Frontier, SharedPaths, consistency_path, inclusion_path, root_at
 from ledger.sequencer import Answer, Limits, Receipt, Refusal, Seal, Sequencer
@@ -246,6 +248,19 @@ class Ledger:
                 prove=self._proof_of_receipt,
                 drafts=origin.endswith(SIMULATION),
             )
+            self._keep_edition()
+
+    def _keep_edition(self) -> None:
+        """
+        Keep the law under which entries are judged from now on: they name it by its hash.
+
+        Cost: a copy of about one megabyte for the first of its release, else one look.
+        """
+        archive = self.folder / "law"
+        if not (archive / rules().hex()).is_dir():
+            # Whoever may publish need not be able to write beside the store; the law is the release's all the same.
+            with suppress(OSError):
+                keep(archive)
 
     # --- founding and opening ---
 

@@ -6,6 +6,7 @@ Each test is one sentence: given a town, when somebody sends something, then thi
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -395,7 +396,7 @@ def test_early_statements_are_held_and_then_accepted_in_order(tmp_path):
 
 def everywhere(folder: Path, words: bytes) -> list[str]:
     """The files of a folder that hold these bytes."""
-    return [path.name for path in folder.iterdir() if words in path.read_bytes()]
+    return [path.name for path in folder.rglob("*") if path.is_file() and words in path.read_bytes()]
 
 
 def test_a_name_typed_into_a_coded_field_is_recorded_without_the_body(town):
@@ -992,3 +993,33 @@ def values(schema: Any, ids: list[bytes], fixed: dict[str, int]) -> st.SearchStr
             return st.binary(max_size=40)
     size = fixed[schema]
     return st.sampled_from(ids) if size == 16 else st.binary(min_size=size, max_size=size)
+
+
+# --- the law under which entries are judged ---
+
+
+def test_whoever_opens_a_ledger_to_publish_keeps_the_edition_that_its_entries_name(tmp_path):
+    """Found by the hash in the first entry; opened again it is made again if it was lost, and not for reading alone."""
+    town = found(tmp_path)
+    folder = town.ledger.folder
+    kept = folder / "law" / decode_entry(town.store.entry(0)).rules.hex()
+    assert kept.name == sha256((kept / "MANIFEST").read_bytes()).hexdigest()
+    town.ledger.close()
+
+    shutil.rmtree(folder / "law")
+    with Ledger.open(folder, read_only=True):
+        assert not (folder / "law").exists()
+    opened(folder).ledger.close()
+    assert (kept / "MANIFEST").is_file()
+
+
+def test_a_folder_that_takes_no_edition_takes_statements_all_the_same(tmp_path):
+    """The law is the release's, kept or not: publishing does not rest on the copy."""
+    town = found(tmp_path)
+    folder = town.ledger.folder
+    town.ledger.close()
+    shutil.rmtree(folder / "law")
+    (folder / "law").write_text("no folder can be made here")
+    again = opened(folder)
+    accepted(again.say(again.opening("case"), DE_PROSECUTOR))
+    again.ledger.close()
