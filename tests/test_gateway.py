@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import fastavro
 import pytest
+import structlog
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -771,6 +772,7 @@ def test_stopping_does_not_wait_for_ever():
 def test_access_lines_tell_nobody_apart(town, gateway):
     """A line for each request says what was asked and how it went: no address, no id, no token, no agent."""
     signed = town.signed(town.opening("a case"), DE_PROSECUTOR)
+    structlog.reset_defaults()  # a command may have been run here, and have said what is logged
     with capture_logs() as lines:
         gateway.publish(sent(signed))
         gateway.ask("GET", "/tile/entries/000.p/5", Authorization=f"Bearer {TOKEN}", User_Agent="somebody")

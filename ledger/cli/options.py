@@ -8,7 +8,7 @@ options, read when the command is built.
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -63,6 +63,13 @@ Viewer = Annotated[
 ]
 
 
+class Clocks(TypedDict):
+    """The two bounds, as keyword arguments of a query."""
+
+    happened_by: int | None
+    known_by: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """
@@ -76,7 +83,7 @@ class View:
     zone: str
 
     @property
-    def clocks(self) -> dict[str, int | None]:
+    def clocks(self) -> Clocks:
         """The two bounds as keyword arguments of a query."""
         return {"happened_by": self.happened_by, "known_by": self.known_by}
 

@@ -131,7 +131,7 @@ def project_digest(
     )
 
 
-@project_app.command("parked")
+@project_app.command("parked", short_help="List the acts that could not be taken yet.")
 def project_parked(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """
     List the acts that a projection has not taken: those that failed, and those that wait behind them.
@@ -153,7 +153,7 @@ def project_parked(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: 
     )
 
 
-@project_app.command("retry")
+@project_app.command("retry", short_help="Take what is parked once more.")
 def project_retry(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """
     Take what is parked once more, after the fix; what fails again stays parked, and the status is 6.
@@ -172,7 +172,7 @@ def project_retry(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Q
         raise typer.Exit(6)
 
 
-@project_app.command("rollback")
+@project_app.command("rollback", short_help="Go back to what stood before a rebuild.")
 def project_rollback(ledger: LedgerFolder = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """
     Go back to what stood before the last `rebuild --online`; once more, and the newer ones stand again.
@@ -189,7 +189,7 @@ def project_rollback(ledger: LedgerFolder = None, as_json: AsJson = False, quiet
         note(f"What stood before stands again, at {min(sizes.values())} entries.", quiet=quiet)
 
 
-@project_app.command("work")
+@project_app.command("work", short_help="Fill them in PostgreSQL, with other workers.")
 def project_work(
     kafka: Brokers = None,
     config: ConfigFile = None,

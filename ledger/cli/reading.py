@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ledger.cli.options import View
+    from ledger.cli.options import Clocks, View
     from ledger.store import Store
     from projections.editions import Under
     from projections.views import Views
@@ -41,7 +41,7 @@ class Reading:
     law: Under | None = None
 
     @property
-    def clocks(self) -> dict[str, int | None]:
+    def clocks(self) -> Clocks:
         """The two clocks, as keyword arguments of a query."""
         return self.asked.clocks
 
