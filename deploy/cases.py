@@ -185,6 +185,8 @@ class _Ways:
             for messages in self._from.poll(100).values():
                 for message in messages:
                     told = wire.unpack_answer(message.value)
+                    if told.index is None and self._read.get(told.statement_id, {}).get("index") is not None:
+                        continue  # a receipt is final: what is refused later is not this statement
                     self._read[told.statement_id] = {
                         "disposition": told.outcome,
                         "index": told.index,
