@@ -32,9 +32,11 @@ def root() -> Path:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say which PostgreSQL the tests ran on."""
+    """Say which PostgreSQL the tests ran on, and how to run them in this order again."""
     from deploy.servers import postgres_name
 
+    seed = terminalreporter.config.getoption("randomly_seed", None)
+    terminalreporter.write_line(f"Order: the same again with `pytest --randomly-seed={seed}`.")
     terminalreporter.write_line(f"PostgreSQL: these tests ran on {postgres_name()}.")
 
 
