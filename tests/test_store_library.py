@@ -9,6 +9,7 @@ suite of application recorders wants the numbers that were given.
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,8 +35,12 @@ class Counted(SQLiteTrackingRecorder):
 
 @pytest.fixture
 def datastore(tmp_path: Path) -> Iterator[SQLiteDatastore]:
+    before = set(threading.enumerate())
     opened = SQLiteDatastore(str(tmp_path / "ledger.db"), lock_timeout=30)
     yield opened
+    # A suite tells its readers to stop and does not wait: whoever still reads must not find it closed.
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
     opened.close()
 
 
