@@ -84,6 +84,15 @@ def batch_json(batch: Batch | None) -> dict[str, Any] | None:
     return {"size": batch.size, "index": batch.index, "path": [node.hex() for node in batch.path]}
 
 
+def signed_json(signed: Signed) -> dict[str, Any]:
+    """What a publisher sends, as JSON: statement, signature, place in a batch."""
+    return {
+        "statement": signed.statement.hex(),
+        "signature": signed.signature.hex(),
+        "batch": batch_json(signed.batch),
+    }
+
+
 # --- statements ------------------------------------------------------------------------------------
 
 
@@ -302,12 +311,7 @@ def pack_submission(given: Asked) -> Asked:
 
 def unpack_submission(given: Asked) -> Asked:
     """A submission from its Kafka value."""
-    signed = wire.unpack_submission(bytes.fromhex(given["value"]))
-    return {
-        "statement": signed.statement.hex(),
-        "signature": signed.signature.hex(),
-        "batch": batch_json(signed.batch),
-    }
+    return signed_json(wire.unpack_submission(bytes.fromhex(given["value"])))
 
 
 def unpack_answer(given: Asked) -> Asked:

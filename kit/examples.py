@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from kit.answer import answer
-from kit.write import CLERK, PLAIN, entry_of, parts, refusal_note, sealed, statement
+from kit.sample import CLERK, PLAIN, entry_of, parts, refusal_note, sealed, statement
 from ledger.kafka import wire
 from ledger.statement import encode_statement, signed_message
 from ledger.verify import leaf_hash

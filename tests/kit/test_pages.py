@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kit.conformance import vectors
 from kit.examples import EXAMPLES, PAGE, page
-from kit.write import PLAIN
+from kit.sample import PLAIN
 from ledger.statement import decode_statement
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
