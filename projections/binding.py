@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.acts import catalogue
 from ledger.errors import NotFound
-from projections import conditions, findings, provenance
+from projections import breaches, conditions, findings, provenance
 from projections.duties import USES
 from projections.facts import Who, id_bytes, id_text
+from projections.matters import listed, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -504,7 +505,7 @@ class _Asked:
 
     def _uses_of(self, folded: Folded, rule: Attached) -> Iterator[Use]:
         for act in folded.acts:
-            found = conditions.judged(folded, rule, act, self.within.law)
+            found = breaches.judged(folded, rule, act, self.within.law)
             if found is None:
                 continue
             standing = "against" if found.why is not None else "within" if found.consent is None else "by_consent"
@@ -554,7 +555,9 @@ class _Asked:
         start = dict.fromkeys(names, condition.when.from_at)
         carried: tuple[conditions.Carried, ...] = ()
         if act is not None:
-            _, carried, _ = conditions.travelled(folded, things, start, None, act)
+            _, carried, _ = conditions.travelled(
+                folded, things, start, None, index=condition.index, from_at=condition.when.from_at
+            )
         expired = condition.expires_at is not None and condition.expires_at <= self.bound
         free = bool(condition.recipients) and all(one.free for one in condition.recipients)
         consents = [
@@ -642,10 +645,10 @@ class _Asked:
                 continue
             if not any(one.authority.id == act.actor for one in then.recipients):
                 continue
-            why = conditions.condition_breach(self.views, then, act)
+            why = breaches.condition_breach(self.views, then, act)
             lift = None if why is not None else _lift_for(then, act)
             standing = "against" if why is not None else "within" if lift is None else "by_consent"
-            yield _use(self.views, folded, act, things, standing, conditions.Judged(why, lift))
+            yield _use(self.views, folded, act, things, standing, breaches.Judged(why, lift))
 
     def _unused(self, folded: Folded, act: Act) -> Binding:
         """A condition under which no exhibit is shown to have come yet."""
@@ -661,8 +664,8 @@ class _Asked:
         now = body if varied is None else varied.body
         expires = now.get("expires_at")
         ends_at = expires if isinstance(expires, int) else None
-        named = _texts(now.get("recipients"))
-        over = any(not _texts(a.body.get("recipients")) and not _texts(a.body.get("purposes")) for a in lifted)
+        named = listed(now.get("recipients"))
+        over = any(not listed(a.body.get("recipients")) and not listed(a.body.get("purposes")) for a in lifted)
         return Binding(
             source="condition",
             id=str(body.get("condition")),
@@ -681,15 +684,15 @@ class _Asked:
             things=(),
             person=None,
             role="",
-            bound=tuple(Bound(views.who(one), None, None, tuple(_texts(now.get("purposes")))) for one in named),
-            purposes=tuple(_texts(now.get("purposes"))),
+            bound=tuple(Bound(views.who(one), None, None, tuple(listed(now.get("purposes")))) for one in named),
+            purposes=tuple(listed(now.get("purposes"))),
             consents=tuple(
                 Given(
                     a.index,
                     a.act,
                     a.from_at,
-                    tuple(_texts(a.body.get("purposes"))),
-                    views.whos(_texts(a.body.get("recipients"))),
+                    tuple(listed(a.body.get("purposes"))),
+                    views.whos(listed(a.body.get("recipients"))),
                     (),
                     None,
                     None,
@@ -706,14 +709,14 @@ class _Asked:
 
 def _lift_for(condition: Condition, act: Act) -> int | None:
     """The lifting without which a use would go against a condition; None where it needed none."""
-    meant = conditions.meant_by(act)
+    meant = breaches.meant_by(act)
     if not meant or meant & set(condition.purposes):
         return None
     fitting = (one for one in condition.lifted if not one.purposes or meant & set(one.purposes))
     return next((one.index for one in fitting), None)
 
 
-def _use(views: Views, folded: Folded, act: Act, things: Sequence[str], standing: str, found: conditions.Judged) -> Use:
+def _use(views: Views, folded: Folded, act: Act, things: Sequence[str], standing: str, found: breaches.Judged) -> Use:
     purpose = act.body.get("purpose")
     return Use(
         act.index,
@@ -728,7 +731,7 @@ def _use(views: Views, folded: Folded, act: Act, things: Sequence[str], standing
         found.why,
         found.consent,
         found.uncertain,
-        conditions.recalled(folded, act),
+        breaches.recalled(folded, act),
     )
 
 
@@ -737,10 +740,6 @@ def _part(views: Views, authority: str | None, country: str | None) -> Who:
     if authority is None and country is not None:
         return Who(None, f"the authorities of {views.label('countries', country)}", country, None)
     return views.who(authority, country)
-
-
-def _texts(value: object) -> list[str]:
-    return [str(one) for one in value] if isinstance(value, (list, tuple)) else []
 
 
 # ----------------------------------------------------------------------------------- assurances
@@ -762,7 +761,7 @@ def _steps_of(views: Views, folded: Folded, person_id: str, since_at: int, index
         for act in folded.named.get(name, ())
         if act.index != index and act.until_at >= since_at and conditions.person_of(folded, act) == person_id
     ]
-    moved.sort(key=lambda act: (act.from_at, act.until_at, act.index))
+    moved.sort(key=order)
     steps = []
     for act in moved:
         taking = act.act == "person.taken_over"
@@ -792,11 +791,11 @@ def _assurances(views: Views, folded: Folded, found: Sequence[Binding], bound: i
     for name in ("surrender.decided", "extradition.decided"):
         for act in folded.named.get(name, ()):
             who = conditions.person_of(folded, act) or act.subject
-            for code in _texts(act.body.get("conditions")):
+            for code in listed(act.body.get("conditions")):
                 if code in known:
                     topics.setdefault((who, code), []).append(act)
     for (who, topic), acts in topics.items():
-        acts.sort(key=lambda act: (act.from_at, act.until_at, act.index))
+        acts.sort(key=order)
         yield _assurance(views, folded, who, topic, acts, found, bound)
 
 

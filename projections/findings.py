@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
 from ledger.law import form
-from projections import conditions, deadlines, provenance
+from projections import breaches, conditions, deadlines, provenance
 from projections.checks import Declared, Outside, Overdue
 from projections.clocks import clocks
 from projections.duties import SETTLED, USES, Finding, findings
@@ -353,7 +353,7 @@ class _Asked:
         if not any(act.act in timed for act in acts):
             return ()
         _, rules = self.restraints(acts, bound, running, known_on, forward=True)
-        return conditions.overdue(rules, running, at=bound)
+        return breaches.overdue(rules, running, at=bound)
 
     def _outside(
         self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None
@@ -363,10 +363,10 @@ class _Asked:
         @cache
         def tell() -> Callable[[Act], tuple[Outside, ...]]:
             folded, rules = self.restraints(acts, bound, running, known_on)
-            attached = conditions.against_conditions(self.views, folded, known_by=self.known_by, sight=self.sight)
+            attached = breaches.against_conditions(self.views, folded, known_by=self.known_by, sight=self.sight)
 
             def outside(act: Act) -> tuple[Outside, ...]:
-                found = tuple(conditions.against_rules(folded, rules, act, self.law))
+                found = tuple(breaches.against_rules(folded, rules, act, self.law))
                 if not self.conditioned:
                     return found
                 # A condition may lie in another case, of which the viewer sees other things than of this one.
@@ -402,13 +402,13 @@ class _Asked:
         # The acts of a case come first, before those of a request of another case that it names.
         others = {one: self.sight.of_case(one) for one in homes if one != given[0].case}
         if not others:
-            return here, conditions.attached(here, self.law, running, at=self.at, known_on=known_on)
+            return here, conditions.attached(here, self.law, running, known_on=known_on)
         wide = self._counted([*given, *(act for each in others.values() for act in each)], bound)
-        rules = list(conditions.attached(here, self.law, running, at=self.at, known_on=known_on, beyond=wide))
+        rules = list(conditions.attached(here, self.law, running, known_on=known_on, beyond=wide))
         for each in others.values():
             run = clocks(each, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
             there = self._counted(each, bound)
-            rules += conditions.attached(there, self.law, run, at=self.at, known_on=known_on, beyond=wide)
+            rules += conditions.attached(there, self.law, run, known_on=known_on, beyond=wide)
         return wide, tuple({(one.instrument, one.rule, one.index): one for one in rules}.values())
 
     def _counted(self, acts: list[Act], bound: int) -> Folded:
