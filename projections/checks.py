@@ -188,10 +188,6 @@ class Inquiry:
         """The act that created a request."""
         return self.matter.issued.get(request or "")
 
-    def thing(self, act: Act, request: str | None) -> Act:
-        """The act by which the conditions of a datum are read: that of the request, or of the stream."""
-        return self.issued(request) or self.matter.created.get(act.subject, act)
-
     def of(self, kind: type[_KIND], instrument: str, country: str | None, on: date) -> list[_KIND]:
         """The data of a kind in force on a day, as a State has them."""
         return [d for d in self.book.data(kind, instrument, country) if self.book.in_force(d, on, self.known_on)]
@@ -265,7 +261,7 @@ def _consult_first_ground(inquiry: Inquiry, duty: Duty, act: Act, request: str |
     is one of those, or if it names none.
     """
     country = inquiry.matter.part(duty.by, act, request)[1]
-    thing = inquiry.thing(act, request).body
+    thing = inquiry.matter.thing(act, request).body
     first = [
         ground
         for ground in inquiry.of(Ground, duty.instrument, country, inquiry.on(act))
@@ -295,7 +291,7 @@ def _same_article(named: str, article: str) -> bool:
 
 def _competences(inquiry: Inquiry, duty: Duty, act: Act, request: str | None) -> list[Competence]:
     country = inquiry.matter.part("requesting", act, request)[1]
-    thing = inquiry.thing(act, request).body
+    thing = inquiry.matter.thing(act, request).body
     found = inquiry.of(Competence, duty.instrument, country, inquiry.on(act))
     return [one for one in found if act.act in one.acts and one.where.matches(thing)]
 
@@ -461,10 +457,9 @@ def _limit_lapsed(inquiry: Inquiry, duty: Duty, act: Act, __: str | None) -> tup
     return (Verdict(verified=clock.verified, uncertain=clock.uncertain),)
 
 
-def _rights_unrecorded(_inquiry: Inquiry, duty: Duty, _act: Act, _request: str | None) -> tuple[Verdict, ...]:
+def _rights_unrecorded(__: Inquiry, duty: Duty, ___: Act, ____: str | None) -> tuple[Verdict, ...]:
     """No status is recorded for the right that the duty's id names after ``right_``; else for any right."""
-    before, named, right = duty.id.partition("right_")
-    del before
+    _, named, right = duty.id.partition("right_")
 
     def recorded(found: Act) -> bool:
         rights = found.body.get("rights")

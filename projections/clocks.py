@@ -94,7 +94,7 @@ def _started(
 ) -> Iterator[Limit]:
     """The limits that an act starts: each as the State that must act has it, in the version of that day."""
     law = matter.law
-    thing = (matter.issued.get(request or "") or matter.created.get(act.subject, act)).body
+    thing = matter.thing(act, request).body
     countries = sorted(
         {
             country

@@ -17,7 +17,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from projections.checks import CHECKED, Inquiry, Verdict
-from projections.matters import Act, Matter, Seat, listed, matches
+from projections.matters import Act, Matter, Seat, listed, matches, order
 from projections.running import micros
 from projections.wording import clause, clauses
 
@@ -232,7 +232,7 @@ def _triggered(inquiry: Inquiry, instrument: str, reach: Reach | None, act: Act,
     """The duties that an act triggers: each as the State that must act has it, in the version of that day."""
     law, on = inquiry.book, inquiry.on(act)
     overlaid = law.overlaid(instrument)
-    thing = inquiry.thing(act, request).body
+    thing = inquiry.matter.thing(act, request).body
     acting: dict[str, str | None] = {}
     issued = inquiry.issued(request)
     for country in (None, *overlaid):
@@ -384,7 +384,7 @@ def _belonging(inquiry: Inquiry, duty: Duty, act: Act, request: str | None) -> I
     names = {pattern.act for pattern in (*duty.then, *duty.unless)}
     candidates = [a for name in sorted(names) for a in matter.named.get(name, ()) if a is not act]
     if len(names) > 1:
-        candidates.sort(key=lambda a: (a.from_at, a.until_at, a.index))
+        candidates.sort(key=order)
     for found in candidates:
         if duty.match == "answers":
             if not _answers(matter, found, act.statement):

@@ -223,6 +223,10 @@ class Matter:
             found = next((self.said[one] for one in found.answers if one in self.said), None)
         return ()
 
+    def thing(self, act: Act, request: str | None) -> Act:
+        """The act by whose fields the conditions of a rule are read: that of the request, or of the act's stream."""
+        return self.issued.get(request or "") or self.created.get(act.subject, act)
+
     def reached(self, act: Act, named: Collection[str]) -> Iterator[tuple[str, Reach]]:
         """The instruments, beside those that are named for an act, that apply to it though nobody names them."""
         for instrument, reach in self.law.reaching(act.act):

@@ -19,12 +19,12 @@ from ledger.law.counting import due as counted
 from ledger.law.data import Applicability, Datum, Duty, Limit, Reach, Ruling, Use
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from datetime import date, datetime
 
     from ledger.domain.procedure import Halves, Procedure
     from ledger.law.counting import Calendar, Due
-    from ledger.law.data import Period
+    from ledger.law.data import Pattern, Period
     from ledger.law.law import Law
 
 __all__ = ["Book", "Rules", "book", "book_of", "rules"]
@@ -241,14 +241,19 @@ class Rules:
     def _of(self, instrument: str, country: str | None) -> dict[str, tuple[Limit, ...]]:
         found = self._limits.get((instrument, country))
         if found is None:
-            gathered: dict[str, list[Limit]] = {}
-            if instrument in self.law.instruments:
-                for limit in self.law.data(Limit, instrument, country):
-                    if limit.nature != "condition":
-                        for act in dict.fromkeys(pattern.act for pattern in limit.starts):
-                            gathered.setdefault(act, []).append(limit)
-            found = self._limits[instrument, country] = {act: tuple(limits) for act, limits in gathered.items()}
+            held = self.law.data(Limit, instrument, country) if instrument in self.law.instruments else ()
+            running = (limit for limit in held if limit.nature != "condition")
+            found = self._limits[instrument, country] = _by_act(running, lambda limit: limit.starts)
         return found
+
+
+def _by_act(data: Iterable[_KIND], begins: Callable[[_KIND], Iterable[Pattern]]) -> dict[str, tuple[_KIND, ...]]:
+    """Data by the acts that they begin with, each once under each."""
+    gathered: dict[str, list[_KIND]] = {}
+    for one in data:
+        for act in dict.fromkeys(pattern.act for pattern in begins(one)):
+            gathered.setdefault(act, []).append(one)
+    return {act: tuple(each) for act, each in gathered.items()}
 
 
 @cache
@@ -299,11 +304,8 @@ class Book:
         """Every version of every duty that an act may trigger, under an instrument as a State has it."""
         found = self._duties.get((instrument, country))
         if found is None:
-            gathered: dict[str, list[Duty]] = {}
-            for duty in self.data(Duty, instrument, country):
-                for name in dict.fromkeys(pattern.act for pattern in duty.when):
-                    gathered.setdefault(name, []).append(duty)
-            found = self._duties[instrument, country] = {name: tuple(duties) for name, duties in gathered.items()}
+            held = self.data(Duty, instrument, country)
+            found = self._duties[instrument, country] = _by_act(held, lambda duty: duty.when)
         return found.get(act, ())
 
     def overlaid(self, instrument: str) -> tuple[str, ...]:
@@ -319,11 +321,7 @@ class Book:
         """Every version of every use rule that something may fall under by an act."""
         found = self._uses.get(instrument)
         if found is None:
-            gathered: dict[str, list[Use]] = {}
-            for use in self.data(Use, instrument):
-                for name in dict.fromkeys(pattern.act for pattern in use.attaches_to):
-                    gathered.setdefault(name, []).append(use)
-            found = self._uses[instrument] = {name: tuple(uses) for name, uses in gathered.items()}
+            found = self._uses[instrument] = _by_act(self.data(Use, instrument), lambda use: use.attaches_to)
         return found.get(act, ())
 
     @property
@@ -347,13 +345,8 @@ class Book:
         what it owes that State it owes all the same.
         """
         if self._unasked is None:
-            gathered: dict[str, list[Duty]] = {}
-            for instrument in self.law.instruments:
-                for duty in self.data(Duty, instrument):
-                    if duty.other_state:
-                        for name in dict.fromkeys(pattern.act for pattern in duty.when):
-                            gathered.setdefault(name, []).append(duty)
-            self._unasked = {name: tuple(duties) for name, duties in gathered.items()}
+            held = (duty for instrument in self.law.instruments for duty in self.data(Duty, instrument))
+            self._unasked = _by_act((duty for duty in held if duty.other_state), lambda duty: duty.when)
         return self._unasked.get(act, ())
 
     def data(self, kind: type[_KIND], instrument: str, country: str | None = None) -> tuple[_KIND, ...]:

@@ -8,7 +8,6 @@ interval starts a clock that ends in an interval; it is late only if it is late 
 
 from __future__ import annotations
 
-from bisect import insort
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -246,8 +245,7 @@ class Running:
         self.request = request
         self.at = at
         self.due_within = due_within
-        self.thing = (matter.issued.get(request or "") or matter.created.get(start.subject, start)).body
-        self.variant = _variant(limit, self.thing, start)
+        self.variant = _variant(limit, matter.thing(start, request).body, start)
         self.begins = self._begins(start)
         self.named_end = self._named(start, limit.named)
         self.extended: list[int] = []
@@ -276,8 +274,9 @@ class Running:
         earliest = self._due(latest=False) if due is not None and self._wide(due) else due
         due_at = None if due is None else micros(due.at)
         earliest_at = None if earliest is None or due is None or earliest.at == due.at else micros(earliest.at)
+        standing, uncertain = self._standing(due_at, earliest_at)
         variant = self.variant
-        clock = Clock(
+        return Clock(
             limit=limit.id,
             instrument=limit.instrument,
             article=limit.article if variant is None else variant.article,
@@ -295,7 +294,7 @@ class Running:
             act=start.act,
             started_from_at=self.begins[0],
             started_until_at=self.begins[1],
-            standing="open",
+            standing=standing,
             role=limit.by,
             authority=authority,
             country=country,
@@ -316,11 +315,10 @@ class Running:
             suspended_by=tuple((stop.index, None if go is None else go.index) for stop, go in self.stops),
             restarted_by=tuple(self.restarts),
             extension=self._extension(),
+            uncertain=uncertain,
             reported=start.reported or (self.met is not None and self.met.reported),
             problem=None if due is not None else self.problem,
         )
-        standing, uncertain = self._standing(clock)
-        return replace(clock, standing=standing, uncertain=uncertain)
 
     def _begins(self, act: Act) -> tuple[int, int]:
         """From when time is counted: the act, its legal effect, or the instant that a field of it names."""
@@ -462,39 +460,41 @@ class Running:
             None if due is None else due.last_on.isoformat(),
         )
 
-    def _standing(self, clock: Clock) -> tuple[str, bool]:
-        """Where it stands, and whether an interval leaves that open."""
-        return _standing_of(
-            clock,
-            self.at,
-            self.due_within,
-            stopped=bool(self.stops) and self.stops[-1][1] is None,
-        )
+    def _standing(self, due_at: int | None, earliest_at: int | None) -> tuple[str, bool]:
+        """Where it stands, and whether an interval leaves that open; the earlier end only where it is another."""
+        minimum = self.limit.nature == "minimum"
+        if due_at is None:
+            return self._endless(), False
+        earliest = earliest_at or due_at
+        if self.met is not None:
+            late = self.met.from_at >= due_at
+            uncertain = not late and self.met.until_at >= earliest
+            if minimum:
+                return ("met" if late else "early"), uncertain
+            return ("late" if late else "met"), uncertain
+        if self.waived is not None:
+            return "waived", False
+        if self.at >= due_at:
+            return ("met" if minimum else "lapsed"), False
+        if self._stopped():
+            return "suspended", False
+        uncertain = self.at >= earliest
+        if self.due_within is not None and due_at <= self.at + self.due_within * _DAY:
+            return "due", uncertain
+        return ("extended" if self.extended else "open"), uncertain
 
+    def _endless(self) -> str:
+        """Where it stands if its end cannot be computed."""
+        if self.met is not None:
+            return "met" if self.problem is None else "uncomputed"
+        if self.waived is not None:
+            return "waived"
+        if self._stopped():
+            return "suspended"
+        return "extended" if self.extended else "uncomputed"
 
-def _standing_of(clock: Clock, at: int, due_within: int | None, *, stopped: bool) -> tuple[str, bool]:
-    minimum = clock.nature == "minimum"
-    due_at, earliest = clock.due_at, clock.due_earliest_at or clock.due_at
-    if clock.met_from_at is not None and clock.met_until_at is not None:
-        if due_at is None or earliest is None:
-            return ("met", False) if clock.problem is None else ("uncomputed", False)
-        late = clock.met_from_at >= due_at
-        uncertain = not late and clock.met_until_at >= earliest
-        if minimum:
-            return ("met" if late else "early"), uncertain
-        return ("late" if late else "met"), uncertain
-    if clock.waived_index is not None:
-        return "waived", False
-    if stopped and (due_at is None or at < due_at):
-        return "suspended", False
-    if due_at is None or earliest is None:
-        return ("extended" if clock.extended_by else "uncomputed"), False
-    if at >= due_at:
-        return ("met" if minimum else "lapsed"), False
-    uncertain = at >= earliest
-    if due_within is not None and due_at <= at + due_within * _DAY:
-        return "due", uncertain
-    return ("extended" if clock.extended_by else "open"), uncertain
+    def _stopped(self) -> bool:
+        return bool(self.stops) and self.stops[-1][1] is None
 
 
 def _variant(limit: Limit, thing: Mapping[str, object], start: Act) -> Variant | None:
@@ -509,23 +509,24 @@ def _variant(limit: Limit, thing: Mapping[str, object], start: Act) -> Variant |
 
 def _belonging(matter: Matter, limit: Limit, start: Act, request: str | None) -> list[Act]:
     """What may end, stop or lengthen the clock, in the order in which it happened."""
-    found: list[Act] = []
+    found: dict[int, Act] = {}
     extending = limit.extension.by if limit.extension else ()
     ends = {pattern.act for pattern in limit.ends}
     strict = ends | {pattern.act for pattern in extending}
     loose = {p.act for p in (*limit.suspended_by, *limit.resumed_by, *limit.restarted_by, *limit.waived_by)}
     if limit.match == "answers":
+        starts = {pattern.act for pattern in limit.starts}
         reached, queue = set[str](), [start.statement]
         while queue:
             for act in matter.replies.get(queue.pop(), ()):
-                if act.statement not in reached and act.act not in {p.act for p in limit.starts}:
+                if act.statement not in reached and act.act not in starts:
                     reached.add(act.statement)
                     queue.append(act.statement)
                     if act.act in strict | loose:
-                        insort(found, act, key=order)
+                        found[act.index] = act
         strict = {pattern.act for pattern in extending}
-    for act in (a for name in sorted(strict | loose) for a in matter.named.get(name, ())):
-        if act is start or act.until_at < start.from_at or act in found:
+    for act in (a for name in strict | loose for a in matter.named.get(name, ())):
+        if act is start or act.until_at < start.from_at or act.index in found:
             continue
         if act.index < start.index and span(act) == span(start) and act.act not in ends:
             # On one day the log's own order decides; only what meets a limit may have been recorded before.
@@ -541,8 +542,8 @@ def _belonging(matter: Matter, limit: Limit, start: Act, request: str | None) ->
                 continue
             if limit.match != "case" and (request is None or other != request):
                 continue
-        insort(found, act, key=order)
-    return found
+        found[act.index] = act
+    return sorted(found.values(), key=order)
 
 
 def _extends(limit: Limit, act: Act) -> bool:
