@@ -216,7 +216,7 @@ def test_one_byte_changed_in_the_file_is_found(tmp_path, at):
         changed[at] ^= 1
         connection.execute("UPDATE entries SET state = ? WHERE rowid = 6", (bytes(changed),))
         connection.commit()
-    with closing(SQLiteStore.open_reader(tmp_path / "ledger" / "ledger.db")) as store:
+    with closing(SQLiteStore(tmp_path / "ledger" / "ledger.db", read_only=True)) as store:
         report = fsck.check(store, town.ledger.catalogue)
 
     assert not report.sound
@@ -245,7 +245,7 @@ def test_what_is_not_there_is_said_so(store):
 def test_a_reader_makes_no_file(tmp_path):
     """Where there is no ledger, looking for one leaves none."""
     with pytest.raises(NotFound):
-        SQLiteStore.open_reader(tmp_path / "other.db")
+        SQLiteStore(tmp_path / "other.db", read_only=True)
     assert not (tmp_path / "other.db").exists()
 
 
@@ -336,13 +336,48 @@ def test_streams_cases_and_sequences_are_found(store):
     assert [] == list(store.miscounted())
 
 
+def test_the_size_of_a_case_is_one_look_up_however_large_the_case_is(file):
+    """The database works as much for a case of 5,000 entries as for one of two."""
+    small, large = named("small"), named("large")
+    with closing(sqlite3.connect(file.path)) as run:
+        run.executemany("INSERT INTO cases VALUES (?,?,?)", [(small, n, n) for n in range(2)])
+        run.executemany("INSERT INTO cases VALUES (?,?,?)", [(large, n, n) for n in range(5_000)])
+        run.commit()
+    steps: list[int] = []
+    with file.writing() as writing:
+        for case, size in ((small, 2), (large, 5_000), (named("new"), 0)):
+            steps.append(0)
+
+            def stepped() -> int:
+                steps[-1] += 1
+                return 0
+
+            writing._cursor.connection.set_progress_handler(stepped, 1)
+            assert {case: size} == writing.case_sizes([case])
+        writing._cursor.connection.set_progress_handler(None, 1)
+    assert 0 < steps[0] == steps[1]
+
+
+def test_what_is_appended_during_a_check_is_no_fault(file):
+    """Rows are counted in one snapshot: a log that grows meanwhile has as many of each kind as it has entries."""
+    append(file, [b"0", b"1"])
+    with closing(sqlite3.connect(file.path)) as run:
+        run.execute("DROP TRIGGER entries_update")
+        run.execute("UPDATE entries SET originator_version = 1 WHERE rowid = 1")
+        run.commit()
+    said = iter(file.miscounted())
+    assert "has 1 entries, the last numbered 1" in next(said)
+    append(file, [b"2"])
+    assert [] == list(said)
+
+
 def test_two_entries_may_not_share_what_is_one(store):
     """One statement id, one version of a stream: a second is refused, and nothing of its batch stays."""
     append(store, [b"0"])
     before = everything(store)
     one = store.rows(0, 1)[0]
     again = Row(1, one[1], 0, "case.opened", b"1", named("fresh"), None, 0)
-    with pytest.raises((Conflict, sqlite3.IntegrityError)), store.writing() as writing:
+    with pytest.raises(Conflict, match="something else in this place"), store.writing() as writing:
         writing.append([again], [(1, leaf_hash(b"1")), (2, bytes(32))], {}, [leaf_hash(b"1")], 2)
     assert before == everything(store)
 
@@ -365,7 +400,7 @@ def test_a_closed_ledger_is_one_file(tmp_path):
     assert not list(town.ledger.folder.glob("ledger.db-*"))
     copy = tmp_path / "copy.db"
     copy.write_bytes((town.ledger.folder / "ledger.db").read_bytes())
-    with closing(SQLiteStore.open_reader(copy)) as store:
+    with closing(SQLiteStore(copy, read_only=True)) as store:
         assert 6 == store.size()
         assert [5] == store.stream(named("case"))
 

@@ -24,17 +24,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from ledger.errors import Unavailable
 from ledger.store import POSTGRES, open_store
-from ledger.store.sqlite import BUSY_SECONDS, LEFT
+from ledger.store.promises import ARRIVING, BUSY_SECONDS, MOVED, busy
+from ledger.store.sqlite import LEFT
 
 if TYPE_CHECKING:
     from ledger.store import Store
 
 Fence = Literal["left", "arriving"]
 
-_TEXT: Final = "this log was moved to {where}; nothing is appended here"
-_WHERE: Final = re.compile(re.escape(_TEXT).replace(re.escape("{where}"), "(.*?)"))
+_WHERE: Final = re.compile(re.escape(MOVED).replace(re.escape("{where}"), "(.*?)"))
 
 
 def put_up(address: str, kind: Fence, where: str = "") -> None:
@@ -50,7 +49,7 @@ def put_up(address: str, kind: Fence, where: str = "") -> None:
         Unavailable: others write without a pause.
         NotPermitted: in PostgreSQL, the role does not own the tables.
     """
-    said = _TEXT.format(where=where)
+    said = MOVED.format(where=where) if kind == "left" else ARRIVING
     if address.startswith(POSTGRES):
         from ledger.store.postgres import fencing  # noqa: PLC0415 -- its driver is loaded where it is used
 
@@ -66,9 +65,7 @@ def put_up(address: str, kind: Fence, where: str = "") -> None:
                 f"BEGIN SELECT RAISE(ABORT, '{quoted}'); END"
             )
         except sqlite3.OperationalError as error:
-            raise Unavailable(
-                "the ledger is being written by another process", why=str(error), what_now="try again"
-            ) from error
+            raise busy(str(error)) from error
 
 
 def take_down(address: str, kind: Fence) -> None:

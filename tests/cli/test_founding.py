@@ -265,7 +265,7 @@ def test_leaf_is_the_entry(founded: World) -> None:
     """The leaf hash that tail prints is the hash of the stored bytes."""
     from ledger.store.sqlite import SQLiteStore
 
-    store = SQLiteStore.open_reader(founded.folder / "ledger.db")
+    store = SQLiteStore(founded.folder / "ledger.db", read_only=True)
     lines = good(founded.run("tail", "--from", 0, "--json")).lines
 
     assert [leaf_hash(store.entry(line["index"])).hex() for line in lines] == [line["leaf"] for line in lines]

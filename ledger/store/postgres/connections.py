@@ -12,7 +12,9 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import TRANSACTION_STATUS_IDLE, new_type, parse_dsn, register_type
 
-from ledger.errors import Conflict, FormatError, NotPermitted, Unavailable
+from ledger.errors import FormatError, NotPermitted, Unavailable
+from ledger.store.postgres.tables import FENCED
+from ledger.store.promises import fenced, occupied
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +55,8 @@ def gone(error: psycopg2.Error) -> bool:
 def meaning(error: psycopg2.Error) -> ComityError:
     """Return what an error of the database means to whoever called."""
     said = str(error).strip().split("\n", 1)[0]
+    if error.pgcode == FENCED:
+        return fenced(error.diag.message_primary or said)
     if isinstance(error, psycopg2.errors.InsufficientPrivilege):
         return NotPermitted(
             "the database role may not do this",
@@ -60,7 +64,7 @@ def meaning(error: psycopg2.Error) -> ComityError:
             what_now="connect with a role that deploy/roles.sql gives it to",
         )
     if isinstance(error, psycopg2.IntegrityError):
-        return Conflict("the database holds something else in this place", why=said, what_now="run `comity fsck`")
+        return occupied(said)
     return Unavailable("the database cannot do this now", why=said, what_now="try again: repeating is harmless")
 
 

@@ -10,8 +10,9 @@ from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from ledger.store.postgres.connections import Connections, meaning
-from ledger.store.postgres.store import BUSY_SECONDS, PostgresStore
-from ledger.store.postgres.tables import FENCES
+from ledger.store.postgres.store import PostgresStore
+from ledger.store.postgres.tables import FENCED, FENCES
+from ledger.store.promises import BUSY_SECONDS
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- the driver writes its types small
@@ -23,7 +24,7 @@ _WHEN: Final = {"left": "", "arriving": f"WHEN (coalesce(current_setting('{_SETT
 
 _FUNCTION: Final = """
 CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS
-$fence$ BEGIN RAISE EXCEPTION USING MESSAGE = {said}, ERRCODE = 'insufficient_privilege'; END $fence$;
+$fence$ BEGIN RAISE EXCEPTION USING MESSAGE = {said}, ERRCODE = {code}; END $fence$;
 CREATE OR REPLACE TRIGGER {trigger} BEFORE INSERT ON entries FOR EACH STATEMENT {when} EXECUTE FUNCTION {function}();
 """
 
@@ -36,6 +37,7 @@ def put_up(address: str, kind: Literal["left", "arriving"], said: str) -> None:
             function=sql.Identifier(f"refuse_{kind}"),
             trigger=sql.Identifier(FENCES[kind]),
             said=sql.Literal(said),
+            code=sql.Literal(FENCED),
             when=sql.SQL(_WHEN[kind]),
         ),
     )

@@ -26,7 +26,20 @@ from psycopg2 import sql
 from ledger.errors import Conflict, NotFound, NotPermitted, NotVerified, Unavailable
 from ledger.store.postgres.connections import Connections, Patience, gone, meaning
 from ledger.store.postgres.tables import COPY_MIN, FENCES, GUARDS, NODES_PER_ROW, byte_array, copy, create_log, escaped
-from ledger.verify import ROSTER_ACTS
+from ledger.store.promises import (
+    BUSY_SECONDS,
+    LACKING,
+    ROSTER,
+    Nodes,
+    busy,
+    check_continues,
+    check_epoch,
+    check_root,
+    lacking,
+    miscounted,
+    no_entry,
+    whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,17 +49,11 @@ if TYPE_CHECKING:
 
     from ledger.store import Row
 
-BUSY_SECONDS: Final = 30.0
-"""How long the tree lock is waited for."""
-
 IDLE_SECONDS: Final = 15.0
 """How long a transaction may hold the tree lock without a word to the server; then the server ends it."""
 
 POLL_SECONDS: Final = 0.25
 """How often a waiting reader looks by itself: a notification may be lost, an entry is not."""
-
-NODES_REMEMBERED: Final = 100_000
-"""How many nodes are remembered (some 15 MB); they never change once committed."""
 
 PAGE: Final = 1_000
 """How many entries are read at a time where all are read."""
@@ -114,8 +121,6 @@ CROSS JOIN LATERAL (
 ) last
 """
 
-_ROSTER: Final = ",".join(f"'{act}'" for act in sorted(ROSTER_ACTS))
-
 
 class Writing:
     """One write transaction: the tree lock is held from its first line to its last."""
@@ -177,14 +182,7 @@ class Writing:
         """
         if not rows:
             return
-        if rows[0].index != self.size or rows[-1].index != self.size + len(rows) - 1:
-            raise Conflict(f"the batch begins at index {rows[0].index}, the log has {self.size} entries")
-        if self._sealed is not None and self._sealed > self.size:
-            raise Conflict(
-                f"the log holds {self.size} entries, yet a checkpoint over {self._sealed} was signed",
-                why="this database was restored from before that checkpoint; appending would fork the log",
-                what_now="refill it from a mirror or from receipts up to the same root",
-            )
+        check_continues(rows, self.size, self._sealed, kept_in="database")
         run = self._cursor
         moves = run.mogrify(
             _MOVE,
@@ -236,21 +234,10 @@ class Writing:
     def seal(self, size: int, root: bytes, note: bytes, epoch: int) -> bytes:
         """Keep a signed checkpoint, unless one of that size is kept already; see ``ledger.store.Writing``."""
         run = self._cursor
-        if self.epoch != epoch:
-            raise Conflict(
-                "another process has become the sealer of this log", what_now="the next append takes the lease again"
-            )
-        run.execute(
-            _SEAL,
-            {"size": size, "root": root, "note": note},
-        )
+        check_epoch(epoch, self.epoch)
+        run.execute(_SEAL, {"size": size, "root": root, "note": note})
         kept = cast("tuple[bytes, bytes]", run.fetchone())
-        if kept[0] != root:
-            raise Conflict(
-                f"a checkpoint over {size} entries with another root was signed before",
-                why="one size has one root for ever; this database was altered or forked",
-                what_now="stop, and run `comity fsck`",
-            )
+        check_root(size, root, kept[0], kept_in="database")
         self.note = size, kept[1]
         return kept[1]
 
@@ -299,7 +286,7 @@ class PostgresStore:
         self._writers = Connections(
             address, prepare=_WRITER.format(busy=round(busy_seconds * 1000), idle=round(idle_seconds * 1000))
         )
-        self._nodes: dict[int, bytes] = {}
+        self._nodes = Nodes(lambda ids: self._readers.read(_NODES, (ids,)))
         self._listening: list[Connection] = []
         self._guard = threading.Lock()
         try:
@@ -369,8 +356,8 @@ class PostgresStore:
                     raise Unavailable(
                         "the database took this back", why=str(cursor.statusmessage), what_now="try again"
                     )
-        # Only now are they committed: a node once committed never changes, so it may be remembered.
-        self._remember(writing.fresh)
+        # Only now are they committed.
+        self._nodes.remember(writing.fresh)
 
     @contextmanager
     def _locked(self, connections: Connections) -> Iterator[tuple[Cursor, tuple[int, int, int, int | None]]]:
@@ -388,11 +375,7 @@ class PostgresStore:
                 except psycopg2.errors.LockNotAvailable as error:
                     cursor.execute("ROLLBACK")
                     if ended or not self._end_stuck(cursor):
-                        raise Unavailable(
-                            "the ledger is being written by another process",
-                            why=str(error).strip(),
-                            what_now="try again",
-                        ) from error
+                        raise busy(str(error).strip()) from error
                     ended = True
                 except psycopg2.Error as error:
                     # Nothing was begun that could be lost: the next connection begins anew.
@@ -490,7 +473,7 @@ class PostgresStore:
         """Return the bytes of the entry at *index*; NotFound beyond the size."""
         entry = self._one("SELECT state FROM entries WHERE idx = %s", index)
         if entry is None:
-            raise NotFound(f"there is no entry {index}", why=f"the log holds {self.size()} entries, counted from 0")
+            raise no_entry(index, self.size())
         return cast("bytes", entry)
 
     def entries(self, start: int, limit: int) -> list[tuple[int, bytes]]:
@@ -531,7 +514,7 @@ class PostgresStore:
 
     def roster(self) -> list[tuple[int, bytes]]:
         """Return every entry that founded, enrolled, certified or revoked somebody, in order."""
-        query = f"SELECT idx, state FROM entries WHERE topic IN ({_ROSTER}) ORDER BY idx"
+        query = f"SELECT idx, state FROM entries WHERE topic IN ({ROSTER}) ORDER BY idx"
         return cast("list[tuple[int, bytes]]", self._readers.read(query))
 
     def next_sequence(self, key: bytes) -> int:
@@ -541,23 +524,7 @@ class PostgresStore:
 
     def hashes(self, ids: Sequence[int]) -> list[bytes]:
         """Return the stored hashes of these nodes, in the order asked; NotFound when one is missing."""
-        known = self._nodes
-        try:
-            return [known[number] for number in ids]
-        except KeyError:
-            pass
-        found: dict[int, bytes] = dict(self._readers.read(_NODES, ([number for number in ids if number not in known],)))
-        try:
-            hashes = [found[number] if number in found else known[number] for number in ids]
-        except KeyError as lacking:
-            raise NotFound(f"tree node {lacking} is not stored", what_now="run `comity fsck`") from None
-        self._remember(found.items())
-        return hashes
-
-    def _remember(self, nodes: Iterable[tuple[int, bytes]]) -> None:
-        if len(self._nodes) > NODES_REMEMBERED:
-            self._nodes = {}
-        self._nodes.update(nodes)
+        return self._nodes.hashes(ids)
 
     def node_hashes(self, start: int = 0) -> Iterator[bytes]:
         """Yield the hash of every stored node from number *start* on, in order."""
@@ -588,26 +555,28 @@ class PostgresStore:
 
     def miscounted(self) -> Iterator[str]:
         """Say which streams and cases are not numbered from 0 without a hole, and which rows are too many."""
-        for stream, count, last in self._readers.read(
-            "SELECT originator_id, count(*), max(originator_version) FROM entries GROUP BY 1 "
-            "HAVING count(*) <> max(originator_version) + 1"
-        ):
-            yield f"stream {stream} has {count} entries, the last numbered {last}"
-        for case, count, last in self._readers.read(
-            "SELECT case_id, count(*), max(case_version) FROM entries WHERE case_id IS NOT NULL GROUP BY 1 "
-            "HAVING count(*) <> max(case_version) + 1"
-        ):
-            yield f"case {case.hex()} has {count} entries, the last numbered {last}"
         # One query, one snapshot: others may append meanwhile.
-        ((size, statements, cases, accepted),) = self._readers.read(
+        (counts,) = self._readers.read(
             "SELECT (SELECT size FROM entries_head), count(statement_id), count(case_id), "
-            "count(*) FILTER (WHERE originator_id NOT LIKE 'rejected/%%') FROM entries",
-            (),
+            "count(*) FILTER (WHERE originator_id NOT LIKE 'rejected/%') FROM entries"
         )
-        if statements != size:
-            yield "the index of statement ids has another number of rows than the log has entries"
-        if cases != accepted:
-            yield "the index of cases has another number of rows than there are accepted entries"
+        return miscounted(
+            cast(
+                "list[tuple[str, int, int]]",
+                self._readers.read(
+                    "SELECT originator_id, count(*), max(originator_version) FROM entries GROUP BY 1 "
+                    "HAVING count(*) <> max(originator_version) + 1"
+                ),
+            ),
+            cast(
+                "list[tuple[bytes, int, int]]",
+                self._readers.read(
+                    "SELECT case_id, count(*), max(case_version) FROM entries WHERE case_id IS NOT NULL GROUP BY 1 "
+                    "HAVING count(*) <> max(case_version) + 1"
+                ),
+            ),
+            cast("tuple[int, int, int, int]", counts),
+        )
 
     def misplaced(self, cases: Sequence[tuple[bytes, int, int]]) -> list[int]:
         """Return those indexes to which (case, version, index) does not lead."""
@@ -625,7 +594,8 @@ class PostgresStore:
 
     def altered(self) -> Iterator[str]:
         """Say which checkpoints were taken out, and which triggers are not those that the tables were made with."""
-        yield from self._lacking_seals()
+        lacks = self._readers.read(LACKING.format(counter="entries_head"))
+        yield from lacking(cast("list[tuple[int, int | None, int, int]]", lacks))
         found = self._readers.read(
             "SELECT relname, tgname, tgenabled = 'O' AND proname = 'refuse_change' "
             "FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid "
@@ -646,37 +616,15 @@ class PostgresStore:
                     f"keep a copy, then: DROP TRIGGER {name} ON {table}"
                 )
 
-    def _lacking_seals(self) -> Iterator[str]:
-        # One query, one snapshot: others may seal meanwhile.
-        for number, size, before, after in self._readers.read(
-            "WITH numbered AS (SELECT number, size FROM seals UNION ALL SELECT seals, NULL FROM entries_head) "
-            "SELECT * FROM (SELECT number, size, coalesce(lag(number) OVER past, -1), coalesce(lag(size) OVER past, 0) "
-            "FROM numbered WINDOW past AS (ORDER BY size NULLS LAST)) AS pairs (number, size, before, after) "
-            "WHERE number <> before + 1 ORDER BY size NULLS LAST"
-        ):
-            missing = number - before - 1
-            what = "1 checkpoint was" if missing == 1 else f"{missing} checkpoints were"
-            yield (
-                f"{what} deleted between size {after} and {'the newest entries' if size is None else f'size {size}'}: "
-                "receipts may hold them, and prove what this log showed then; keep those"
-                if missing > 0
-                else f"the checkpoint over {size} entries is numbered {number}, and should be {before + 1}: "
-                "checkpoints were renumbered or put in"
-            )
-
     def beginning(self, kind: str, digits: str) -> set[bytes]:
         """Return the ids of this kind (case, statement, thing) that begin with these digits, at most 100."""
-        low, high = digits.ljust(32, "0"), digits.ljust(32, "f")
-        whole: tuple[Any, Any] = bytes.fromhex(low), bytes.fromhex(high)
-        query, bounds = {
-            "case": ("SELECT case_id FROM entries WHERE case_id BETWEEN %s AND %s AND case_version = 0", whole),
-            "statement": ("SELECT statement_id FROM entries WHERE statement_id BETWEEN %s AND %s", whole),
-            "thing": (
-                "SELECT originator_id FROM entries WHERE originator_id BETWEEN %s AND %s AND originator_version = 0",
-                (low, high),
-            ),
+        query = {
+            "case": "SELECT case_id FROM entries WHERE case_id BETWEEN %s AND %s AND case_version = 0",
+            "statement": "SELECT statement_id FROM entries WHERE statement_id BETWEEN %s AND %s",
+            "thing": "SELECT originator_id FROM entries WHERE originator_id BETWEEN %s AND %s "
+            "AND originator_version = 0",
         }[kind]
-        found = self._column(f"{query} LIMIT 100", *bounds)
+        found = self._column(f"{query} LIMIT 100", *whole(kind, digits))
         return {bytes.fromhex(one) if isinstance(one, str) else one for one in found}
 
     def checkpoint(self, min_size: int | None = None) -> bytes | None:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg2 import sql
 
-from ledger.verify import ROSTER_ACTS
+from ledger.store.promises import ROSTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,8 +40,6 @@ COPY_MIN: Final = 32
 
 CREATION_LOCK: Final = 0x636F6D697479
 """The advisory lock under which tables are made: processes that start together make them once."""
-
-_ROSTER: Final = ",".join(f"'{act}'" for act in sorted(ROSTER_ACTS))
 
 _GUARD: Final = """
 CREATE OR REPLACE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS
@@ -79,7 +77,7 @@ CREATE OR REPLACE TRIGGER written_once BEFORE UPDATE OR DELETE OR TRUNCATE ON {e
 _LOG: Final = f"""
 CREATE UNIQUE INDEX IF NOT EXISTS entries_statement ON entries (statement_id) WHERE statement_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS entries_case ON entries (case_id, case_version) WHERE case_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS entries_roster ON entries (idx) WHERE topic IN ({_ROSTER});
+CREATE INDEX IF NOT EXISTS entries_roster ON entries (idx) WHERE topic IN ({ROSTER});
 CREATE TABLE IF NOT EXISTS nodes (
     first bigint PRIMARY KEY,
     hashes bytea NOT NULL CHECK (octet_length(hashes) > 0 AND octet_length(hashes) % 32 = 0)
@@ -106,6 +104,9 @@ GUARDS: Final = frozenset(
 
 FENCES: Final = {"left": "log_has_left", "arriving": "log_is_arriving"}
 """The triggers of ``ledger.store.fence`` on the table of entries, by what they say."""
+
+FENCED: Final = "CY001"
+"""The SQLSTATE with which a fence refuses: of a class that PostgreSQL leaves to others."""
 
 
 def head_of(entries: str) -> str:
