@@ -10,6 +10,7 @@ that a user has.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,7 @@ from ledger.configuration import KafkaSection
 from ledger.kafka import wire
 from ledger.kafka.connection import Connection, track
 from ledger.kafka.topics import ENTRIES, RECEIPTS, SUBMISSIONS
-from ledger.statement import Signed, Statement, decode_entry, decode_statement
+from ledger.statement import Signed, Statement, decode_entry, decode_statement, sha256_of
 
 if TYPE_CHECKING:
     from kafka import KafkaConsumer, KafkaProducer
@@ -41,7 +42,10 @@ if TYPE_CHECKING:
 ANSWER_SECONDS: Final = 120.0
 BY_KAFKA: Final = "DE"
 MANY: Final = 100
-HEADING_WIDTH: Final = 100
+
+
+class NotShown(Exception):  # noqa: N818 -- says what became of the demonstration
+    """The demonstration did not show what it claims: what happened instead, and where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +87,12 @@ def show(stack: Stack, started: float) -> None:
         print(f"\nEverything answers after {started:.0f} seconds:\n")
         for name, where in stack.where():
             print(f"  {name:<16} {where}")
-        _publish(stack, story)
+        receipts = _publish(stack, story)
         _carried(stack)
         _shown(stack, story)
         _verified(stack, story, Path(scratch))
-        _again(stack, story)
-    print("\n`make cluster` goes on with this ledger; the commands above work on it.\n")
+        _again(stack, story, receipts)
+    print("\n`make cluster` goes on with this ledger, and says how to ask it.\n")
 
 
 def _head(title: str) -> None:
@@ -98,7 +102,8 @@ def _head(title: str) -> None:
 # -------------------------------------------------------------------------------- publishing
 
 
-def _publish(stack: Stack, story: _Story) -> None:
+def _publish(stack: Stack, story: _Story) -> list[int]:
+    """Publish everything while two services are killed; return the index in each receipt."""
     by_kafka = sum(one.by_kafka for one in story.signed)
     by_http = len(story.signed) - by_kafka
     _head("1. Two real cases, published by two ways at once")
@@ -110,19 +115,19 @@ def _publish(stack: Stack, story: _Story) -> None:
     )
     before, began = _size(stack), time.monotonic()
     third = len(story.signed) // 3
+    receipts = []
     with _Ways(stack) as ways:
         for number, one in enumerate(story.signed):
             if number in {third, 2 * third}:
                 stack.kill("gateway" if number == third else "relay")
-            answer = ways.publish(one)
-            if answer["disposition"] != "accepted":
-                raise RuntimeError(f"statement {number} was not accepted: {answer}")
+            receipts.append(ways.publish(one))
     size = _size(stack)
     print(
         f"\n{len(story.signed)} statements have their receipts after {time.monotonic() - began:.1f} seconds; "
         f"the log grew by {size - before} entries, to {size}."
     )
     print(f"\n{stack.asked('/checkpoint').decode().split(chr(10) * 2, 1)[0]}")
+    return receipts
 
 
 class _Ways:
@@ -131,7 +136,8 @@ class _Ways:
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
         self._connection = Connection(KafkaSection(bootstrap=tuple(stack.bootstrap.split(","))))
-        self._read: dict[bytes, dict[str, Any]] = {}
+        # By the hash of the bytes that were sent: an id alone may be somebody else's copy.
+        self._heard: dict[bytes, wire.Told] = {}
 
     def __enter__(self) -> Self:
         self._producer = self._connection.producer()
@@ -145,11 +151,16 @@ class _Ways:
         self._consumer.__exit__(*why)
         self._producer.__exit__(*why)
 
-    def publish(self, one: _Signed) -> dict[str, Any]:
-        """Return the answer: disposition, index, statement. Nothing is lost where somebody dies: it is sent again."""
+    def publish(self, one: _Signed) -> int:
+        """
+        Return the index in the receipt. Nothing is lost where somebody dies: it is sent again.
+
+        Raises:
+            NotShown: it was not accepted, or nobody answered for ``ANSWER_SECONDS``.
+        """
         return self._through_kafka(one) if one.by_kafka else self._through_http(one)
 
-    def _through_http(self, one: _Signed) -> dict[str, Any]:
+    def _through_http(self, one: _Signed) -> int:
         body = json.dumps(
             {
                 "statement": b64encode(one.signed.statement).decode(),
@@ -163,38 +174,39 @@ class _Ways:
             try:
                 with urllib.request.urlopen(asked, timeout=10) as answer:
                     found: dict[str, Any] = json.load(answer)
-                    return found
+                    return _accepted(found["disposition"], found["index"], f"{found}")
             except urllib.error.HTTPError as error:
                 said = error.read().decode(errors="replace")
                 if error.code < 500 and error.code != 429:
-                    return {"disposition": "refused", "what": said}
+                    return _accepted("refused", None, said)
             except OSError:
                 pass
             if time.monotonic() > until:
-                raise TimeoutError(f"the gateway at {url} gave no answer")
+                raise NotShown(f"{url} gave no answer for {ANSWER_SECONDS:.0f} seconds; see {self._stack.folder}/*.log")
             time.sleep(0.1)
 
-    def _through_kafka(self, one: _Signed) -> dict[str, Any]:
+    def _through_kafka(self, one: _Signed) -> int:
         topic = RECEIPTS + str(UUID(bytes=one.statement.publisher))
         self._follow(topic)
         sent = self._to.send(SUBMISSIONS, wire.pack_submission(one.signed), key=one.statement.key)
         self._to.flush(ANSWER_SECONDS)
         sent.get(ANSWER_SECONDS)
         until = time.monotonic() + ANSWER_SECONDS
-        while one.statement.id not in self._read:
+        sent_bytes = sha256_of(one.signed.statement)
+        while sent_bytes not in self._heard:
             for messages in self._from.poll(100).values():
                 for message in messages:
                     told = wire.unpack_answer(message.value)
-                    if told.index is None and self._read.get(told.statement_id, {}).get("index") is not None:
-                        continue  # a receipt is final: what is refused later is not this statement
-                    self._read[told.statement_id] = {
-                        "disposition": told.outcome,
-                        "index": told.index,
-                        "what": f"{told.reason} {told.field or ''}",
-                    }
+                    before = self._heard.get(told.statement_sha256)
+                    # A receipt is final: no later answer undoes it.
+                    if before is None or before.index is None:
+                        self._heard[told.statement_sha256] = told
             if time.monotonic() > until:
-                raise TimeoutError(f"no answer came in {topic}")
-        return self._read.pop(one.statement.id)
+                raise NotShown(
+                    f"no answer came in {topic} for {ANSWER_SECONDS:.0f} seconds; see {self._stack.folder}/*.log"
+                )
+        told = self._heard.pop(sent_bytes)
+        return _accepted(told.outcome, told.index, f"{told.reason} {told.field or ''}")
 
     def _follow(self, topic: str) -> None:
         """Read a topic of receipts too, from its end, before anything is submitted that is answered there."""
@@ -209,6 +221,13 @@ class _Ways:
             self._from.seek(known, offset)
         self._from.seek_to_end(partition)
         self._from.position(partition)
+
+
+def _accepted(outcome: str, index: int | None, said: str) -> int:
+    """Return the index of what was accepted; NotShown of anything else, for all of this was accepted before."""
+    if outcome != "accepted" or index is None:
+        raise NotShown(f"a statement that the scenarios' own ledger accepted was {outcome} here: {said}")
+    return index
 
 
 def _size(stack: Stack) -> int:
@@ -230,7 +249,7 @@ def _carried(stack: Stack) -> None:
                 seen += [wire.index_in(message.headers) for message in messages if message.value]
     print(f"comity.entries holds {len(set(seen))} of {size} entries, {len(seen) - len(set(seen))} of them twice.")
     if len(set(seen)) != size:
-        raise RuntimeError("the relay did not carry all of it")
+        raise NotShown(f"the relay did not carry all of it; see {stack.folder}/relay.log")
 
 
 # ------------------------------------------------------------------------------------ showing
@@ -239,9 +258,9 @@ def _carried(stack: Stack) -> None:
 def _shown(stack: Stack, story: _Story) -> None:
     _head("3. What the projections say")
     _projected(stack)
-    surrender = str(UUID(bytes=story.cases[1]))
+    encrochat, surrender = (str(UUID(bytes=case)) for case in story.cases)
     _command(stack, "case", "show", surrender)
-    _command(stack, "deadlines", surrender, "--happened-by", "2016-03-01")
+    _command(stack, "deadlines", encrochat, "--happened-by", "2020-06-20")
     _command(stack, "exhibit", "trace", str(UUID(bytes=story.exhibit)), "--happened-by", "2020-06-02")
 
 
@@ -253,7 +272,7 @@ def _projected(stack: Stack) -> None:
         if min(found["projections"].values()) == found["size"]:
             break
         if time.monotonic() > until:
-            raise TimeoutError(f"the projector is behind: {found}")
+            raise NotShown(f"the projector is behind: {found}; see {stack.folder}/projector.log")
     _command(stack, "project", "status")
 
 
@@ -274,22 +293,23 @@ def _verified(stack: Stack, story: _Story, scratch: Path) -> None:
         [sys.executable, "-I", "-S", scratch / "verify.py", bundle, "--pin", stack.pin],
         capture_output=True, text=True, check=False, env={}, cwd=scratch,
     )  # fmt: skip
-    # The trail of the case is in it too, an indented line for each entry.
-    print("\n".join(line for line in done.stdout.strip().splitlines() if not line.startswith("  ") or "- " in line[:5]))
     if done.returncode:
-        raise RuntimeError(f"the bundle did not verify: {done.stderr}")
+        raise NotShown(f"the bundle did not verify: {done.stderr.strip()}")
+    # The trail of the case is in it too: a line for each entry, which are counted here.
+    said, entries = re.subn(r"^  \d+ .*\n", "", done.stdout.strip(), flags=re.MULTILINE)
+    print(said.replace("Entries:", f"Entries: {entries}, a line for each"))
 
 
-def _again(stack: Stack, story: _Story) -> None:
+def _again(stack: Stack, story: _Story, receipts: list[int]) -> None:
     _head("5. The same once more, and nothing twice")
     before = _size(stack)
     with _Ways(stack) as ways:
-        indexes = [ways.publish(one)["index"] for one in story.signed[:MANY]]
+        again = [ways.publish(one) for one in story.signed[:MANY]]
+    if _size(stack) != before or again != receipts[:MANY]:
+        raise NotShown(f"what was repeated was recorded twice: {before} entries before, {_size(stack)} after")
     print(
-        f"{len(indexes)} statements were submitted again, each got the receipt that it had, "
-        f"and the log has {_size(stack)} entries as before."
+        f"{len(again)} statements were submitted again, each got the receipt that it had, "
+        f"and the log has {before} entries as before."
     )
-    if _size(stack) != before or indexes != sorted(indexes):
-        raise RuntimeError("a repeated statement was recorded twice")
-    again = [f"{name} {number} times" for name, number in stack.starts().items() if number > 1]
-    print(f"Started until now: {', '.join(again)}; all else once.")
+    often = [f"{name} {number} times" for name, number in stack.starts().items() if number > 1]
+    print(f"Started until now: {', '.join(often)}; all else once.")

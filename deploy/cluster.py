@@ -36,7 +36,6 @@ from ledger.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import FrameType
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = ROOT / "build" / "cluster"
@@ -82,7 +81,8 @@ class Service:
         folder: where it runs.
         options: further options of ``subprocess.Popen``.
         how: the signal that stops it in order.
-        again: whether it is started again.
+        process: the last one, until it is stopped.
+        starts: how often it was started.
     """
 
     name: str
@@ -90,11 +90,10 @@ class Service:
     folder: Path
     options: Mapping[str, Any] = field(default_factory=dict)
     how: signal.Signals = signal.SIGTERM
-    again: bool = True
-    process: subprocess.Popen[bytes] | None = None
-    starts: int = 0
-    due_at: float = 0.0
-    since: float = 0.0
+    process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+    starts: int = field(default=0, init=False)
+    _due_at: float = field(default=0.0, init=False)
+    _since: float = field(default=0.0, init=False)
 
     @property
     def said(self) -> Path:
@@ -105,28 +104,29 @@ class Service:
         """Start it; it leads a process group of its own, so that Ctrl-C reaches the supervisor alone."""
         with self.said.open("ab") as said:
             self.process = subprocess.Popen(
-                self.command, cwd=self.folder, stdout=said, stderr=said, start_new_session=True, **self.options
-            )
+                self.command, cwd=self.folder, env=_environment(), stdout=said, stderr=said, start_new_session=True,
+                **self.options,
+            )  # fmt: skip
         guard().watch(self.process)
         self.starts += 1
-        self.since = time.monotonic()
+        self._since = time.monotonic()
 
     def look(self) -> str | None:
         """Start it again if it has ended and its time has come; return what there is to tell."""
-        if self.process is None or not self.again:
+        if self.process is None:
             return None
         now = time.monotonic()
         status = self.process.poll()
         if status is None:
             return None
-        if not self.due_at:
+        if not self._due_at:
             guard().release(self.process)
-            lived = now - self.since
+            lived = now - self._since
             low, high = AGAIN_SECONDS
-            self.due_at = now + (low if lived > high else min(high, low * 2 ** min(self.starts, 6)))
+            self._due_at = now + (low if lived > high else min(high, low * 2 ** min(self.starts, 6)))
             return f"{self.name} ended ({_status(status)}) and is started again; see {self.said}"
-        if now >= self.due_at:
-            self.due_at = 0.0
+        if now >= self._due_at:
+            self._due_at = 0.0
             self.start()
         return None
 
@@ -150,6 +150,11 @@ class Service:
         with suppress(OSError):
             return self.said.read_text(encoding="utf-8", errors="replace")[-size:].strip()
         return ""
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without what configures a ledger of the caller's: here each has a configuration of its own."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COMITY_")}
 
 
 def _status(number: int) -> str:
@@ -237,16 +242,9 @@ class Stack:
         if len(str(base)) > SOCKET_PATH_MAX:
             raise StartError(f"{base} is too long for the path of a socket: name a shorter --folder")
         settings = ("-c", "listen_addresses=", "-c", "max_connections=200", "-c", f"unix_socket_directories={base}")
-        self._begin(
-            Service(
-                "PostgreSQL",
-                [servers.programs() / "postgres", "-D", data, *settings],
-                base,
-                servers.unprivileged(),
-                signal.SIGINT,
-            )
-        )
-        self._until("PostgreSQL", lambda: psycopg2.connect(self.address("comity", database="postgres")).close())
+        command: list[str | Path] = [servers.programs() / "postgres", "-D", data, *settings]
+        server = self._begin(Service("PostgreSQL", command, base, servers.unprivileged(), signal.SIGINT))
+        self._until(server, lambda: psycopg2.connect(self.address("comity", database="postgres")).close())
 
     def address(self, role: str, *, database: str = "comity") -> str:
         """Return the address of a database here."""
@@ -255,59 +253,35 @@ class Stack:
     def _kafka(self) -> None:
         base = self.folder / "kafka"
         base.mkdir(exist_ok=True)
-        if not self._apache:
-            command: list[str | Path] = [
-                servers.small_broker(),
-                "start",
-                "--only",
-                "kafka",
-                "--kafka-port",
-                str(self.brokers[0]),
-            ]
-            self._begin(Service("Kafka", [*command, "--data-dir", base / "data"], base))
+        if self._apache:
+            nodes = self._apache_kafka(base)
         else:
-            self._apache_kafka(base)
-        for port in self.brokers:
-            self._until("Kafka", partial(_listens, port))
+            where = ("--kafka-port", str(self.brokers[0]), "--data-dir", base / "data")
+            nodes = [Service("Kafka", [servers.small_broker(), "start", "--only", "kafka", *where], base)]
+        for node in nodes:
+            self._begin(node)
+        for node, port in zip(nodes, self.brokers, strict=True):
+            self._until(node, partial(_listens, port))
 
-    def _apache_kafka(self, base: Path) -> None:
-        if not (ROOT / "build" / f"kafka-{servers.KAFKA_VERSION}" / "complete").exists():
+    def _apache_kafka(self, base: Path) -> list[Service]:
+        if not servers.fetched():
             self._tell(f"fetching Apache Kafka {servers.KAFKA_VERSION} with Maven, once")
         try:
             java = servers.java()
         except RuntimeError as error:
             raise StartError(f"{error}; or use the small broker: --kafka small") from error
-        copies = str(min(3, len(self.brokers)))
-        voters = ",".join(f"{number}@127.0.0.1:{port}" for number, port in enumerate(self._controllers, 1))
-        for number, (port, controller) in enumerate(zip(self.brokers, self._controllers, strict=True), 1):
-            node = base / f"node{number}"
+        nodes = []
+        for number in range(len(self.brokers)):
+            node = base / f"node{number + 1}"
             node.mkdir(exist_ok=True)
-            settings = {
-                "process.roles": "broker,controller",
-                "node.id": number,
-                "controller.quorum.voters": voters,
-                "listeners": f"PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-                "advertised.listeners": f"PLAINTEXT://127.0.0.1:{port}",
-                "controller.listener.names": "CONTROLLER",
-                "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-                "log.dirs": node / "data",
-                "offsets.topic.num.partitions": 4,
-                "offsets.topic.replication.factor": copies,
-                "transaction.state.log.replication.factor": copies,
-                "transaction.state.log.min.isr": 1,
-                "share.coordinator.state.topic.replication.factor": copies,
-                "share.coordinator.state.topic.min.isr": 1,
-                "group.initial.rebalance.delay.ms": 0,
-                "auto.create.topics.enable": "false",
-            }
             file = node / "server.properties"
-            file.write_text("".join(f"{key}={value}\n" for key, value in settings.items()), encoding="utf-8")
-            format_it = ("kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", servers.CLUSTER_ID, "-c")
-            done = subprocess.run([*java, *format_it, file], capture_output=True, text=True, check=False)
-            if done.returncode:
-                raise StartError(f"Kafka's storage was not formatted: {(done.stdout + done.stderr)[-1500:]}")
-            name = "Kafka" if len(self.brokers) == 1 else f"Kafka {number}"
-            self._begin(Service(name, [*java, "kafka.Kafka", file], node))
+            try:
+                servers.make_node(file, node / "data", number, self.brokers, self._controllers)
+            except RuntimeError as error:
+                raise StartError(f"{error}; remove {base} to begin its topics anew: the log has all of them") from error
+            name = "Kafka" if len(self.brokers) == 1 else f"Kafka {number + 1}"
+            nodes.append(Service(name, [*java, "kafka.Kafka", file], node))
+        return nodes
 
     def _found(self) -> bool:
         """Found the ledger, or see that it is there; whether it is new."""
@@ -366,16 +340,18 @@ class Stack:
         gateway = self._configured("gateway", "gateway", keys=True)
         ingest = self._configured("ingest", "gateway", keys=True)
         projector = self._configured("projector", "projector")
-        for name, file, arguments in (
-            ("gateway", gateway, ["serve"]),
-            ("ingest", ingest, ["ingest"]),
-            ("relay", relay, ["relay"]),
-            ("projector", projector, ["project", "work"]),
-        ):
+        started = [
             self._begin(Service(name, [COMITY, *arguments, "--quiet", "--config", file], file.parent))
+            for name, file, arguments in (
+                ("gateway", gateway, ["serve"]),
+                ("ingest", ingest, ["ingest"]),
+                ("relay", relay, ["relay"]),
+                ("projector", projector, ["project", "work"]),
+            )
+        ]
         # Where people ask: a folder that says where the log is, for a login that can only read.
         self._configured("reader", "reader")
-        self._until("the gateway", lambda: self.asked("/readyz"))
+        self._until(started[0], lambda: self.asked("/readyz"))
 
     def _configured(self, name: str, role: str, *, keys: bool = False) -> Path:
         """Write the configuration of one service into a folder of its own."""
@@ -405,28 +381,25 @@ class Stack:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.gateway}{path}", timeout=10) as answer:
             return bytes(answer.read())
 
-    def comity(self, *arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of ours to its end; StartError where it fails."""
-        done = subprocess.run([COMITY, *arguments], capture_output=True, text=True, check=False)
-        if check and done.returncode:
-            raise StartError(f"`comity {arguments[0]}` failed: {done.stderr.strip()[-1500:]}")
-        return done
-
-    def read(self, *arguments: str) -> str:
-        """Return what a command answers to whoever may only read."""
-        environment = {**os.environ, "COMITY_LEDGER": str(self.folder / "reader"), "COLUMNS": "100", "NO_COLOR": "1"}
+    def _comity(self, *arguments: str, **environment: str) -> str:
+        """Run a command of ours to its end, and return what it answers; StartError where it fails."""
         done = subprocess.run(
-            [COMITY, *arguments], capture_output=True, text=True, check=False, env=environment, cwd=self.folder
-        )
+            [COMITY, *arguments],
+            capture_output=True, text=True, check=False, env=_environment() | environment, cwd=self.folder,
+        )  # fmt: skip
         if done.returncode:
             raise StartError(f"`comity {' '.join(arguments)}` failed: {done.stderr.strip()[-1500:]}")
         return done.stdout
+
+    def read(self, *arguments: str) -> str:
+        """Return what a command answers to whoever may only read."""
+        return self._comity(*arguments, COMITY_LEDGER=str(self.folder / "reader"), COLUMNS="100", NO_COLOR="1")
 
     def make_topics(self) -> None:
         """Make the topics that are declared, and that of the receipts of every authority on the roster."""
         copies = str(min(3, len(self.brokers)))
         config = self.folder / "relay" / "comity.toml"
-        self.comity("topics", "apply", "--quiet", "--config", config, "--replication", copies)
+        self._comity("topics", "apply", "--quiet", "--config", str(config), "--replication", copies)
 
     def kill(self, name: str) -> None:
         """Kill one of ours, as a failing machine would; it is started again."""
@@ -446,31 +419,33 @@ class Stack:
         yield "schema registry", f"{gateway}/subjects"
         kind = "Apache Kafka" if self._apache else "a small broker in place of Apache Kafka"
         yield "Kafka", f"{self.bootstrap} ({kind})"
-        yield "PostgreSQL", f"psql '{self.address('comity')}'"
-        yield "reading", f"export COMITY_LEDGER={self.folder / 'reader'}; comity case list"
+        psql = "psql" if shutil.which("psql") else servers.programs() / "psql"
+        yield "PostgreSQL", f"{psql} '{self.address('comity')}'"
+        yield "reading", f"COMITY_LEDGER={self.folder / 'reader'} {COMITY} case list"
         yield "keys", f"{self.folder / 'ledger' / 'keys'} (a simulation: anybody can derive them)"
         yield "logs", f"{self.folder}/*.log"
         yield "pin", self.pin
 
     # ------------------------------------------------------------------------------ watching
 
-    def _begin(self, service: Service) -> None:
+    def _begin(self, service: Service) -> Service:
         with self._lock:
             self._services.append(service)
             service.folder.mkdir(exist_ok=True)
             service.start()
+        return service
 
-    def _until(self, what: str, look: Callable[[], object]) -> None:
+    def _until(self, service: Service, look: Callable[[], object]) -> None:
+        """Wait until *look* no longer fails; StartError where the service ends before, or takes too long."""
         until = time.monotonic() + START_SECONDS
-        service = self._services[-1]
         while True:
             try:
                 look()
             except (OSError, psycopg2.OperationalError) as error:
                 ended = service.process is not None and service.process.poll() is not None
-                if ended or time.monotonic() > until or self._stopping.is_set():
-                    said = "\n".join(one.tail() for one in self._services if one.name.lower() in what.lower())
-                    raise StartError(f"{what} did not start: {error}\n{said}") from error
+                if ended or time.monotonic() > until:
+                    said = f"{service.said} ends with:\n{service.tail()}"
+                    raise StartError(f"{service.name} did not start: {error}\n{said}") from error
                 time.sleep(0.05)
             else:
                 return
@@ -538,24 +513,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     kafka = given.kafka
     if kafka == "auto":
-        fetched = (ROOT / "build" / f"kafka-{servers.KAFKA_VERSION}" / "complete").exists()
-        kafka = "apache" if servers.java_will_do() and (fetched or shutil.which("mvn")) else "small"
+        kafka = "apache" if servers.java_will_do() and (servers.fetched() or shutil.which("mvn")) else "small"
+    if given.brokers > 1 and kafka == "small":
+        parser.error(f"--brokers {given.brokers} needs Apache Kafka: Java {servers.JAVA_LEAST}, and Maven once")
 
     def tell(said: str) -> None:
         print(f"  {said}", file=sys.stderr, flush=True)
 
-    stop = threading.Event()
+    def asked_to_stop(*_: object) -> None:
+        raise KeyboardInterrupt
 
-    def asked_to_stop(number: int, frame: FrameType | None) -> None:
-        del frame
-        if stop.is_set() or not started:
-            raise KeyboardInterrupt
-        stop.set()
-        if given.demo:
-            raise KeyboardInterrupt
-        del number
-
-    started = False
     for one in (signal.SIGINT, signal.SIGTERM):
         signal.signal(one, asked_to_stop)
     stack = Stack(_folder(given.folder), kafka=kafka, brokers=given.brokers, fixed_ports=not given.any_ports, tell=tell)
@@ -563,7 +530,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         began = time.monotonic()
         stack.start()
-        started = True
         if given.demo:
             cases.show(stack, time.monotonic() - began)
             return 0
@@ -571,8 +537,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, where in stack.where():
             print(f"  {name:<16} {where}")
         print("\nCtrl-C stops it; the next `make cluster` goes on where this one stopped.", flush=True)
-        stop.wait()
-    except StartError as error:
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    except (StartError, cases.NotShown) as error:
         print(f"comity: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

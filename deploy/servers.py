@@ -20,9 +20,12 @@ import tempfile
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from deploy.guard import guard
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 PLACES: Final = ("/usr/lib/postgresql", "/usr/pgsql-*", "/opt/homebrew/opt", "/usr/local/opt", "/usr/local/pgsql")
@@ -31,6 +34,7 @@ POSTGRES_LEAST: Final = 14
 KAFKA_VERSION: Final = "4.3.1"
 JAVA_LEAST: Final = 17
 CLUSTER_ID: Final = "MkU3OEVBNTcwNTJENDM2Qg"
+KEPT: Final = ROOT / "build" / f"kafka-{KAFKA_VERSION}"
 
 POM: Final = f"""<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
@@ -124,6 +128,11 @@ def enterable(folder: Path) -> bool:
 # ------------------------------------------------------------------------------------------ Kafka
 
 
+def fetched() -> bool:
+    """Whether Apache Kafka's jars are here."""
+    return (KEPT / "complete").exists()
+
+
 @cache
 def jars() -> Path:
     """
@@ -134,24 +143,23 @@ def jars() -> Path:
     """
     if not java_will_do():
         raise RuntimeError(f"Apache Kafka {KAFKA_VERSION} needs Java {JAVA_LEAST} or newer on the path")
-    folder = ROOT / "build" / f"kafka-{KAFKA_VERSION}"
-    if not (folder / "complete").exists():
+    if not fetched():
         if not shutil.which("mvn"):
             raise RuntimeError("fetching Apache Kafka once needs mvn on the path: `apt install maven`")
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "pom.xml").write_text(POM, encoding="utf-8")
-        libs = f"-DoutputDirectory={folder / 'libs'}"
+        KEPT.mkdir(parents=True, exist_ok=True)
+        (KEPT / "pom.xml").write_text(POM, encoding="utf-8")
+        libs = f"-DoutputDirectory={KEPT / 'libs'}"
         goal = "dependency:copy-dependencies"
         done = subprocess.run(
-            ["mvn", "-q", "-B", "-f", folder / "pom.xml", goal, "-DincludeScope=runtime", libs],
+            ["mvn", "-q", "-B", "-f", KEPT / "pom.xml", goal, "-DincludeScope=runtime", libs],
             capture_output=True,
             text=True,
             check=False,
         )
         if done.returncode:
             raise RuntimeError(f"Maven could not fetch Apache Kafka: {(done.stdout + done.stderr).strip()[-2000:]}")
-        (folder / "complete").touch()
-    return folder / "libs"
+        (KEPT / "complete").touch()
+    return KEPT / "libs"
 
 
 @cache
@@ -169,6 +177,70 @@ def java(heap_megabytes: int = 512) -> list[str]:
     """Return how Java runs a main class of Apache Kafka."""
     options = ["-Xms128m", f"-Xmx{heap_megabytes}m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
     return ["java", *options, "-cp", f"{jars()}/*"]
+
+
+def make_node(
+    file: Path,
+    data: Path,
+    number: int,
+    ports: Sequence[int],
+    controllers: Sequence[int],
+    *,
+    listener: str = "PLAINTEXT",
+    settings: Mapping[str, str] | None = None,
+    users: Mapping[str, str] | None = None,
+) -> None:
+    """
+    Write the configuration of one node of Apache Kafka, broker and controller, and format its storage, once.
+
+    Args:
+        file: to be written.
+        data: the folder of what it keeps.
+        number: which of *ports* and *controllers*, counted from 0; its id is one more.
+        ports: where each node listens for clients, on 127.0.0.1.
+        controllers: where each listens for the others.
+        listener: ``PLAINTEXT``, or a protocol that *settings* describe.
+        settings: over those here.
+        users: names with passwords (SCRAM-SHA-512), who exist before anybody connects.
+
+    Raises:
+        RuntimeError: Kafka did not format the storage, and says why; or see ``jars``.
+    """
+    copies = str(min(3, len(ports)))
+    lines = {
+        "process.roles": "broker,controller",
+        "node.id": str(number + 1),
+        "controller.quorum.voters": ",".join(f"{one}@127.0.0.1:{port}" for one, port in enumerate(controllers, 1)),
+        "listeners": f"{listener}://127.0.0.1:{ports[number]},CONTROLLER://127.0.0.1:{controllers[number]}",
+        "advertised.listeners": f"{listener}://127.0.0.1:{ports[number]}",
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": listener,
+        "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{listener}:{listener}",
+        "log.dirs": str(data),
+        "offsets.topic.num.partitions": "4",
+        "offsets.topic.replication.factor": copies,
+        "transaction.state.log.replication.factor": copies,
+        "transaction.state.log.min.isr": "1",
+        "share.coordinator.state.topic.replication.factor": copies,
+        "share.coordinator.state.topic.min.isr": "1",
+        "group.initial.rebalance.delay.ms": "0",
+        "auto.create.topics.enable": "false",
+        **(settings or {}),
+    }
+    file.write_text("".join(f"{key}={value}\n" for key, value in lines.items()), encoding="utf-8")
+    added = [
+        part
+        for name, password in (users or {}).items()
+        for part in ("--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]")
+    ]
+    done = subprocess.run(
+        [*java(), "kafka.tools.StorageTool", "format", "--ignore-formatted", "-t", CLUSTER_ID, "-c", file, *added],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"Kafka's storage was not formatted: {(done.stdout + done.stderr).strip()[-1500:]}")
 
 
 def small_broker() -> Path:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.guard import guard
-from deploy.servers import CLUSTER_ID, KAFKA_VERSION, free_port, java, small_broker
+from deploy.servers import KAFKA_VERSION, free_port, java, make_node, small_broker
 
 START_SECONDS = 90
 
@@ -106,41 +106,17 @@ class ApacheKafka:
         controllers = [free_port() for _ in range(nodes)]
         self.bootstrap = ",".join(f"127.0.0.1:{port}" for port in self.ports)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * nodes
-        voters = ",".join(f"{number + 1}@127.0.0.1:{port}" for number, port in enumerate(controllers))
-        copies = str(min(3, nodes))
-        for number, (port, controller) in enumerate(zip(self.ports, controllers, strict=True)):
-            lines = {
-                "process.roles": "broker,controller",
-                "node.id": str(number + 1),
-                "controller.quorum.voters": voters,
-                "listeners": f"{listener}://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}",
-                "advertised.listeners": f"{listener}://127.0.0.1:{port}",
-                "controller.listener.names": "CONTROLLER",
-                "inter.broker.listener.name": listener,
-                "listener.security.protocol.map": f"CONTROLLER:PLAINTEXT,{listener}:{listener}",
-                "log.dirs": str(self.folder / f"data{number}"),
-                "offsets.topic.num.partitions": "4",
-                "offsets.topic.replication.factor": copies,
-                "transaction.state.log.replication.factor": copies,
-                "transaction.state.log.min.isr": "1",
-                "share.coordinator.state.topic.replication.factor": copies,
-                "share.coordinator.state.topic.min.isr": "1",
-                "group.initial.rebalance.delay.ms": "0",
-                "auto.create.topics.enable": "false",
-                "log.retention.check.interval.ms": "500",
-                **(settings or {}),
-            }
-            path = self.folder / f"node{number}.properties"
-            path.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
-            users = [f"SCRAM-SHA-512=[name={name},password={password}]" for name, password in (scram or {}).items()]
-            added = [part for user in users for part in ("--add-scram", user)]
-            done = subprocess.run(
-                [*java(), "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", path, *added],
-                capture_output=True,
-                text=True,
-                check=False,
+        for number in range(nodes):
+            make_node(
+                self.folder / f"node{number}.properties",
+                self.folder / f"data{number}",
+                number,
+                self.ports,
+                controllers,
+                listener=listener,
+                settings={"log.retention.check.interval.ms": "500", **(settings or {})},
+                users=scram,
             )
-            assert not done.returncode, done.stdout + done.stderr
         for number in range(nodes):
             self.start(number, wait=False)
         for number in range(nodes):
