@@ -23,6 +23,20 @@ if TYPE_CHECKING:
 BATCH_BYTES: Final = 1 << 20
 """What a producer collects for one partition before it must send."""
 
+BACKOFF_SECONDS: Final = (0.5, 10.0)
+"""How long whoever was interrupted waits before he begins anew: at first, and at most."""
+
+_PASSING: Final = (
+    faults.CommitFailedError,
+    faults.IllegalGenerationError,
+    faults.InvalidProducerEpochError,
+    faults.OutOfOrderSequenceNumberError,
+    faults.RebalanceInProgressError,
+    faults.UnknownMemberIdError,
+    faults.UnknownProducerIdError,
+)
+"""What ends a client for good, and no other that is made anew."""
+
 
 class Connection:
     """The way to one cluster, as the section ``[kafka]`` of the configuration describes it."""
@@ -193,19 +207,19 @@ def explained(topics: Sequence[str] = ()) -> Iterator[None]:
     except faults.SaslAuthenticationFailedError as error:
         raise Denied(
             "the Kafka cluster did not accept this user",
-            why=_said(error),
+            why=said(error),
             what_now="check kafka.mechanism, kafka.username and kafka.password_file, and that the user was created",
         ) from error
     except faults.AuthorizationError as error:
         raise Denied(
             f"the Kafka cluster does not let this user do it{named}",
-            why=_said(error),
+            why=said(error),
             what_now="apply the ACLs: `comity topics apply`, as an administrator of the cluster",
         ) from error
     except (faults.UnknownTopicOrPartitionError, faults.UnknownTopicIdError) as error:
         raise NotFound(
             f"a topic does not exist, or this user may not see it{named}",
-            why=_said(error),
+            why=said(error),
             what_now="create and allow it: `comity topics apply`",
         ) from error
     except (
@@ -215,14 +229,22 @@ def explained(topics: Sequence[str] = ()) -> Iterator[None]:
     ) as error:
         raise Unavailable(
             "no broker of the Kafka cluster answers",
-            why=_said(error),
+            why=said(error),
             what_now="check kafka.bootstrap, kafka.tls and kafka.mechanism; what was not acknowledged is sent again",
         ) from error
     except faults.KafkaError as error:
         if error.retriable:
-            raise Unavailable(f"Kafka could not do it now{named}", why=_said(error)) from error
-        raise ComityError(f"Kafka could not do it{named}", why=_said(error)) from error
+            raise Unavailable(f"Kafka could not do it now{named}", why=said(error)) from error
+        raise ComityError(f"Kafka could not do it{named}", why=said(error)) from error
 
 
-def _said(error: BaseException) -> str:
+def passing(error: Unavailable | faults.KafkaError) -> bool:
+    """Whether clients that are made anew may succeed where these failed."""
+    return isinstance(error, (Unavailable, *_PASSING)) or bool(getattr(error, "retriable", False))
+
+
+def said(error: BaseException) -> str:
+    """Return an error in one line, at most 300 characters of what Kafka says."""
+    if isinstance(error, ComityError):
+        return f"{error.what}: {error.why}"
     return f"{type(error).__name__}: {error}"[:300]

@@ -29,9 +29,9 @@ from kafka import TopicPartition
 from kafka import errors as faults
 from kafka.structs import OffsetAndMetadata
 
-from ledger.errors import ComityError, FormatError, Unavailable
+from ledger.errors import FormatError, Unavailable
 from ledger.kafka import wire
-from ledger.kafka.connection import Connection, explained, missing, track
+from ledger.kafka.connection import BACKOFF_SECONDS, Connection, explained, missing, passing, said, track
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make
 from ledger.sequencer import Refusal
 from ledger.statement import decode_statement, sha256_of
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from ledger.sequencer import Answer
     from ledger.statement import Signed
 
-BACKOFF_SECONDS: Final = (0.5, 10.0)
-
 OUT_OF_ORDER: Final = "out_of_order"
 
 log = structlog.get_logger()
@@ -54,16 +52,22 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class IngestLimits:
-    """What an ingest allows itself."""
+    """
+    What an ingest allows itself.
+
+    A round has in memory what it took and held, five times at most: as it came, as a statement, as an entry, in its
+    answer, and in the producer.
+    """
 
     # How many submissions are taken in one round.
     round_size_max: int = 2_048
-    # How many bytes are fetched ahead, of all partitions together.
+    # How many bytes are fetched ahead of each broker, whatever the number of its partitions.
     fetch_bytes_max: int = 16 << 20
     # How long a submission that came before its predecessor is held, milliseconds.
     early_ms_max: int = 250
-    # How many are held so.
+    # How many are held so, and how many bytes of them.
     early_size_max: int = 2_048
+    early_bytes_max: int = 16 << 20
     # After how many seconds a partition that has submissions and gives none is called silent.
     silent_seconds: float = 30.0
     # How often that is looked at, seconds.
@@ -147,8 +151,7 @@ class Count:
     refused: int = 0
     set_aside: int = 0
     rounds: int = 0
-    rebuilt: int = 0
-    silent: list[TopicPartition] = field(default_factory=list)
+    silent: set[TopicPartition] = field(default_factory=set)
 
 
 class Ingest:
@@ -204,14 +207,11 @@ class Ingest:
             try:
                 self._session(stop, once=once)
             except (Unavailable, faults.KafkaError) as error:
-                if isinstance(error, faults.KafkaError) and (once or not (error.retriable or _passing(error))):
+                if not passing(error) or (once and not isinstance(error, SilentPartition)):
                     with explained([self._submissions]):
                         raise
-                if once and not isinstance(error, SilentPartition):
-                    raise
                 backoff = BACKOFF_SECONDS[0] if self.count.rounds > rounds else min(2 * backoff, BACKOFF_SECONDS[1])
-                self.count.rebuilt += 1
-                log.warning("ingest_interrupted", why=_why(error), seconds=backoff)
+                log.warning("ingest_interrupted", why=said(error), seconds=backoff)
                 stop.wait(backoff)
             else:
                 return self.count
@@ -272,7 +272,7 @@ class Ingest:
         silent = watch.silent(positions, ends, now)
         log.debug("ingest_lag", lag=sum(ends[one] - positions[one] for one in assigned))
         if silent:
-            self.count.silent += silent
+            self.count.silent.update(silent)
             raise SilentPartition(silent)
 
     def _round(self, producer: KafkaProducer, consumer: KafkaConsumer, polled: dict[TopicPartition, list[Any]]) -> None:
@@ -311,10 +311,21 @@ class Ingest:
                     moved = moved or not isinstance(answer, Refusal)
             todo = sorted(early, key=_sequence_of) if moved else []
             if not moved:
-                waiting = [one for one in early if now < one.until][: self.limits.early_size_max]
-                for one in waiting:
+                self._held = self._holdable(early, now)
+                for one in self._held:
                     one.answer = None
-                self._held = waiting
+
+    def _holdable(self, early: list[_Item], now: float) -> list[_Item]:
+        """Return those that may wait for their predecessors a little longer; the others keep their refusal."""
+        held: list[_Item] = []
+        size = 0
+        for one in early:
+            if now < one.until and len(held) < self.limits.early_size_max:
+                size += len(one.value)
+                if size > self.limits.early_bytes_max:
+                    break
+                held.append(one)
+        return held
 
     # --- the answers ---
 
@@ -416,25 +427,3 @@ def _sequence_of(one: _Item) -> int:
     """Return the sequence that a statement which was found out of order has."""
     assert one.signed is not None
     return decode_statement(one.signed.statement).sequence
-
-
-def _passing(error: faults.KafkaError) -> bool:
-    """Whether clients that are made anew may succeed where these failed for good."""
-    return isinstance(
-        error,
-        (
-            faults.CommitFailedError,
-            faults.IllegalGenerationError,
-            faults.InvalidProducerEpochError,
-            faults.OutOfOrderSequenceNumberError,
-            faults.RebalanceInProgressError,
-            faults.UnknownMemberIdError,
-            faults.UnknownProducerIdError,
-        ),
-    )
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, ComityError):
-        return f"{error.what}: {error.why}"
-    return f"{type(error).__name__}: {error}"[:300]

@@ -4,11 +4,11 @@ The relay: from the log to the topics, each entry once and in order.
 Nothing but the topics says how far it is. A relay that starts reads, in each partition, the last index
 there; it sends every entry above it. The argument, for one topic:
 
-- a group of at most ``GROUP_SIZE`` entries is sent and acknowledged whole before the next is begun. So when
-  any partition holds index ``m``, every partition holds all of its own up to ``m - GROUP_SIZE``: the search for what is
-  missing begins there;
-- of one group a partition gets one batch, which is stored whole or not at all. So within a partition nothing is
-  missing below the last index there, and "above the last index of its partition" is exactly what is to be sent;
+- a group of at most ``GROUP_SIZE`` entries is sent and acknowledged whole before the next is begun, and of one group a
+  partition gets one batch, which is stored whole or not at all. So within a partition nothing is missing below
+  the last index there, and "above the last index of its partition" is exactly what is to be sent;
+- the search for it begins at the smallest of these last indexes. So it is found, too, where brokers have lost the end
+  of a partition, however much of it; and marks keep the search short where a partition gets little;
 - who dies may have a batch on its way that arrives after his successor looked. It begins at the index that his
   successor begins with, and holds the same bytes: what comes second is a duplicate by index, never a hole. A reader
   ignores an index that it has passed in that partition.
@@ -33,9 +33,9 @@ from kafka import TopicPartition
 from kafka import errors as faults
 from kafka.partitioner.default import murmur2
 
-from ledger.errors import ComityError, Conflict, NotFound, Unavailable
+from ledger.errors import Conflict, NotFound, Unavailable
 from ledger.kafka import wire
-from ledger.kafka.connection import Connection, explained, missing, track
+from ledger.kafka.connection import BACKOFF_SECONDS, Connection, explained, missing, passing, said, track
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.tree import SharedPaths
 from ledger.statement import decode_entry
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ledger.kafka.topics import Audience, Declared
     from ledger.statement import Statement
     from ledger.store import Store
+    from ledger.verify import Checkpoint
 
 GROUP_SIZE: Final = 1_024
 """How many entries are unacknowledged at most."""
@@ -58,7 +59,7 @@ GROUP_BYTES: Final = 512 << 10
 """How many bytes of entries: with keys, headers and proofs they stay within one batch of a producer."""
 
 MARK_EVERY: Final = 10_000
-"""After how many entries that an audience may not see its partitions are told how far the relay is."""
+"""After how many entries that do not reach a partition it is told how far the relay is."""
 
 MARK_SECONDS: Final = 6 * 3600.0
 """How long a partition goes without a message: what Kafka has let expire would say nothing of how far it was."""
@@ -68,8 +69,6 @@ KEYS_MAX: Final = 100_000
 
 CASES_MAX: Final = 20_000
 """Cases whose authorities are remembered."""
-
-BACKOFF_SECONDS: Final = (0.5, 10.0)
 
 log = structlog.get_logger()
 
@@ -199,8 +198,7 @@ class _Audience:
             note = self._store.checkpoint(index + 1)
             if note is None:
                 raise NotFound(f"no checkpoint covers entry {index} yet")
-            self._note, self._first = note, index
-            self._size = parse_checkpoint(parse_note(note).text).size
+            self._note, self._first, self._size = note, index, _head(note).size
             self._paths = SharedPaths(self._size, self._store.hashes, b2a_base64)
         return join_proof(index, self._paths.text(index), self._note)
 
@@ -218,10 +216,14 @@ class _Checkpoints:
         note = self._store.checkpoint(stop)
         if note is None or start >= stop:
             return
-        head = parse_checkpoint(parse_note(note).text)
+        head = _head(note)
         index = head.size - 1
         headers = [("index", b"%d" % index), ("relay", turn)]
         yield Outgoing(index, head.origin.encode(), wire.pack_checkpoint(head.size, note), headers)
+
+
+def _head(note: bytes) -> Checkpoint:
+    return parse_checkpoint(parse_note(note).text)
 
 
 def sources(store: Store, declared: Declared) -> list[Source]:
@@ -269,7 +271,7 @@ class Lane:
         Read how far the topic is, and take a turn.
 
         Args:
-            resume_at: the size that an operator vouches for, where Kafka has let everything expire.
+            resume_at: the size that an operator vouches for; it counts only where Kafka has let everything expire.
 
         Raises:
             NotFound: no such topic.
@@ -284,22 +286,24 @@ class Lane:
             begins, ends = consumer.beginning_offsets(here), consumer.end_offsets(here)
             track(self._producer, self.topic)
             self._partitions = [_Partition(one.partition, end=ends[one]) for one in here]
-            latest, expired = (0, b""), False
+            latest, held = (0, b""), []
             for one, partition in zip(here, self._partitions, strict=True):
                 if begins[one] < ends[one]:
                     for message in _read(consumer, one, ends[one] - 1, ends[one]):
                         partition.last = wire.index_in(message.headers)
                         latest = max(latest, _turn(message.headers))
-                elif ends[one]:
-                    expired = True
-            reached = max(one.last for one in self._partitions)
-            if expired and resume_at is None and reached < 0:
+                if begins[one] < ends[one] or not ends[one]:
+                    held.append(partition.last)
+            if held:
+                self.size = min(held) + 1
+            elif resume_at is not None:
+                self.size = resume_at
+            else:
                 raise Conflict(
                     f"{self.topic} held messages, and all have expired",
                     why="how far it was stands in its last messages",
                     what_now="say the number of entries that it held with --resume-at, or 0 to send all once more",
                 )
-            self.size = max(0, reached - GROUP_SIZE + 1, resume_at or 0)
             self.turn = (latest[0] + 1, os.urandom(8))
             self._tag = b"%d-%s" % (self.turn[0], self.turn[1].hex().encode())
             self._mark(consumer)
@@ -497,10 +501,10 @@ class Relay:
                     count += sent
                     backoff = BACKOFF_SECONDS[0]
             except (Unavailable, faults.KafkaError) as error:
-                if once or (isinstance(error, faults.KafkaError) and not error.retriable and not _passing(error)):
+                if once or not passing(error):
                     with explained():
                         raise
-                log.warning("relay_interrupted", why=_why(error), seconds=backoff)
+                log.warning("relay_interrupted", why=said(error), seconds=backoff)
                 if stop.wait(backoff):
                     return count
                 backoff = min(2 * backoff, BACKOFF_SECONDS[1])
@@ -516,7 +520,7 @@ class Relay:
             size = 0
             while not stop.is_set():
                 note = self._store.checkpoint()
-                sealed = 0 if note is None else parse_checkpoint(parse_note(note).text).size
+                sealed = 0 if note is None else _head(note).size
                 if sealed > size:
                     for lane in lanes:
                         yield lane.advance(sealed, stop.is_set)
@@ -527,22 +531,3 @@ class Relay:
                 for lane in lanes:
                     lane.idle()
                 self._store.wait(size, 0.5)
-
-
-def _passing(error: faults.KafkaError) -> bool:
-    """Whether a producer that is made anew may succeed where this one failed for good."""
-    return isinstance(
-        error,
-        (
-            faults.OutOfOrderSequenceNumberError,
-            faults.UnknownProducerIdError,
-            faults.InvalidProducerEpochError,
-            faults.NotEnoughReplicasAfterAppendError,
-        ),
-    )
-
-
-def _why(error: BaseException) -> str:
-    if isinstance(error, ComityError):
-        return f"{error.what}: {error.why}"
-    return f"{type(error).__name__}: {error}"[:300]

@@ -15,10 +15,20 @@ from kafka import KafkaConsumer, TopicPartition
 from kit.answer import batch_json, read_refusal
 from ledger.errors import NotVerified
 from ledger.kafka import wire
+from ledger.kafka.connection import BATCH_BYTES
 from ledger.kafka.ingest import SilentPartition, Watch
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS
 from ledger.sequencer import Receipt
-from ledger.statement import Batch, Signed, decode_entry, decode_header, decode_statement
+from ledger.statement import (
+    ENTRY_BYTES_MAX,
+    STATEMENT_BYTES_MAX,
+    Batch,
+    Signed,
+    decode_entry,
+    decode_header,
+    decode_statement,
+)
+from tests.kafka.conveyor import until
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, ORIGIN, check_everything, check_receipt, keyed, named, signer
 
 if TYPE_CHECKING:
@@ -109,6 +119,32 @@ def test_what_lacks_its_predecessor_is_refused_with_what_is_expected(conveyor: C
     assert ("refused", "out_of_order", 0) == (answer.outcome, answer.reason, answer.expected)
     assert answer.note.startswith(b"comity.refusal/v1\n")
     assert [] == _recorded(conveyor)
+
+
+def test_what_is_held_is_bounded_in_number_and_in_bytes(conveyor: Conveyor):
+    """Beyond either bound a statement that came early is refused at once; its predecessor makes room."""
+    first, *others = _cases(conveyor, 4)
+    size = len(wire.pack_submission(first))
+    for bound in ({"early_size_max": 2}, {"early_bytes_max": 2 * size + 40}):
+        conveyor.send(*others)
+        taking = conveyor.ingest(early_ms_max=200, **bound)
+        assert 3 == taking.count.refused
+        told = [one.statement_id for one in conveyor.answers(DE_PROSECUTOR.authority)[-3:]]
+        assert [others[2], others[0], others[1]] == [
+            next(one for one in others if one.statement[:16] == identity) for identity in told
+        ]
+
+    assert [] == _recorded(conveyor)
+
+
+def test_nothing_that_is_sent_is_larger_than_brokers_take():
+    """The largest submission, answer and proven entry that their schemas take fit into one batch of a producer."""
+    entry, note = bytes(ENTRY_BYTES_MAX), bytes(16_384)
+    answer = wire.Told(bytes(16), bytes(32), "accepted", 2**62, 2**54, "x" * 63, "f" * 64, 2**62, note, entry)
+
+    assert len(wire.pack_submission(Signed(bytes(STATEMENT_BYTES_MAX), bytes(64)))) < wire.SUBMISSION_BYTES_MAX
+    assert max(len(wire.pack_answer(answer)), len(wire.pack_proven(2**62, entry, note))) < BATCH_BYTES / 10
+    assert len(wire.pack_set_aside(1, 2**62, b"", "x" * 63, field="f" * 64, note=note)) < BATCH_BYTES / 10
 
 
 def test_what_was_refused_may_still_be_accepted(conveyor: Conveyor):
@@ -242,29 +278,40 @@ def test_statements_signed_as_a_batch_go_one_by_one(conveyor: Conveyor):
 
 def test_two_workers_share_the_submissions(conveyor: Conveyor):
     """A worker that joins takes partitions over amid the work; each statement is recorded once, in order."""
-    keys = [DE_PROSECUTOR, FR_PROSECUTOR]
-    some = {by.authority: _cases(conveyor, 60, by) for by in keys}
-    for statements in some.values():
-        conveyor.send(*statements[:30])
+    # The first and the last of three partitions: of two members of a group, none gets both.
+    places = {DE_PROSECUTOR: 0, FR_PROSECUTOR: 2}
+    sent: dict[bytes, list[bytes]] = {by.authority: [] for by in places}
+
+    def submit(count: int) -> None:
+        for by, partition in places.items():
+            for _ in range(count):
+                case = f"{by.authority.hex()} {len(sent[by.authority])}"
+                signed = conveyor.town.signed(conveyor.town.opening(case), by)
+                conveyor.send_raw(wire.pack_submission(signed), by.key.id, partition)
+                sent[by.authority].append(signed.statement)
+
     stop = threading.Event()
     workers = [conveyor.ingesting(round_size_max=7, early_ms_max=10_000) for _ in range(2)]
     threads = [threading.Thread(target=worker.run, args=(stop,)) for worker in workers]
-    for thread in threads:
-        thread.start()
-        for statements in some.values():
-            conveyor.send(*statements[30:])
-    for _ in range(120):
-        if len(_recorded(conveyor)) >= 120:
-            break
-        threading.Event().wait(0.25)
+    submit(30)
+    threads[0].start()
+    until(lambda: workers[0].count.recorded > 0)
+    submit(30)
+    threads[1].start()
+
+    def shared() -> bool:
+        submit(1)
+        return workers[1].count.recorded > 0
+
+    until(shared)
+    until(lambda: len(_recorded(conveyor)) == sum(map(len, sent.values())))
     stop.set()
     for thread in threads:
         thread.join(60)
 
     assert not any(thread.is_alive() for thread in threads)
-    for by in keys:
-        mine = [data for data in _recorded(conveyor) if decode_statement(data).publisher == by.authority]
-        assert [one.statement for one in some[by.authority]] == mine
+    for authority, statements in sent.items():
+        assert statements == [data for data in _recorded(conveyor) if decode_statement(data).publisher == authority]
     check_everything(conveyor.town.ledger)
 
 
@@ -288,14 +335,10 @@ def test_a_partition_that_falls_silent_is_noticed(conveyor: Conveyor, monkeypatc
     taking, stop = conveyor.ingesting(silent_seconds=0.3, watch_seconds=0.1), threading.Event()
     running = threading.Thread(target=taking.run, args=(stop,))
     running.start()
-    for count in (3, 6):
-        for _ in range(240):
-            if len(_recorded(conveyor)) >= count and stuck:
-                break
-            threading.Event().wait(0.05)
-        if count == 3:
-            for one in some[3:]:
-                conveyor.send_raw(wire.pack_submission(one), b"", 0)
+    until(lambda: len(_recorded(conveyor)) == 3 and bool(stuck))
+    for one in some[3:]:
+        conveyor.send_raw(wire.pack_submission(one), b"", 0)
+    until(lambda: len(_recorded(conveyor)) == 6)
     stop.set()
     running.join(30)
 

@@ -39,12 +39,11 @@ class Steps:
         self._fatal = fatal
         self._count = 0
 
-    def __call__(self) -> bool:
-        """Take a step; whether it is to be the last, a little later."""
+    def __call__(self) -> None:
+        """Take a step, or die before it."""
         self._count += 1
         if self._count == self._fatal:
             os.kill(os.getpid(), signal.SIGKILL)
-        return False
 
     def amid(self, work: Callable[..., Any]) -> Callable[..., Any]:
         """Return the work with a step before it, one amid it, and none after: the next step is before the next."""

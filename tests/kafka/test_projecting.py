@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,11 @@ from ledger.configuration import KafkaSection
 from ledger.errors import Conflict
 from ledger.kafka.connection import Connection
 from ledger.kafka.topics import ENTRIES
-from projections.runner import PROJECTIONS, Runner
+from projections.filling import PROJECTIONS
+from projections.runner import Runner
 from projections.shared import Shared
 from projections.workers import Limits, work
+from tests.kafka.conveyor import until
 from tests.kafka.test_relay import _say
 
 if TYPE_CHECKING:
@@ -75,13 +76,6 @@ class Working:
         self._shared.close()
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    until = time.monotonic() + SECONDS
-    while not what():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
 def reached(shared: Shared, size: int) -> Callable[[], bool]:
     return lambda: set(shared.sizes().values()) == {size} and not any(one.taken for one in shared.places().values())
 
@@ -95,16 +89,16 @@ def test_workers_of_a_group_apply_each_entry_once(conveyor: Conveyor, cluster: C
         conveyor.relay()
         workers = [Working(conveyor, address, conveyor.connection)]
         try:
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
             workers.append(Working(conveyor, address, conveyor.connection))
             _say(conveyor, 12)
             conveyor.relay()
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
             # The older one goes; the other takes its partitions over.
             workers.pop(0).end()
             _say(conveyor, 6)
             conveyor.relay()
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
         finally:
             for one in workers:
                 one.end()
@@ -120,7 +114,7 @@ def test_without_a_broker_the_projections_follow_the_log(conveyor: Conveyor, clu
     with Shared(conveyor.town.store, catalogue(), address, partitions=3) as shared:
         one = Working(conveyor, address, nowhere)
         try:
-            wait_for(reached(shared, conveyor.town.store.size()))
+            until(reached(shared, conveyor.town.store.size()))
         finally:
             one.end()
         assert of_the_log(conveyor, tmp_path) == digests(shared)
@@ -165,23 +159,23 @@ def test_a_stopped_process_that_wakes_writes_nothing_wrong(conveyor: Conveyor, c
         try:
             _say(conveyor, 4)
             conveyor.relay()
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
             os.kill(process.pid, signal.SIGSTOP)
             epochs = {unit: place.epoch for unit, place in shared.places().items()}
             heir = Working(conveyor, address, conveyor.connection)
             _say(conveyor, 8)
             conveyor.relay()
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
             assert all(place.epoch > epochs[unit] for unit, place in shared.places().items())
             os.kill(process.pid, signal.SIGCONT)
             _say(conveyor, 8)
             conveyor.relay()
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
             process.kill()
             process.wait()
             _say(conveyor, 4)
             conveyor.relay()
-            wait_for(reached(shared, store.size()))
+            until(reached(shared, store.size()))
         finally:
             process.kill()
             process.wait()

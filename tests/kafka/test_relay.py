@@ -14,7 +14,7 @@ from ledger.kafka.relay import Fenced, Lane, sources
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.reading import recorded
 from ledger.verify import check_inclusion, leaf_hash, parse_checkpoint, parse_note, parse_proof
-from tests.kafka.conveyor import first_occurrences
+from tests.kafka.conveyor import first_occurrences, until
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, named
 
 if TYPE_CHECKING:
@@ -190,6 +190,36 @@ def test_brokers_that_lost_what_they_had_acknowledged_are_noticed(conveyor: Conv
             lane._mark()
 
 
+def test_what_brokers_lost_is_sent_again_however_much(conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch):
+    """The search for what is missing begins where the shortest partition ends, not near the end of the longest."""
+    monkeypatch.setattr(module, "GROUP_SIZE", 2)
+    _say(conveyor, 9)
+    source = sources(conveyor.town.store, conveyor.declared)[0]
+    messages = [one for one in source.messages(0, conveyor.town.store.size(), b"1-00") if one is not None]
+    short = {number: [one for one in messages if module.partition_of(one.key, 3) == number] for number in range(3)}
+    del short[module.partition_of(messages[-1].key, 3)]
+    lost = max(short.values(), key=len)
+    with conveyor.connection.producer() as producer:
+        for one in messages:
+            if one not in lost[1:]:
+                where = module.partition_of(one.key, 3)
+                producer.send(source.topic, one.value, one.key, one.headers, where)
+    assert lost[1].index < messages[-1].index - 2 * module.GROUP_SIZE
+    before = {one.index for one in _values(conveyor.seen(ENTRIES))}
+    conveyor.relay()
+
+    assert before.isdisjoint(one.index for one in lost[1:])
+    conveyor.check_entries()
+
+
+def test_what_an_operator_vouches_for_hides_nothing_that_a_topic_says(conveyor: Conveyor):
+    """A size given for a topic that has expired skips no entry of one that has not."""
+    _say(conveyor, 2)
+    conveyor.relay(resume_at=conveyor.town.store.size() - 2)
+
+    conveyor.check_entries()
+
+
 def test_a_second_relay_fences_the_first(conveyor: Conveyor):
     """The older of two relays ends as soon as it writes; what both sent stands there once by index."""
     _say(conveyor, 2)
@@ -289,17 +319,12 @@ def test_an_audience_that_sees_nothing_is_told_how_far_the_relay_is(
     _say(conveyor, 6)
     conveyor.relay()
     marks = [one for one in conveyor.seen("comity.entries.public") if one.value is None]
-    lane = Lane(sources(conveyor.town.store, conveyor.declared)[1], _Nothing(), conveyor.connection)
     with conveyor.connection.producer() as producer:
-        lane._producer = producer
+        lane = Lane(sources(conveyor.town.store, conveyor.declared)[1], producer, conveyor.connection)
         lane.recover()
 
     assert max(one.index for one in marks) > 10
     assert lane.size > 10
-
-
-class _Nothing:
-    """A producer that is replaced before it is used."""
 
 
 def test_a_relay_follows_until_it_is_told_to_stop(conveyor: Conveyor):
@@ -309,9 +334,7 @@ def test_a_relay_follows_until_it_is_told_to_stop(conveyor: Conveyor):
     running.start()
     _say(conveyor, 3)
     size = conveyor.town.store.size()
-    for _ in range(60):
-        if len(first_occurrences(conveyor.seen(ENTRIES))) == size:
-            break
+    until(lambda: len(first_occurrences(conveyor.seen(ENTRIES))) == size)
     stop.set()
     running.join(30)
 

@@ -22,7 +22,7 @@ from ledger.kafka.relay import Relay, sources
 from ledger.kafka.topics import ENTRIES, SUBMISSIONS, carry_out, compare, declared
 from ledger.statement import Signed, decode_entry
 from tests.kafka.brokers import ApacheKafka
-from tests.kafka.conveyor import TOPICS, Conveyor
+from tests.kafka.conveyor import TOPICS, Conveyor, until
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, check_everything, found
 
 if TYPE_CHECKING:
@@ -193,15 +193,15 @@ def test_brokers_that_die_lose_nothing(tmp_path: Path):
                     sent += some
                 if number == 1:
                     cluster.send(signal.SIGSTOP, number)
-                    _until(nearly)
+                    until(nearly, 120)
                     cluster.send(signal.SIGCONT, number)
                 else:
                     cluster.stop(number)
-                    _until(nearly)
+                    until(nearly, 120)
                     cluster.start(number)
-            _until(lambda: len(_statements(here)) == len(sent))
+            until(lambda: len(_statements(here)) == len(sent), 120)
             size = town.store.size()
-            _until(lambda: len(here.entries()) == size)
+            until(lambda: len(here.entries()) == size, 120)
             stop.set()
             for one in running:
                 one.join(120)
@@ -222,12 +222,3 @@ def test_brokers_that_die_lose_nothing(tmp_path: Path):
 
 def _statements(here: Conveyor) -> list[bytes]:
     return [decode_entry(data).statement for _, data in here.town.store.entries(5, 1_000)]
-
-
-def _until(holds: object) -> None:
-    assert callable(holds)
-    for _ in range(600):
-        if holds():
-            return
-        threading.Event().wait(0.2)
-    raise AssertionError("it did not come about in two minutes")
