@@ -29,7 +29,7 @@ from kafka.admin import (
     ResourceType,
 )
 
-from ledger.errors import Conflict, FormatError
+from ledger.errors import ComityError, Conflict, FormatError
 from ledger.kafka.connection import BATCH_BYTES, explained
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ RECEIPTS: Final = "comity.receipts."
 """What the name of a publisher's topic begins with; its id follows."""
 
 HERE: Final = Path(__file__).with_name("topics.toml")
-OPEN_RINGS: Final = frozenset({"oversight", "public"})
+OPEN_RINGS: Final = ("oversight", "public")
 """Rings that an audience may be given by; who stands in the others is an authority, case by case."""
 
 PARTITIONS_MAX: Final = 1_000
@@ -150,7 +150,10 @@ class _Reader:
                 raise self._fault(f"publishers.{text}", "is no id of an authority") from error
         self.roles["publishers"] = tuple(sorted({one for some in publishers.values() for one in some}))
         topics = [self._topic(one, f"topic.{place}") for place, one in enumerate(self._tables(data, "topic"))]
-        receipts = self._topic({"name": RECEIPTS, **self._table(data, "receipts")}, "receipts")
+        pattern = self._table(data, "receipts")
+        # Who writes and reads it, and what it is called, follows from the publisher.
+        self._keys(pattern, "receipts", {"partitions", "retention_days"})
+        receipts = self._topic({"name": RECEIPTS, **pattern}, "receipts")
         audiences = []
         for place, one in enumerate(self._tables(data, "audience")):
             audience, topic = self._audience(one, f"audience.{place}")
@@ -161,8 +164,10 @@ class _Reader:
             if name not in names:
                 raise self._fault("topic", f"{name} is missing")
         for name in names:
-            if names.count(name) > 1 or (name.startswith(RECEIPTS)):
+            if names.count(name) > 1:
                 raise self._fault("topic", f"{name} is declared twice")
+            if name.startswith(RECEIPTS):
+                raise self._fault("topic", f"{name} follows from its publisher; [receipts] declares all of these")
         if topics[names.index(CHECKPOINTS)].partitions != 1:
             raise self._fault("topic", f"{CHECKPOINTS} has an order, therefore one partition")
         return Declared(
@@ -196,9 +201,7 @@ class _Reader:
             raise self._fault(f"{where}.name", "is not made of letters, digits and hyphens")
         if (rings is None) == (authority is None):
             raise self._fault(where, "is given by rings, or else by an authority")
-        if rings is not None and (
-            not isinstance(rings, list) or not rings or not set(rings) <= {"public", "oversight"}
-        ):
+        if rings is not None and not (isinstance(rings, list) and rings and all(one in OPEN_RINGS for one in rings)):
             raise self._fault(f"{where}.rings", "may name public and oversight; the others go to an authority")
         try:
             seer = None if authority is None else UUID(authority).bytes
@@ -212,8 +215,11 @@ class _Reader:
 
     def _roles(self, one: dict[str, Any], where: str, key: str) -> tuple[str, ...]:
         found: set[str] = set()
-        for role in one.get(key, []):
-            if role not in self.roles:
+        roles = one.get(key, [])
+        if not isinstance(roles, list):
+            raise self._fault(f"{where}.{key}", "is not a list of roles")
+        for role in roles:
+            if not isinstance(role, str) or role not in self.roles:
                 raise self._fault(f"{where}.{key}", f"{role!r} is no role; there are {', '.join(self.roles)}")
             found.update(self.roles[role])
         return tuple(sorted(found))
@@ -402,9 +408,17 @@ def carry_out(admin: KafkaAdminClient, changes: Iterable[Change], replication: i
             settings.setdefault(name, {})[setting] = value
     with explained(sorted(settings)):
         if settings:
-            admin.alter_configs(
+            told = admin.alter_configs(
                 [ConfigResource(ConfigResourceType.TOPIC, name, configs) for name, configs in settings.items()]
             )
+            # What a cluster does not take is no exception of the client.
+            for name, answer in told.get("topic", {}).items():
+                if answer != "OK":
+                    raise ComityError(
+                        f"the settings of {name} were not changed",
+                        why=str(answer)[:300],
+                        what_now="look whether this user may alter configurations, and what the cluster's policy takes",
+                    )
         allowed = [one.made for one in todo if one.verb == "allow"]
         if allowed:
             failed = admin.create_acls(allowed)["failed"]

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import Consumer as StandardConsumer
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
 from ledger.configuration import KafkaSection
-from ledger.errors import Conflict, FormatError, Unavailable
+from ledger.errors import ComityError, Conflict, FormatError, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import Connection
 from ledger.kafka.relay import partition_of
-from ledger.kafka.topics import ENTRIES, Topic, carry_out, compare, declared
+from ledger.kafka.topics import ENTRIES, Change, Topic, carry_out, compare, declared
 from ledger.statement import Batch, Signed, decode_entry, decode_statement
 from tests.kafka.conveyor import TOPICS
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR
@@ -60,6 +60,12 @@ def test_the_declaration_that_comes_with_comity_can_be_read():
         ('name = "comity.rejections"', 'name = "comity.submissions"', "topic"),
         ("[publishers]", '[publishers]\n"nobody" = ["User:x"]', "publishers.nobody"),
         ("[receipts]", "[receipt]", "receipt"),
+        ("[receipts]", '[receipts]\nreaders = ["mirrors"]', "receipts.readers"),
+        ("[receipts]", '[receipts]\nname = "comity.answers"', "receipts.name"),
+        ('name = "comity.rejections"', 'name = "comity.receipts.x"', "topic"),
+        ('rings = ["public"]', 'rings = [["public"]]', "audience.0.rings"),
+        ('readers = ["ingest"]', "readers = 1", "topic.0.readers"),
+        ('readers = ["ingest"]', 'readers = [["ingest"]]', "topic.0.readers"),
     ],
 )
 def test_a_fault_in_a_declaration_is_named(tmp_path: Path, old: str, new: str, where: str):
@@ -88,6 +94,19 @@ def test_applying_twice_changes_nothing(conveyor: Conveyor):
         assert [] == compare(admin, wanted, acls=False)
 
     assert [f"retention.ms from {30 * 86_400_000} to 60000"] * len(wanted.topics) == [one.detail for one in differences]
+
+
+def test_a_setting_that_the_cluster_does_not_take_is_an_error(conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch):
+    """Kafka's client tells it as an answer among others: whoever applied learns of it, with the cluster's own words."""
+    topic = conveyor.named(ENTRIES)
+    monkeypatch.setattr(
+        KafkaAdminClient, "alter_configs", lambda *_: {"topic": {topic: "[Error 44] PolicyViolationError: too long"}}
+    )
+    change = Change("set", topic, made=(topic, "retention.ms", "1"))
+    with conveyor.connection.admin() as admin, pytest.raises(ComityError, match="were not changed") as refused:
+        carry_out(admin, [change], 1)
+
+    assert "PolicyViolationError" in refused.value.why
 
 
 def test_a_publisher_gets_its_topic_of_receipts(conveyor: Conveyor):
