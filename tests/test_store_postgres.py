@@ -464,6 +464,17 @@ def test_a_reader_reads_and_others_do_not_even_that(cluster, roles):
         PostgresStore(cluster.address(roles, "nobody_in_particular")).size()
 
 
+def test_a_schema_before_that_of_the_log_hides_nothing(store, cluster):
+    """As with the login of whoever asks the projections: the guards are found, and so is what is announced."""
+    append(store, [b"0"])
+    cluster.run("CREATE SCHEMA IF NOT EXISTS beside")
+    schema = store._channel.removeprefix("comity_")
+    with closing(PostgresStore(cluster.address(f"beside,{schema}"), read_only=True)) as behind:
+        assert [] == list(behind.altered())
+        assert store._channel == behind._channel
+        assert [b"0"] == list(behind.scan())
+
+
 @pytest.mark.parametrize("table", ["entries", "nodes", "seals"])
 def test_the_tables_refuse_to_be_changed_by_their_owner_too(store, cluster, table):
     """Triggers bind whoever owns the tables; whoever takes one away is found."""

@@ -250,7 +250,7 @@ class Writing:
 
 class PostgresStore:
     """
-    The log in a PostgreSQL database (14 or newer), in the first schema of its search path.
+    The log in a PostgreSQL database (14 or newer): the one that its search path finds, a new one in its first schema.
 
     Reading is safe from any thread and process while others write.
     Writing is serialised over all machines by the tree lock.
@@ -298,21 +298,25 @@ class PostgresStore:
     def _prepare(self) -> str:
         """Make the tables where they are not, and return the channel on which appends are announced."""
         with self._writers.lent() as one, one.cursor() as cursor:
-            asked = "SELECT current_schema(), to_regclass('seals')"
-            cursor.execute(asked)
-            schema, tables = cast("tuple[str | None, str | None]", cursor.fetchone())
-            if schema is None:
+            # The log need not be in the first schema of the path: that of projections may stand before it.
+            cursor.execute(
+                "SELECT current_schema(), "
+                "(SELECT nspname FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+                "WHERE pg_class.oid = to_regclass('seals'))"
+            )
+            first, schema = cast("tuple[str | None, str | None]", cursor.fetchone())
+            if first is None:
                 raise NotFound(
                     "no schema of the search path exists in this database",
                     what_now="create it first: deploy/roles.sql does",
                 )
-            if tables is None and self.read_only:
+            if schema is None and self.read_only:
                 raise NotFound("there is no ledger in this database", what_now="found one with `comity init`")
-            if tables is None:
+            if schema is None:
                 cursor.execute("BEGIN")
                 create_log(cursor)
                 cursor.execute("COMMIT")
-            return f"comity_{schema}"[:63]
+            return f"comity_{schema or first}"[:63]
 
     def close(self) -> None:
         """Close every connection; the store must not be used afterwards."""
@@ -599,8 +603,8 @@ class PostgresStore:
         found = self._readers.read(
             "SELECT relname, tgname, tgenabled = 'O' AND proname = 'refuse_change' "
             "FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid JOIN pg_proc ON pg_proc.oid = tgfoid "
-            "WHERE NOT tgisinternal AND relnamespace = current_schema()::regnamespace AND relname = ANY(%s)",
-            ([table for table, _ in GUARDS],),
+            "WHERE NOT tgisinternal AND tgrelid IN (SELECT to_regclass(guarded) FROM unnest(%s) guarded)",
+            (sorted({table for table, _ in GUARDS}),),
         )
         intact = {(table, name) for table, name, whole in found if whole}
         for table, name in sorted(GUARDS - intact):
