@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
 
 from ledger.errors import FormatError, NotFound, NotVerified, Unavailable
 from ledger.keys import ed25519, key_id
+from ledger.log.glance import Glance, glance
 from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.reading import recorded
 from ledger.statement import EARLIEST, decode_entry, decode_header, decode_statement, signed_message
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.acts import Catalogue
-    from ledger.statement import Entry, Statement
+    from ledger.statement import Statement
 
 Check = tuple[bytes, bytes, bytes]
 
@@ -559,38 +560,40 @@ def _check_range(
         ids = []
         cases: list[tuple[bytes, int, int]] = []
         for index, stream, version, act, data in rows:
-            try:
-                entry = decode_entry(data)
-                statement = (decode_statement if entry.accepted else decode_header)(entry.statement)
-                # Of the bodies, which admission has checked, those of the roster alone.
-                body = None
-                if statement.act in ROSTER_ACTS and entry.accepted:
-                    body = catalogue.decode(statement.act, statement.version, statement.body)
-            except FormatError as error:
-                report.fault(f"cannot be read: {error}", index)
-                continue
-            ids.append((statement.id, index))
-            public = reading.read(index, entry, statement, body)
-            if act != statement.act or (
-                (stream != statement.subject.hex() or version != entry.subject_version)
-                if entry.accepted
-                else (stream != f"rejected/{statement.id.hex()}" or version)
-            ):
+            seen, batch, accepted = glance(data), None, True
+            statement: Statement | None = None
+            body: dict[str, Any] | None = None
+            if seen is None or seen.act in ROSTER_ACTS:
+                try:
+                    entry = decode_entry(data)
+                    batch, accepted = entry.batch, entry.accepted
+                    statement = (decode_statement if accepted else decode_header)(entry.statement)
+                    # Of the bodies, which admission has checked, those of the roster alone.
+                    if statement.act in ROSTER_ACTS and accepted:
+                        body = catalogue.decode(statement.act, statement.version, statement.body)
+                except FormatError as error:
+                    report.fault(f"cannot be read: {error}", index)
+                    continue
+                seen = Glance.of(entry, statement)
+            ids.append((seen.id, index))
+            public = reading.read(index, seen, statement, body)
+            where = seen.subject.hex() if accepted else f"rejected/{seen.id.hex()}"
+            if act != seen.act or stream != where or version != seen.subject_version:
                 report.fault("stands in another stream than it says", index)
-            if not entry.accepted:
+            if not accepted:
                 # The body of a rejected statement is withheld, and with it what was signed.
                 report.unchecked += 1
                 continue
-            cases.append((statement.case, entry.case_version or 0, index))
+            cases.append((seen.case, seen.case_version, index))
             if public is None:
                 continue
             report.signatures += 1
-            if entry.batch is None:
-                if not ed25519(public, signed_message(entry.statement), entry.signature):
+            if batch is None:
+                if not ed25519(public, signed_message(seen.statement), seen.signature):
                     report.fault("its signature does not hold", index)
                 continue
             try:
-                one = public, signed_message(entry.statement, entry.batch), entry.signature
+                one = public, signed_message(seen.statement, batch), seen.signature
             except NotVerified as error:
                 report.fault(f"its place in the batch: {error.what}", index)
                 continue
@@ -629,9 +632,17 @@ class _Reading:
             "clock": (began_at, self.recorded_at),
         }
 
-    def read(self, index: int, entry: Entry, statement: Statement, body: dict[str, Any] | None) -> bytes | None:
-        """Compare an entry with what came before; return the public key that its publisher then had."""
-        recorded_at, key, sequence = entry.recorded_at, statement.key, statement.sequence
+    def read(self, index: int, seen: Glance, statement: Statement | None, body: dict[str, Any] | None) -> bytes | None:
+        """
+        Compare an entry with what came before; return the public key that its publisher then had.
+
+        Args:
+            index: of the entry.
+            seen: of it.
+            statement: decoded, where there is a *body*.
+            body: of an act of the roster that was accepted.
+        """
+        recorded_at, key, sequence = seen.recorded_at, seen.key, seen.sequence
         if recorded_at < self.recorded_at and self.began_at is not None:
             self.report.fault("was recorded before the entry in front of it", index)
         elif self.began_at is None:
@@ -644,20 +655,20 @@ class _Reading:
             self.report.fault(f"has sequence {sequence}; its key's next was {expected}", index)
         self.following[key] = sequence + 1
         public: bytes | None = None
-        if index == 0 and statement.act == "ledger.founded" and body is not None:
+        if index == 0 and seen.act == "ledger.founded" and body is not None:
             if key_id(body["operator_key"]) == key:
                 public = body["operator_key"]
         else:
             standing = self.roster.key(key)
             if (
                 standing is not None
-                and standing.authority == statement.publisher
+                and standing.authority == seen.publisher
                 and self.roster.verdict(key, index) in _STANDING
             ):
                 public = standing.public_key
         if public is None:
             self.report.fault("is signed by a key that its publisher did not have then", index)
-        if body is not None:
+        if statement is not None and body is not None:
             if self.roster.judge(index, statement, body, ed25519) is not None:
                 self.report.fault("changes the roster against its rules", index)
             self.roster.fold(index, statement, body)
