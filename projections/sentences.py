@@ -17,6 +17,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from projections.wording import cited, joined, label
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -336,28 +338,20 @@ def _put(views: Views, value: Any, how: str, zone: str) -> str:
     if how in {"authority", "other"}:
         return views.who(value).designation
     if how == "authorities":
-        return _list([views.who(item).designation for item in value])
+        return joined([views.who(item).designation for item in value])
     if how == "count":
         return str(len(value))
     if how == "instant":
         return day_text(value, _zone(zone))
     if isinstance(value, list):
-        return _list([_put(views, item, how, zone) for item in value])
+        return joined([_put(views, item, how, zone) for item in value])
     if isinstance(value, dict):
         # A ground with its article; a right with what became of it.
         first, *rest = [str(item) for item in value.values() if item is not None]
-        return _lower(views, how, first) + (f" ({', '.join(rest)})".replace("_", " ") if rest else "")
+        return label(how, first) + (f" ({', '.join(rest)})".replace("_", " ") if rest else "")
     if how == "order":
         return _order(views, str(value))
-    return _lower(views, how, str(value)) if how else str(value)
-
-
-def _lower(views: Views, codes: str, code: str) -> str:
-    """Return a code's words as they stand within a sentence; names keep their capital."""
-    words = views.label(codes, code)
-    if codes in {"countries", "instruments"} or words[1:2].isupper():
-        return words
-    return words[:1].lower() + words[1:]
+    return label(how, str(value)) if how else str(value)
 
 
 def _order(views: Views, instrument: str) -> str:
@@ -368,16 +362,6 @@ def _order(views: Views, instrument: str) -> str:
     if instrument == "eu-e-evidence-2023-1543":
         return "a European Production or Preservation Order"
     return f"a request ({words})"
-
-
-def _list(words: list[str]) -> str:
-    """
-    Join words as a sentence does.
-
-    >>> _list(["a", "b", "c"])
-    'a, b and c'
-    """
-    return " and ".join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
 
 
 @cache
@@ -456,10 +440,10 @@ def articles(views: Views, row: Row) -> tuple[str, ...]:
 
     A domestic provision is marked so.
     """
-    cited = []
+    found = []
     for instrument, article, domestic in row.basis:
         words = views.label("instruments", instrument)
         if article:
-            words += f", Art. {article}" if article[:1].isdigit() else f", {article}"
-        cited.append(words + (" (domestic law)" if domestic else ""))
-    return tuple(cited)
+            words += f", {cited(article, 'Art.')}"
+        found.append(words + (" (domestic law)" if domestic else ""))
+    return tuple(found)

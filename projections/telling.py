@@ -75,9 +75,9 @@ def told(views: Views, one: Finding, zone: str = "UTC", law: Book | None = None)
         views: the projections, opened for reading.
         one: the finding, as far as its reader may see it.
         zone: in which days are said.
-        law: another law than that of this release.
+        law: another law than the one under which the views answer.
     """
-    return tuple(_told(views, one, ZoneInfo(zone), law or book()))
+    return tuple(_told(views, one, ZoneInfo(zone), law or views.law or book()))
 
 
 def history(views: Views, one: Finding, zone: str = "UTC") -> tuple[Step, ...]:
@@ -86,16 +86,19 @@ def history(views: Views, one: Finding, zone: str = "UTC") -> tuple[Step, ...]:
 
     Arguments are those of :func:`told`. What was put right keeps all its steps.
     """
-    return tuple(sorted(_steps(views, one, ZoneInfo(zone)), key=lambda step: (_seen(step), step.index or -1)))
+    return tuple(sorted(_steps(views, one, ZoneInfo(zone)), key=_seen))
 
 
 def concerned(views: Views, one: Finding, law: Book | None = None) -> str:
     """Return who has to act, with its State: by name where it is known, else by the instrument's own word."""
-    return _who(views, one, one.role, one.authority, one.country, law or book())
+    return _who(views, one, one.role, one.authority, one.country, law or views.law or book())
 
 
-def _seen(step: Step) -> int:
-    return step.happened_at if step.known_at is None else max(step.happened_at, step.known_at)
+def _seen(step: Step) -> tuple[int, int]:
+    """Since when a step can be seen; what follows from time alone comes before what was said at that instant."""
+    if step.index is None or step.known_at is None:
+        return step.happened_at, -1
+    return max(step.happened_at, step.known_at), step.index
 
 
 def _who(views: Views, one: Finding, role: str, authority: str | None, country: str | None, law: Book) -> str:
@@ -169,12 +172,12 @@ def _since(one: Finding, row: Row | None, zone: ZoneInfo) -> Iterator[str]:
 
 def _stands(views: Views, one: Finding, who: str, zone: ZoneInfo) -> Iterator[str]:
     for index in one.issued_by:
-        yield _act(views, index, "The same was found by an oversight body")
+        yield _act(views, index, "The same was found by an oversight body", zone)
     if one.answered_by is not None:
-        yield _act(views, one.answered_by, "It was answered")
+        yield _act(views, one.answered_by, "It was answered", zone)
     if one.resolved_by is not None:
         how = "It was done in time, but said only when it was missing already" if one.shown_late else "It was put right"
-        yield _act(views, one.resolved_by, how)
+        yield _act(views, one.resolved_by, how, zone)
     elif one.standing == "observation" and one.answer_due_at is not None:
         chosen = " (a time that this ledger has chosen; no law sets it)" if one.answer_chosen else ""
         if one.reported:
@@ -188,11 +191,11 @@ def _stands(views: Views, one: Finding, who: str, zone: ZoneInfo) -> Iterator[st
         yield "Something leaves open whether it is missing at all."
 
 
-def _act(views: Views, index: int, how: str) -> str:
+def _act(views: Views, index: int, how: str, zone: ZoneInfo) -> str:
     row = _row(views, index)
     if row is None:
         return f"{how} (entry {index})."
-    return f"{how}: {sentence(views, row)[:-1]} (entry {index}, known since {day_text(row.known_at)})."
+    return f"{how}: {sentence(views, row)[:-1]} (entry {index}, known since {day_text(row.known_at, zone)})."
 
 
 def _steps(views: Views, one: Finding, zone: ZoneInfo) -> Iterator[Step]:

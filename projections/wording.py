@@ -7,11 +7,9 @@ said with the words of its list. What has no words of its own is an error of the
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from typing import TYPE_CHECKING
 
-from ledger import resources
 from ledger.acts import catalogue
 from ledger.domain import procedure
 
@@ -41,24 +39,6 @@ def label(codes: str, code: str) -> str:
     return words[:1].lower() + words[1:]
 
 
-@cache
-def _lists(act: str) -> dict[str, str]:
-    """The code list of each field of an act that has one."""
-    file = resources.path("schemas") / "acts" / f"{act}.1.avsc"
-    if not file.is_file():
-        return {}
-    fields = json.loads(file.read_text("utf-8"))["fields"]
-    return {field["name"]: field["codes"] for field in fields if "codes" in field}
-
-
-@cache
-def _docs(act: str) -> dict[str, str]:
-    file = resources.path("schemas") / "acts" / f"{act}.1.avsc"
-    if not file.is_file():
-        return {}
-    return {field["name"]: field["doc"] for field in json.loads(file.read_text("utf-8"))["fields"]}
-
-
 def clause(act: str) -> str:
     """
     Return the act as a clause.
@@ -71,13 +51,14 @@ def clause(act: str) -> str:
 
 def _asked(pattern: Pattern) -> str:
     """An act with what is asked of its fields, each in the words of its list or of its own description."""
-    lists, docs = _lists(pattern.act), _docs(pattern.act)
+    fields = {field["name"]: field for field in catalogue().codec_of(pattern.act).schema["fields"]}
     more = []
     for name, values in pattern.when.items():
-        if name in lists:
-            more.append(joined([label(lists[name], str(value)) for value in values], "or"))
+        codes = fields[name].get("codes")
+        if codes is not None:
+            more.append(joined([label(codes, str(value)) for value in values], "or"))
         else:
-            doc = docs.get(name, name.replace("_", " "))
+            doc = fields[name]["doc"]
             yes = "yes" if values == (True,) else "no" if values == (False,) else joined(map(str, values), "or")
             more.append(f"{doc[:1].lower()}{doc[1:]}: {yes}")
     return clause(pattern.act) + (f" ({'; '.join(more)})" if more else "")
@@ -109,11 +90,11 @@ def joined(words: Iterable[str], last: str = "and", again: str = "") -> str:
     return first if not rest else f"{', '.join([first, *rest[:-1]])} {last} {rest[-1]}"
 
 
-def cited(article: str) -> str:
+def cited(article: str, word: str = "Article") -> str:
     """
     Return a provision as it is cited: a bare number is an article; anything else says itself what it is.
 
-    >>> cited("12(3)"), cited("§ 80 IRG")
-    ('Article 12(3)', '§ 80 IRG')
+    >>> cited("12(3)"), cited("12(3)", "Art."), cited("§ 80 IRG")
+    ('Article 12(3)', 'Art. 12(3)', '§ 80 IRG')
     """
-    return f"Article {article}" if article[:1].isdigit() else article
+    return f"{word} {article}" if article[:1].isdigit() else article

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +18,8 @@ from projections.facts import id_text
 from projections.matters import Act, Matter
 from projections.rules import book
 from projections.wording import clause
-from tests.projections.build import Log, on, some_id
-from tests.projections.test_findings import LATER, a_request
+from tests.projections.build import DAY, Log, on, some_id
+from tests.projections.test_findings import COMMON, CONSULT, GROUND, LATER, a_request, law_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,9 +253,38 @@ def test_each_kind_from_acts_to_sentences(views: Follow, named: str):
         assert any("A finding since" in sentence for sentence in said)
 
 
+def test_days_are_said_in_the_zone_that_is_asked_for(views: Follow):
+    """Also the day since which an answer is known: an hour before midnight in UTC it is the next day in Berlin."""
+    log = refused_without_consultation()
+    late = on("2024-03-25") + 23 * DAY // 24
+    log.say(
+        "finding.answered",
+        "r",
+        "Lille",
+        "2024-03-22",
+        known=late,
+        answer="explained",
+        replies_to=(log.recorded[-1].statement.id,),
+    )
+    view = views(log)
+    (one,) = (one for one in findings.case(view, log.case, at=LATER) if one.kind == "consult_first_ground")
+    for zone, day in (("UTC", "25 March 2024"), ("Europe/Berlin", "26 March 2024")):
+        assert any(f"known since {day})" in said for said in telling.told(view, one, zone))
+
+
+def test_the_words_are_those_of_the_law_under_which_is_answered(views: Follow, tmp_path: Path):
+    """Where another edition was named for the views, its instrument's own words for a role are said, unasked."""
+    log = refused_without_consultation()
+    view = views(log)
+    words = "[words]\n" + COMMON + "roles = { requested = 'court of that edition' }\n"
+    view.law = law_of(tmp_path / "law", CONSULT, GROUND, words)
+    (one,) = findings.case(view, log.case, at=LATER)
+    unnamed = replace(one, authority=None)
+    assert "the court of that edition of France" == telling.concerned(view, unnamed)
+    assert any("the court of that edition of France" in said for said in telling.told(view, unnamed))
+
+
 def test_every_check_has_its_words_tested():
     """Each computed condition is in a test of this file or in those of the findings."""
-    from pathlib import Path
-
     tested = "".join((Path(__file__).parent / name).read_text() for name in ("test_telling.py", "test_findings.py"))
     assert all(f'"{check}"' in tested for check in CHECKS)
