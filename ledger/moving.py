@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.acts import catalogue
 from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotVerified
+from ledger.files import sync
 from ledger.keys import ed25519
 from ledger.log import fsck
 from ledger.log.tree import Frontier, root_at, stored_count
@@ -372,7 +373,7 @@ def _put(arrived: Path, target: Path) -> None:
         _detached(target)
         target.rename(left)
     arrived.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _detached(file: Path) -> None:
@@ -384,7 +385,7 @@ def _detached(file: Path) -> None:
             mode = "locked"
     if mode != "delete":
         raise Conflict(f"{file} is still open elsewhere", what_now="stop whoever has it open, and repeat this")
-    _sync(file)
+    sync(file)
 
 
 def _name(folder: Path, target: str) -> None:
@@ -393,19 +394,11 @@ def _name(folder: Path, target: str) -> None:
     if target.startswith(POSTGRES):
         temporary = folder / f"{STORE_FILE}.new"
         temporary.write_text(target + "\n", encoding="utf-8")
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(named)
     else:
         named.unlink(missing_ok=True)
-    _sync(folder)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync(folder)
 
 
 # --------------------------------------------------------------------------------- backup and restore
@@ -535,7 +528,7 @@ def _pages(source: Path, target: Path) -> None:
         live.backup(copied)
     _detached(partial)
     partial.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
 
 
 def _check_published(folder: Path, source: Store) -> None:
@@ -598,9 +591,9 @@ def _shown(path: Path, note: bytes, roster: Roster) -> Checkpoint:
 def _replace(path: Path, data: bytes) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.write_bytes(data)
-    _sync(temporary)
+    sync(temporary)
     temporary.replace(path)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def _copy_law(source: Path, target: Path) -> None:

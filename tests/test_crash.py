@@ -197,7 +197,7 @@ def test_a_publisher_killed_at_any_step_neither_loses_nor_doubles(tmp_path, base
 
     def publish(folder: Path, note: Callable[[str], None]) -> None:
         given = iter(taken)
-        monkeypatch.setattr("ledger.ledger.new_id", lambda at, *_: next(given) if at else taken[0])
+        monkeypatch.setattr("ledger.publishing.new_id", lambda at, *_: next(given) if at else taken[0])
         ledger = opened(folder, Clock(BEGIN + 2_000_000_000)).ledger
         for draft, answer in zip(drafts, ledger.publish_many(drafts, DE_PROSECUTOR), strict=True):
             assert isinstance(answer, Refusal) == (draft is drafts[1])

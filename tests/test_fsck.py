@@ -192,14 +192,14 @@ def test_the_published_checkpoint_is_forced_to_the_disk(town, monkeypatch):
     """At the start, once in a while, and at the end: the file before it takes its name, then the folder."""
     folder, forced = town.ledger.folder, list[str]()
     monkeypatch.setattr(
-        "ledger.ledger.os.fsync",
+        "os.fsync",
         lambda handle: forced.extend(
             path.name
             for path in (folder, folder / "checkpoint", folder / "checkpoint.new")
             if path.exists() and path.stat().st_ino == os.fstat(handle).st_ino
         ),
     )
-    monkeypatch.setattr("ledger.ledger.DURABLE_SECONDS", 1e9)
+    monkeypatch.setattr("ledger.log.published.DURABLE_SECONDS", 1e9)
     again = opened(folder, town.clock)
     assert ["checkpoint.new", "ledger"] == forced
     again.say(again.opening("one"), DE_PROSECUTOR)
@@ -210,7 +210,7 @@ def test_the_published_checkpoint_is_forced_to_the_disk(town, monkeypatch):
     again.ledger.close()
     assert 4 == len(forced), "what is durable already is left alone"
 
-    monkeypatch.setattr("ledger.ledger.DURABLE_SECONDS", 0)
+    monkeypatch.setattr("ledger.log.published.DURABLE_SECONDS", 0)
     again = opened(folder, town.clock)
     again.say(again.opening("two"), DE_PROSECUTOR)
     again.ledger.close()

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.errors import FormatError
-from ledger.ledger import Refused, RefusedEarlier, Rejected
+from ledger.errors import FormatError, NotPermitted
+from ledger.ledger import Ledger, Refused, RefusedEarlier, Rejected
 from ledger.sequencer import Limits, Receipt, Refusal
 from ledger.statement import Draft, Signed, decode_entry, decode_statement, new_id
 from ledger.store.outbox import Outbox, Outgoing
@@ -52,20 +52,21 @@ class Cut(Exception):  # noqa: N818 -- the line is cut, which is no error of our
 
 def cut(town: Town, monkeypatch: pytest.MonkeyPatch, *, after: bool) -> None:
     """Let whatever is sent be lost, before or *after* the log has it."""
-    one, many = town.ledger.submit, town.ledger.submit_many
+    sequencer = town.ledger.sequencer
+    one, many = sequencer.submit, sequencer.submit_many
 
     def submit(signed: Signed) -> Answer:
         if after:
             one(signed)
         raise Cut
 
-    def submit_many(statements: Iterator[Signed], *, workers: int | None = None) -> Iterator[Answer]:
+    def submit_many(statements: Iterator[Signed], *, workers: int = 0) -> Iterator[Answer]:
         if after:
             list(many(statements, workers=0))
         raise Cut
 
-    monkeypatch.setattr(town.ledger, "submit", submit)
-    monkeypatch.setattr(town.ledger, "submit_many", submit_many)
+    monkeypatch.setattr(sequencer, "submit", submit)
+    monkeypatch.setattr(sequencer, "submit_many", submit_many)
 
 
 # --- the file ---
@@ -165,7 +166,7 @@ def test_those_behind_a_refused_statement_are_signed_anew(town, monkeypatch, bat
     replayed = town.ledger.publish(town.opening("before"), DE_PROSECUTOR).statement_id
     ids = [new_id(BEGIN + number, bytes([number]) * 10) for number in range(5)]
     given = iter([*ids[:place], replayed, *ids[place + 1 :]])
-    monkeypatch.setattr("ledger.ledger.new_id", lambda at, *_: next(given) if at else replayed)
+    monkeypatch.setattr("ledger.publishing.new_id", lambda at, *_: next(given) if at else replayed)
     drafts = [town.opening(f"case {number}") for number in range(5)]
     answers = list(town.ledger.publish_many(drafts, DE_PROSECUTOR, batch=batch))
 
@@ -183,7 +184,7 @@ def test_a_refused_statement_alone_is_an_error_and_forgotten(town, monkeypatch):
     """Nothing of it stays, and the next has its sequence."""
     first = town.ledger.publish(town.opening("before"), DE_PROSECUTOR)
     with monkeypatch.context() as patched:
-        patched.setattr("ledger.ledger.new_id", lambda *_: first.statement_id)
+        patched.setattr("ledger.publishing.new_id", lambda *_: first.statement_id)
         with pytest.raises(Refused) as refused:
             town.ledger.publish(town.opening("case"), DE_PROSECUTOR)
 
@@ -198,7 +199,7 @@ def interrupted(town: Town, monkeypatch: pytest.MonkeyPatch) -> bytes:
     with monkeypatch.context() as patched:
         cut(town, patched, after=False)
         given = iter([replayed, new_id(BEGIN, bytes(10))])
-        patched.setattr("ledger.ledger.new_id", lambda at, *_: next(given) if at else replayed)
+        patched.setattr("ledger.publishing.new_id", lambda at, *_: next(given) if at else replayed)
         with pytest.raises(Cut):
             list(town.ledger.publish_many([town.opening("refused"), town.opening("taken")], DE_PROSECUTOR))
     return replayed
@@ -254,7 +255,7 @@ def test_a_refusal_that_the_caller_did_not_wait_for_is_kept(town, monkeypatch, t
     replayed = town.ledger.publish(town.opening("before"), DE_PROSECUTOR).statement_id
     given = iter([new_id(BEGIN, bytes(10)), replayed, new_id(BEGIN + 1000, bytes(10))])
     with monkeypatch.context() as patched:
-        patched.setattr("ledger.ledger.new_id", lambda at, *_: next(given) if at else replayed)
+        patched.setattr("ledger.publishing.new_id", lambda at, *_: next(given) if at else replayed)
         answers = town.ledger.publish_many([town.opening(f"case {n}") for n in range(3)], DE_PROSECUTOR)
         for _ in range(taken):
             last = next(answers)
@@ -288,6 +289,15 @@ def test_an_invalid_draft_is_never_signed(town):
     assert 5 == town.store.size()
     assert [] == town.ledger.outbox.pending(KEY)
     assert b"Anna Muster" not in (town.ledger.folder / "outbox.db").read_bytes()
+
+
+def test_whoever_may_only_read_signs_nothing(town):
+    """Nothing waits in the outbox, to be sent once the log's keys are there."""
+    reader = Ledger.open(town.ledger.folder, clock=town.clock, read_only=True)
+    with pytest.raises(NotPermitted, match="opened for reading"):
+        reader.publish(town.opening("case"), DE_PROSECUTOR)
+    assert [] == reader.outbox.pending(KEY)
+    reader.close()
 
 
 @pytest.mark.parametrize("count", [1, 3])
