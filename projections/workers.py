@@ -18,6 +18,7 @@ once a second (``Shared.settle``), and what is not the same is applied from the 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from ledger.acts import Catalogue
     from ledger.kafka.connection import Connection
+    from projections.facts import Fact
 
 log: Final = structlog.get_logger("comity.projections")
 
@@ -200,7 +202,10 @@ class Worker:
         count = 0
         if steps:
             self._held = self._shared.apply(self._held, steps)
-            count = max(len(step.facts) for step in steps.values())
+            given: Counter[str] = Counter()
+            for unit, step in steps.items():
+                given[unit.name] += len(step.facts)
+            count = max(given.values())
             self._busy_at = now
             self.applied += count
         if now - self._settled_at >= limits.settle_seconds:
@@ -220,13 +225,13 @@ class Worker:
             raise SilentPartition([])
 
     def _follow_alone(self, now: float) -> int:
-        before = min(place.size for place in self._held.values())
-        if self._store.size() > before:
-            self._held, _ = self._shared.settle(self._held, forced=True)
-            self._busy_at = now
-        count = min(place.size for place in self._held.values()) - before
-        self.applied += count
-        return count
+        if self._store.size() == self._least_size():
+            return 0
+        self._busy_at = now
+        return self._from_log_wholly({})
+
+    def _least_size(self) -> int:
+        return min(place.size for place in self._held.values())
 
     # --------------------------------------------------------------------------------- taking
 
@@ -250,30 +255,43 @@ class Worker:
                 lost.append(one.partition)
             else:
                 self._offsets[one.partition] = offset
-        behind = self._store.size() - min(place.size for place in self._held.values())
+        behind = self._store.size() - self._least_size()
         if lost or behind > self._limits.far_behind_size:
             log.info("projections_from_the_log", behind=behind, partitions=sorted(lost))
             self._from_log_wholly(ends)
-        for one in there:
-            if one.partition in self._offsets:
-                self._consumer.seek(one, self._offsets[one.partition])
+        self._seek()
         log.info("projection_worker_took", partitions=sorted(numbers), behind=behind)
 
-    def _from_log_wholly(self, ends: Mapping[Any, int]) -> None:
-        """Follow the log as far as it goes; Kafka is read on from *ends*, read before: nothing falls between."""
+    def _from_log_wholly(self, ends: Mapping[Any, int]) -> int:
+        """
+        Follow the log as far as it goes; return how many entries were applied.
+
+        Kafka is read on from *ends*, read before: nothing falls between.
+        """
         after = {one.partition: offset for one, offset in ends.items() if one.partition in self._numbers}
+        before = self._least_size()
         self._held, _ = self._shared.settle(self._held, forced=True, ends=after)
         self._offsets |= after
+        count = self._least_size() - before
+        self.applied += count
+        return count
+
+    def _seek(self) -> None:
+        for one in self._there:
+            if one.partition in self._offsets:
+                self._consumer.seek(one, self._offsets[one.partition])
 
     # ------------------------------------------------------------------------------- following
 
     def _from_kafka(self, brought: Mapping[Any, Sequence[Any]]) -> dict[Unit, Step]:
         steps: dict[Unit, Step] = {}
+        # Asked after the messages were brought: it has every entry that a relay can have written.
+        logged = self._store.size() if brought else 0
         for one, messages in brought.items():
             number = one.partition
             if number not in self._numbers:
                 continue
-            entries: list[tuple[int, bytes]] = []
+            facts: list[Fact] = []
             offset = self._offsets.get(number)
             size = min(place.size for unit, place in self._held.items() if unit.partition == number)
             for message in messages:
@@ -285,31 +303,31 @@ class Worker:
                     self._settled_at = float("-inf")
                 offset = message.offset + 1
                 if message.value is not None:
-                    read = self._read(number, message)
-                    if read is not None and read[0] >= size:
-                        size = read[0] + 1
-                        entries.append(read)
+                    fact = self._read(number, message, logged)
+                    if fact is not None and fact.index >= size:
+                        size = fact.index + 1
+                        facts.append(fact)
             if offset is not None:
                 self._offsets[number] = offset
-            if entries:
+            if facts:
                 self._silent.pop(number, None)
-                facts = decode(self._catalogue, entries)
                 steps |= {unit: Step(facts, offset) for unit in self._held if unit.partition == number}
         return steps
 
-    def _read(self, number: int, message: Any) -> tuple[int, bytes] | None:
+    def _read(self, number: int, message: Any, logged: int) -> Fact | None:
         """
-        Return index and entry of a message; None where it carries none that belongs here.
+        Return what a message carries; None where that is no entry of the *logged* ones, or does not belong here.
 
         It stops nothing: the entry, if there is one, is missed at the comparison with the log, and comes from there.
         """
         try:
             index = wire.index_in(message.headers)
             entry = wire.unpack_entry(index, _leaf(message.headers), message.value)
-            belongs = partition_of(wire.place_of(entry).case, self._shared.partitions)
-            if belongs == number:
-                return index, entry
-            why = f"its case belongs into partition {belongs}"
+            (fact,) = decode(self._catalogue, [(index, entry)])
+            belongs = partition_of(fact.statement.case, self._shared.partitions)
+            if belongs == number and index < logged:
+                return fact
+            why = f"the log has {logged} entries" if index >= logged else f"its case belongs into partition {belongs}"
         except (FormatError, NotVerified) as error:
             why = str(error)
         log.warning("kafka_message_ignored", partition=number, offset=message.offset, why=why)
@@ -344,13 +362,9 @@ class Worker:
         late = [number for number, (_, since) in self._owing.items() if now - since >= self._limits.silent_seconds]
         if not late:
             return
-        there = self._there
         log.warning("kafka_partition_silent", partitions=sorted(late), owed=sum(owed[number] for number in late))
-        ends = self._consumer.end_offsets(there)
-        self._from_log_wholly(ends)
-        for one in there:
-            if one.partition in self._offsets:
-                self._consumer.seek(one, self._offsets[one.partition])
+        self._from_log_wholly(self._consumer.end_offsets(self._there))
+        self._seek()
         for number in late:
             self._owing.pop(number)
             self._silent[number] = self._silent.get(number, 0) + 1

@@ -261,7 +261,8 @@ def index_in(headers: Iterable[tuple[str, bytes]]) -> int:
         if name == "index":
             try:
                 return int(value)
-            except ValueError:
+            except (TypeError, ValueError):
+                # Kafka lets a header have no value at all.
                 break
     raise FormatError("has no header `index` that is a number", field="headers")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -92,14 +91,14 @@ class Member:
         self.topic.deal()
 
     def poll(self, timeout_ms: int = 0, max_records: int | None = None) -> Mapping[TopicPartition, Sequence[Message]]:
-        """What there is, at most half of it at once."""
+        """What there is, at most *max_records* of each partition."""
         del timeout_ms
         found: dict[TopicPartition, Sequence[Message]] = {}
         for one in self.owned:
             at = max(self.reads.get(one, 0), self.topic.begins[one.partition])
-            more = deque(self.topic.lanes[one.partition][at : at + (max_records or 500)])
+            more = self.topic.lanes[one.partition][at : at + (max_records or 500)]
             if more and one.partition not in self.deaf and not self.away:
-                found[one] = list(more)
+                found[one] = more
                 self.reads[one] = more[-1].offset + 1
         return found
 
