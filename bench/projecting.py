@@ -15,7 +15,8 @@ from bench.ledgers import filled
 from bench.measure import Figure, Sizes, Watch, in_turns, median, ratio
 from ledger.acts import catalogue
 from ledger.store.sqlite import SQLiteStore
-from projections.runner import PROJECTIONS, Runner
+from projections.filling import PROJECTIONS
+from projections.runner import Runner
 
 MIB = 1024.0
 

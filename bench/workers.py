@@ -27,7 +27,8 @@ from ledger.acts import catalogue
 from ledger.ledger import Ledger, Receipt
 from ledger.store import open_store
 from projections.filling import PROJECTIONS, batches, decode, rows_of
-from projections.shared import Shared, Unit, _copy, _create, _index, _Lines, units_of
+from projections.shared import Shared, Unit, tables, units_of
+from projections.shared.database import Database
 from projections.workers import Alone, Worker
 
 SIZE = 20_000
@@ -65,17 +66,17 @@ def catching_up() -> None:
 
     def raw() -> float:
         """Rows made already, copied in the same batches into tables with the same keys; nothing else."""
-        shared = _shared(cluster().address(cluster().schema()), store)
-        with closing(shared), shared._transaction() as cursor:  # noqa: SLF001 -- the same way to the same tables
-            for p in PROJECTIONS:
-                _create(cursor, 77, p)
-                _index(cursor, 77, p)
-        with closing(shared), Watch() as watch:
-            for batch in made:
-                lines = _Lines()
-                with shared._transaction() as cursor:  # noqa: SLF001 -- the same way to the same tables
-                    for p, rows in batch:
-                        _copy(cursor, 77, p, rows, lines)
+        with closing(Database(cluster().address(cluster().schema()))) as database:
+            with database.transaction() as cursor:
+                for p in PROJECTIONS:
+                    tables.create(cursor, 0, p)
+                    tables.index(cursor, 0, p)
+            with Watch() as watch:
+                for batch in made:
+                    lines = tables.Lines()
+                    with database.transaction() as cursor:
+                        for p, rows in batch:
+                            tables.copy(cursor, 0, p, rows, lines)
         return store.size() / watch.seconds
 
     class Count(Projection[Any]):

@@ -9,27 +9,38 @@ until `retry` succeeds, and as long as anything is parked there is no digest: th
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, Self
+
+import structlog
 
 from ledger.errors import ComityError, Conflict
 from projections import admissibility, audit, deadlines, findings, provenance, roster, status
 from projections.facts import Fact, Table, id_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ledger.acts import Catalogue
+    from ledger.store import Store as Log
+
+log: Final = structlog.get_logger("comity.projections")
 
 
 class Projection(Protocol):
     """What fills a projection needs of its module: its name, its tables, and the rows that a fact makes."""
 
-    NAME: str
-    TABLES: tuple[Table, ...]
+    @property
+    def NAME(self) -> str:  # noqa: N802 -- a constant of the module
+        """What it is called."""
 
-    def collect(self, fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
+    @property
+    def TABLES(self) -> tuple[Table, ...]:  # noqa: N802 -- as above
+        """Its tables."""
+
+    def collect(self, fact: Fact, rows: dict[str, list[tuple[object, ...]]], /) -> None:
         """Add the rows that *fact* makes."""
 
 
@@ -43,7 +54,7 @@ class Store(Protocol):
         """At most *limit* entries from index *start*."""
 
 
-PROJECTIONS: Final[tuple[Any, ...]] = (
+PROJECTIONS: Final[tuple[Projection, ...]] = (
     audit,
     status,
     provenance,
@@ -79,9 +90,12 @@ class ProjectionFailed(ComityError):  # noqa: N818 -- says what is the case, as 
 class GapRefused(Conflict):
     """An entry came before one that precedes it in the log."""
 
-    def __init__(self, name: str, expected: int, given: int) -> None:
-        super().__init__(f"projection {name} expects entry {expected}, not {given}")
-        self.name = name
+    def __init__(self, who: str, expected: int, given: int) -> None:
+        super().__init__(
+            f"{who} expects entry {expected}, not {given}",
+            why="rows are derived from every entry, in the order of the log",
+            what_now="give it the entries between, or let it read the log itself: `comity project catch-up`",
+        )
         self.expected = expected
         self.given = given
 
@@ -149,7 +163,7 @@ class Parking:
     Args:
         projection: its module.
         put: inserts rows by table, all or none; called within the caller's transaction.
-        park: notes that a fact was parked, and why.
+        park: notes that a fact was parked, and why; None where nothing may be, and the first that fails is named.
         streams: the subjects of which something is parked.
         count: how many acts are parked already.
         passing: what *put* raises that is not the rows' fault; it goes through.
@@ -157,9 +171,9 @@ class Parking:
 
     def __init__(
         self,
-        projection: Any,
+        projection: Projection,
         put: Callable[[dict[str, list[tuple[object, ...]]]], None],
-        park: Callable[[int, bytes, str], None],
+        park: Callable[[int, bytes, str], None] | None,
         streams: Iterable[bytes] = (),
         count: int = 0,
         passing: tuple[type[Exception], ...] = (),
@@ -176,7 +190,7 @@ class Parking:
         Take *facts*, in the order of the log; halves of a batch that fails are tried by themselves.
 
         Raises:
-            ProjectionFailed: too much is parked.
+            ProjectionFailed: too much is parked, or nothing may be.
         """
         going = facts
         if self._streams:
@@ -200,15 +214,16 @@ class Parking:
                 self.take(going[middle:])
 
     def _set_aside(self, fact: Fact, why: str) -> None:
+        name, subject = self._projection.NAME, fact.statement.subject
         self._count += 1
-        if self._count > PARKED_MAX:
-            full = f"more than {PARKED_MAX} acts would be parked"
-            raise ProjectionFailed(self._projection.NAME, fact.index, why or full)
-        self._streams.add(fact.statement.subject)
-        self._park(fact.index, fact.statement.subject, why)
+        if self._park is None or self._count > PARKED_MAX:
+            raise ProjectionFailed(name, fact.index, why or f"more than {PARKED_MAX} acts would be parked")
+        self._streams.add(subject)
+        self._park(fact.index, subject, why)
+        log.warning("act_parked", projection=name, index=fact.index, stream=subject.hex(), why=why or "waits")
 
 
-def rows_of(projection: Any, facts: Iterable[Fact]) -> dict[str, list[tuple[object, ...]]]:
+def rows_of(projection: Projection, facts: Iterable[Fact]) -> dict[str, list[tuple[object, ...]]]:
     """Return the rows that *facts* make, by table."""
     rows: dict[str, list[tuple[object, ...]]] = {table.name: [] for table in projection.TABLES}
     collect = projection.collect
@@ -217,10 +232,47 @@ def rows_of(projection: Any, facts: Iterable[Fact]) -> dict[str, list[tuple[obje
     return rows
 
 
-def edition(projection: Any) -> str:
+def edition(projection: Projection) -> str:
     """The SHA-256 of a projection's tables: what another edition made is made anew."""
     sql = [s for table in projection.TABLES for s in (table.create(), *table.create_indexes())]
     return hashlib.sha256("\n".join(sql).encode()).hexdigest()
+
+
+def foreign(found: Iterable[tuple[str, str]]) -> list[str]:
+    """Return the projections, of pairs of name and edition, that this release has not or makes otherwise."""
+    editions = {p.NAME: edition(p) for p in PROJECTIONS}
+    return [name for name, made_by in found if editions.get(name) != made_by]
+
+
+def module(name: str) -> Projection:
+    """Return a projection by its name."""
+    return next(projection for projection in PROJECTIONS if name == projection.NAME)
+
+
+def size_asked(name: str, size: int | None, reached: Mapping[str, int]) -> int:
+    """
+    Return of how many entries a digest is asked for: *size*, or as many as the projection has applied.
+
+    Raises:
+        ComityError: the projection has not come so far, or there is none of that name.
+    """
+    if name not in reached:
+        raise ComityError(f"there is no projection {name}", what_now=", ".join(reached))
+    if size is not None and size > reached[name]:
+        raise ComityError(f"projection {name} has applied {reached[name]} entries, not {size}")
+    return reached[name] if size is None else size
+
+
+def refuse_differing(compared: Iterable[tuple[str, int, str, str]]) -> None:
+    """
+    Compare what was built anew with what stood: of each projection its name, the size compared, and two digests.
+
+    Raises:
+        Differs: some are not the same.
+    """
+    different = {name: size for name, size, built, stood in compared if built != stood}
+    if different:
+        raise Differs(tuple(different), min(different.values()))
 
 
 def decode(catalogue: Catalogue, batch: Iterable[tuple[int, bytes]]) -> list[Fact]:
@@ -243,7 +295,7 @@ def batches(store: Store, start: int, stop: int, first: int = _FIRST_BATCH) -> I
     while start < stop:
         batch = store.entries(start, min(limit, stop - start))
         if not batch or batch[0][0] != start or batch[-1][0] != start + len(batch) - 1:
-            raise GapRefused("every", start, batch[0][0] if batch else stop)
+            raise GapRefused("a reader of the log", start, batch[0][0] if batch else stop)
         yield batch
         start = batch[-1][0] + 1
         mean = max(1, sum(len(entry) for _, entry in batch) // len(batch))
@@ -273,7 +325,11 @@ def _value(value: object) -> bytes:
         return b"n"
     if isinstance(value, int):
         return b"i%d;" % value
-    kind, raw = (b"b", value) if isinstance(value, bytes) else (b"t", str(value).encode())
+    if isinstance(value, bytes):
+        kind, raw = b"b", value
+    else:
+        assert isinstance(value, str), value
+        kind, raw = b"t", value.encode()
     return kind + b"%d:" % len(raw) + raw
 
 
@@ -291,3 +347,46 @@ def decoded(catalogue: Catalogue, read: Iterable[list[tuple[int, bytes]]]) -> It
         while (facts := coming.result()) is not end:
             coming = thread.submit(make)
             yield facts
+
+
+def open_log(address: str) -> tuple[Log, Catalogue]:
+    """Open in a worker process what is read: the log at *address*, for reading alone, and the acts."""
+    from ledger.acts import catalogue  # noqa: PLC0415 -- imported in the worker
+    from ledger.store import open_store  # noqa: PLC0415 -- imported in the worker
+
+    return open_store(address, read_only=True), catalogue()
+
+
+class Projections(ABC):
+    """
+    The projections of one log, whatever keeps them: what `runner.Runner` and `shared.Shared` have alike.
+
+    Args:
+        store: the log; None where nothing is read of it.
+        catalogue: the acts, to decode bodies with; None likewise.
+    """
+
+    def __init__(self, store: Store | None, catalogue: Catalogue | None) -> None:
+        self._store = store
+        self._catalogue = catalogue
+
+    def __enter__(self) -> Self:
+        """Close at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open."""
+
+    def _source(self) -> tuple[Store, Catalogue]:
+        if self._store is None or self._catalogue is None:
+            raise ComityError("there is no log to read", what_now="open the projections with a store")
+        return self._store, self._catalogue
+
+    def _log_at(self) -> str:
+        """Where another process opens the log."""
+        return str(getattr(self._store, "address", ""))

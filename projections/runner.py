@@ -20,7 +20,7 @@ import sqlite3
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -28,19 +28,25 @@ from ledger.errors import ComityError, Conflict, NotFound
 from projections.facts import Fact, Table
 from projections.filling import (
     PROJECTIONS,
-    Differs,
     Digest,
     GapRefused,
     NotWhole,
     Parked,
     Parking,
     Progress,
+    Projection,
     ProjectionFailed,
+    Projections,
     Store,
     batches,
     decode,
     edition,
+    foreign,
+    module,
+    open_log,
     parked_row,
+    refuse_differing,
+    size_asked,
 )
 from projections.views import Views, open_views
 
@@ -51,25 +57,13 @@ if TYPE_CHECKING:
     from ledger.acts import Catalogue
     from ledger.statement import Recorded
 
-__all__ = [
-    "PROJECTIONS",
-    "Differs",
-    "GapRefused",
-    "NotWhole",
-    "Parked",
-    "Progress",
-    "ProjectionFailed",
-    "Runner",
-    "Store",
-]
-
 log: Final = structlog.get_logger("comity.projections")
 
 
 class _File:
     """One projection's SQLite file: its tables, and the size it has reached."""
 
-    def __init__(self, projection: Any, path: Path, *, building: bool = False, start: int = 0) -> None:
+    def __init__(self, projection: Projection, path: Path, *, building: bool = False, start: int = 0) -> None:
         self.projection = projection
         self.name: str = projection.NAME
         self.path = path
@@ -124,7 +118,7 @@ class _File:
             size = self.size()
             first = facts[0].index
             if first > size:
-                raise GapRefused(self.name, size, first)
+                raise GapRefused(f"projection {self.name}", size, first)
             fresh = facts[size - first :]
             if fresh:
                 self._parking().take(fresh)
@@ -142,7 +136,7 @@ class _File:
 
     def _parking(self) -> Parking:
         if self._building:
-            return Parking(self.projection, self._fill, self._refuse, passing=(ProjectionFailed,))
+            return Parking(self.projection, self._fill, None, passing=(ProjectionFailed,))
         streams = [subject for (subject,) in self.db.execute("SELECT DISTINCT subject FROM parked")]
         count = self.parked_count() if streams else 0
         return Parking(self.projection, self._put, self._park, streams, count, (sqlite3.OperationalError,))
@@ -184,10 +178,6 @@ class _File:
 
     def _park(self, index: int, subject: bytes, why: str) -> None:
         self.db.execute("INSERT INTO parked VALUES (?, ?, ?)", (index, subject, why))
-        log.warning("act_parked", projection=self.name, index=index, stream=subject.hex(), why=why or "waits")
-
-    def _refuse(self, index: int, _subject: bytes, why: str) -> None:
-        raise ProjectionFailed(self.name, index, why)
 
     def parked(self) -> list[Parked]:
         """What is parked, by index."""
@@ -227,14 +217,6 @@ class _File:
         self.db.close()
 
 
-def _open_reader(address: str) -> tuple[Store, Catalogue]:
-    """Open in a worker process what the runner reads: the log, read-only, and the acts."""
-    from ledger.acts import catalogue  # noqa: PLC0415 -- imported in the worker
-    from ledger.store import open_store  # noqa: PLC0415 -- imported in the worker
-
-    return open_store(address, read_only=True), catalogue()
-
-
 def _build(
     reopen: Callable[[], tuple[Store, Catalogue]],
     files: dict[str, Path],
@@ -256,7 +238,7 @@ def _build(
             file.close()
 
 
-def _merge(projection: Any, parts: Sequence[Path]) -> None:
+def _merge(projection: Projection, parts: Sequence[Path]) -> None:
     """Append the later *parts* of one projection to the first, and index the whole."""
     whole = _File(projection, parts[0], building=True)
     for part in parts[1:]:
@@ -287,7 +269,7 @@ def _worker(
         _build(reopen, files, start, stop, lambda done: pipe.send(("done", done)))
         pipe.send(("built", 0))
         for name, parts in pipe.recv():
-            _merge(next(p for p in PROJECTIONS if name == p.NAME), parts)
+            _merge(module(name), parts)
         pipe.send(("merged", 0))
     except BaseException as error:  # noqa: BLE001 -- it is raised again by the process that waits
         failed = error if isinstance(error, ComityError) else RuntimeError(repr(error))
@@ -297,7 +279,7 @@ def _worker(
         pipe.close()
 
 
-class Runner:
+class Runner(Projections):
     """
     The projections of one ledger, kept in SQLite files beside *path*.
 
@@ -317,8 +299,7 @@ class Runner:
         *,
         reopen: Callable[[], tuple[Store, Catalogue]] | None = None,
     ) -> None:
-        self._store = store
-        self._catalogue = catalogue
+        super().__init__(store, catalogue)
         self._path = Path(path)
         self._reopen = reopen
         self._files: dict[str, _File] = {}
@@ -339,14 +320,6 @@ class Runner:
             if self._db.execute("SELECT count(*) FROM generation").fetchone() == (0,):
                 self._db.execute("INSERT INTO generation VALUES (0)")
         self._refresh()
-
-    def __enter__(self) -> Self:
-        """Close the files at the end of the block."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close the files."""
-        self.close()
 
     def close(self) -> None:
         """Close the files."""
@@ -385,17 +358,12 @@ class Runner:
         self._refresh()
         for before, after in pairwise(batch):
             if after.index != before.index + 1:
-                raise GapRefused("every", before.index + 1, after.index)
+                raise GapRefused("every projection", before.index + 1, after.index)
         self._apply([Fact(recorded) for recorded in batch])
 
     def _apply(self, facts: Sequence[Fact]) -> None:
         for file in self._files.values():
             file.apply(facts)
-
-    def _source(self) -> tuple[Store, Catalogue]:
-        if self._store is None or self._catalogue is None:
-            raise ComityError("there is no log to read", what_now="open the runner with a store")
-        return self._store, self._catalogue
 
     # ------------------------------------------------------------------------------ rebuilding
 
@@ -461,19 +429,15 @@ class Runner:
     def _compare(self, files: dict[str, Path]) -> None:
         """Refuse what was built where it is not what stands; what has parked acts is what a rebuild is for."""
         self._refresh()
-        different, least = [], 0
+        refuse_differing(self._digests(files))
+
+    def _digests(self, files: dict[str, Path]) -> Iterator[tuple[str, int, str, str]]:
         for name, held in self._files.items():
             if not held.size() or held.parked_count():
                 continue
-            built = _File(held.projection, files[name])
-            try:
-                least = min(held.size(), built.size())
-                if held.digest(least) != built.digest(least):
-                    different.append(name)
-            finally:
-                built.close()
-        if different:
-            raise Differs(different, least)
+            with contextlib.closing(_File(held.projection, files[name])) as built:
+                size = min(held.size(), built.size())
+                yield name, size, built.digest(size), held.digest(size)
 
     def rollback(self) -> dict[str, int]:
         """
@@ -491,15 +455,14 @@ class Runner:
                 raise NotFound(
                     "nothing was kept to go back to", what_now="only `comity project rebuild --online` keeps it"
                 )
-            editions = {p.NAME: edition(p) for p in PROJECTIONS}
-            foreign = [name for name, made_by, _ in kept if editions.get(name) != made_by]
-            missing = [name for name, _, file in kept if not self._path.with_name(file).exists()]
-            if foreign or missing:
+            if other := foreign((name, made_by) for name, made_by, _ in kept):
                 raise Conflict(
-                    f"what stood before of {', '.join(foreign or missing)} cannot be read by this release"
-                    if foreign
-                    else f"the file that stood before of {', '.join(missing)} is gone",
-                    what_now="install the release that made it, then go back" if foreign else "rebuild instead",
+                    f"what stood before of {', '.join(other)} cannot be read by this release",
+                    what_now="install the release that made it, then go back",
+                )
+            if missing := [name for name, _, file in kept if not self._path.with_name(file).exists()]:
+                raise Conflict(
+                    f"the file that stood before of {', '.join(missing)} is gone", what_now="rebuild instead"
                 )
             here = "name, edition, generation, file"
             self._db.execute(
@@ -512,7 +475,7 @@ class Runner:
         return self.sizes()
 
     def _build_in_processes(self, parts: list[dict[str, Path]], size: int, report: Callable[[int], None]) -> None:
-        reopen = self._reopen or partial(_open_reader, str(getattr(self._store, "address", "")))
+        reopen = self._reopen or partial(open_log, self._log_at())
         context = multiprocessing.get_context("spawn")
         crew: list[tuple[Any, Connection]] = []
         try:
@@ -569,9 +532,9 @@ class Runner:
 
     def _present(self) -> dict[str, str]:
         """The present file of each projection, leaving out those of other editions."""
-        found = self._db.execute("SELECT name, edition, file FROM present")
-        editions = {p.NAME: edition(p) for p in PROJECTIONS}
-        return {name: file for name, edition, file in found if editions.get(name) == edition}
+        found = self._db.execute("SELECT name, edition, file FROM present").fetchall()
+        other = set(foreign((name, made_by) for name, made_by, _ in found))
+        return {name: file for name, _, file in found if name not in other}
 
     def _refresh(self) -> None:
         """Open the present files: another process may have swapped in new ones."""
@@ -629,13 +592,8 @@ class Runner:
             NotWhole: some of these entries are parked.
         """
         self._refresh()
-        file = self._files.get(name)
-        if file is None:
-            raise ComityError(f"there is no projection {name}", what_now=", ".join(self._files))
-        reached = file.size()
-        if size is not None and size > reached:
-            raise ComityError(f"projection {name} has applied {reached} entries, not {size}")
-        return file.digest(reached if size is None else size)
+        below = size_asked(name, size, {name: file.size() for name, file in self._files.items()})
+        return self._files[name].digest(below)
 
     def parked(self) -> list[Parked]:
         """Return every act that a projection has not taken, by projection and index."""

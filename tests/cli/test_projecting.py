@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from projections import status
-from projections.runner import PROJECTIONS
+from projections.filling import PROJECTIONS
 from tests.cli.world import ORIGIN, comity, good
 
 if TYPE_CHECKING:

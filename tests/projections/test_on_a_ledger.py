@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from ledger import resources, scenarios
 from projections import admissibility, audit, provenance, status
 from projections.facts import to_json
-from projections.runner import PROJECTIONS, Runner
+from projections.filling import PROJECTIONS
+from projections.runner import Runner
 
 if TYPE_CHECKING:
     from pathlib import Path

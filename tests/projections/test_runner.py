@@ -19,7 +19,8 @@ from ledger.acts import catalogue
 from ledger.errors import NotFound
 from projections import audit, filling, status
 from projections.facts import id_text
-from projections.runner import PROJECTIONS, Differs, GapRefused, NotWhole, Progress, ProjectionFailed, Runner
+from projections.filling import PROJECTIONS, Differs, GapRefused, NotWhole, Progress, ProjectionFailed
+from projections.runner import Runner
 from projections.views import open_views
 from tests.projections.build import Log, reopen, some_id
 from tests.test_crash import die_before

@@ -14,9 +14,10 @@ from ledger.acts import catalogue
 from ledger.errors import Conflict, NotFound
 from projections import admissibility, audit, findings, provenance, status
 from projections.facts import to_json
-from projections.filling import Differs, NotWhole, ProjectionFailed, decode
-from projections.runner import PROJECTIONS, Runner
+from projections.filling import PROJECTIONS, Differs, NotWhole, ProjectionFailed, decode
+from projections.runner import Runner
 from projections.shared import ORDERED, Fenced, Shared, Step, Unit, open_shared, units_of
+from projections.shared.rebuilding import Rebuild
 from tests.projections.build import Log, some_id
 from tests.projections.test_runner import a_log, fails_at
 from tests.test_crash import die_before
@@ -237,14 +238,14 @@ def test_workers_go_on_during_a_rebuild(opened: Callable[..., Shared], monkeypat
     log = cases(Log(), size=30)
     shared, worker = opened(log), opened(log)
     worker.catch_up()
-    compare = shared._compare
+    compare = Rebuild._compare
 
-    def meanwhile(generation: int, size: int) -> None:
-        compare(generation, size)
+    def meanwhile(built: Rebuild) -> None:
+        compare(built)
         cases(log, seed=1, size=50)
         worker.catch_up()
 
-    monkeypatch.setattr(shared, "_compare", meanwhile)
+    monkeypatch.setattr(Rebuild, "_compare", meanwhile)
     assert 50 == shared.rebuild(workers=1, online=True)
     assert dict.fromkeys(NAMES, 50) == shared.sizes()
     assert in_sqlite(log, tmp_path) == digests(shared)

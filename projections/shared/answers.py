@@ -1,0 +1,116 @@
+"""Reading the shared projections: the queries as they are written for SQLite, on the tables that stand."""
+
+from __future__ import annotations
+
+import re
+from contextlib import closing
+from typing import TYPE_CHECKING, cast
+
+import psycopg2
+
+from ledger.errors import NotFound
+from ledger.store import POSTGRES
+from ledger.store.postgres.connections import Connections, meaning
+from projections.filling import PROJECTIONS
+from projections.shared import tables
+from projections.views import Views
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+    from psycopg2.extensions import connection as Connection  # noqa: N812 -- the driver writes its types small
+    from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- as above
+
+
+class _Answers:
+    """What the queries call `db`: SQL as they write it, on the tables of the generations that stand."""
+
+    def __init__(self, connection: Connection, generations: Mapping[str, int]) -> None:
+        self._connection = connection
+        self._generations = generations
+        # Only tables: an act may be called like them (`admissibility.ruled`).
+        named = "|".join(f"{p.NAME}\\.(?:{'|'.join(table.name for table in p.TABLES)})" for p in PROJECTIONS)
+        self._named = re.compile(rf"\b(?:{named})\b")
+        self._translated: dict[str, str] = {}
+
+    def _physical(self, match: re.Match[str]) -> str:
+        name, _, table = match[0].partition(".")
+        return tables.physical(self._generations[name], name, table)
+
+    def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
+        """
+        Run a query; rows are fetched as from SQLite.
+
+        Raises:
+            Unavailable: the database cannot answer now.
+        """
+        found = self._translated.get(query)
+        if found is None:
+            found = self._named.sub(
+                self._physical,
+                # To SQLite a limit of -1 is none.
+                query.replace("%", "%%").replace("LIMIT ?", "LIMIT nullif(?, -1)").replace("?", "%s"),
+            )
+            self._translated[query] = found
+        try:
+            cursor = self._connection.cursor()
+            cursor.execute(found, list(values))
+        except psycopg2.Error as error:
+            raise meaning(error) from error
+        return cursor
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class SharedViews(Views):
+    """The views on projections in PostgreSQL: one snapshot, until they are closed."""
+
+    def __init__(self, answers: _Answers, sizes: dict[str, int]) -> None:
+        # It answers the queries that a connection would.
+        super().__init__(cast("sqlite3.Connection", answers))
+        self._sizes = sizes
+
+    def sizes(self) -> dict[str, int]:
+        """Return, per projection, how many entries it has applied: all below that, in every partition."""
+        return dict(self._sizes)
+
+
+def are_shared(address: str) -> bool:
+    """Whether the database of a log holds its projections too."""
+    if not address.startswith(POSTGRES):
+        return False
+    with closing(Connections(address)) as connections:
+        return connections.read("SELECT to_regclass('projection_set') IS NOT NULL") == [(True,)]
+
+
+def open_shared(address: str) -> Views:
+    """
+    Open the projections in a PostgreSQL database for reading.
+
+    Raises:
+        NotFound: there are none.
+        Conflict: they are of another release.
+        Unavailable: the database cannot be reached.
+    """
+    try:
+        connection = Connections(address).connect()
+    except psycopg2.Error as error:
+        raise meaning(error) from error
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass('projection_set')")
+            if cursor.fetchall() == [(None,)]:
+                raise NotFound(
+                    "there are no projections in this database", what_now="start a worker: `comity project work`"
+                )
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            stands = tables.standing(cursor)
+        tables.check_editions((name, one.edition) for name, one in stands.items())
+    except BaseException:
+        connection.close()
+        raise
+    answers = _Answers(connection, {name: one.generation for name, one in stands.items()})
+    return SharedViews(answers, {name: one.size for name, one in stands.items()})

@@ -1,0 +1,122 @@
+"""What is filled by whom, and how far it is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from ledger.kafka import relay
+from projections.filling import PROJECTIONS, GapRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from projections.facts import Fact
+
+ORDERED: Final[Mapping[str, str]] = {
+    "roster": "designations are used by every case",
+    "provenance": "an exhibit is handed over from case to case",
+    "admissibility": "a ruling reaches what is derived in other cases",
+    "deadlines": "the seat of an authority is enrolled in the ledger's own case",
+    "findings": "conditions travel with an exhibit, and seats as above",
+}
+"""The projections that read the log as one stream, each with why; the others are filled by partition."""
+
+WHOLE_LOG: Final = -1
+"""The partition of a projection that reads the log as one stream."""
+
+PARTITIONS: Final = 12
+"""Of ``comity.entries``, where nobody says otherwise; it never changes."""
+
+
+class Unit(NamedTuple):
+    """What one worker at a time fills: a partition of a projection, or the one stream of it (-1)."""
+
+    name: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """
+    How far a unit is, as its row in ``projection_place`` says.
+
+    Attributes:
+        generation: of the tables that it is filled into; with *epoch*, the fence.
+        epoch: raised by everybody who takes the unit.
+        size: every entry of the unit below it was applied once.
+        whole: as far as that was compared with the log.
+        taken: how many entries were applied since.
+        offset: of the message that is read next; None where Kafka was not read.
+    """
+
+    generation: int
+    epoch: int
+    size: int
+    whole: int
+    taken: int
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """
+    What one transaction does to a unit.
+
+    Attributes:
+        facts: in the order of the log; those below its size are ignored.
+        offset: of the message that is read next; None leaves it.
+        settled: the size up to which the facts are all that the log has; None where only Kafka says so.
+        whole: up to here what was applied is what the log has.
+    """
+
+    facts: Sequence[Fact] = ()
+    offset: int | None = None
+    settled: int | None = None
+    whole: int | None = None
+
+
+def units_of(partitions: Iterable[int], count: int = PARTITIONS) -> set[Unit]:
+    """
+    Return what the owner of these partitions of ``comity.entries`` fills.
+
+    The one-stream projections are dealt to the owners of partitions too, so that the group divides them.
+    """
+    owned = set(partitions)
+    found = {Unit(p.NAME, number) for p in PROJECTIONS if p.NAME not in ORDERED for number in owned}
+    # Spread out, since ranges of neighbouring partitions go to one worker.
+    dealt = {name: (number * count) // len(ORDERED) for number, name in enumerate(ORDERED)}
+    return found | {Unit(name, WHOLE_LOG) for name, number in dealt.items() if number in owned}
+
+
+@lru_cache(maxsize=1 << 16)
+def partition_of(case: bytes, count: int) -> int:
+    """Return the partition of a case, 16 bytes, as the relay chooses it; the last 65,536 are remembered."""
+    return relay.partition_of(case, count)
+
+
+def fresh(unit: Unit, place: Place, step: Step) -> list[Fact]:
+    """
+    Return the facts of a step that were not applied yet.
+
+    Raises:
+        GapRefused: the unit is one stream, and the first of them is not the next.
+    """
+    found = [fact for fact in step.facts if fact.index >= place.size]
+    if unit.partition == WHOLE_LOG and found and found[0].index != place.size:
+        raise GapRefused(f"projection {unit.name}", place.size, found[0].index)
+    return found
+
+
+def moved(place: Place, step: Step, applied: Sequence[Fact]) -> Place:
+    """Return where a unit is after a step of which these facts were applied."""
+    size = max(place.size, step.settled or 0, applied[-1].index + 1 if applied else 0)
+    whole, taken = place.whole, place.taken + len(applied)
+    if step.settled is not None and place.taken == 0:
+        # What was read is the log itself, from where it was last compared.
+        whole, taken = size, 0
+    elif step.whole is not None:
+        whole, taken = step.whole, len(applied)
+    offset = place.offset if step.offset is None else step.offset
+    return replace(place, size=size, whole=whole, taken=taken, offset=offset)
