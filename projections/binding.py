@@ -16,7 +16,7 @@ from ledger.acts import catalogue
 from ledger.errors import NotFound
 from projections import breaches, conditions, findings, provenance
 from projections.duties import USES
-from projections.facts import Who, id_bytes, id_text
+from projections.facts import Clocks, Who, id_bytes, id_text
 from projections.matters import listed, order
 
 if TYPE_CHECKING:
@@ -248,7 +248,10 @@ def case(
     if found is None:
         raise NotFound(f"nothing is known of case {id_text(key)}")
     text = id_text(key)
-    return asked.shown(one for one in found if one.case == text or asked.touches(one, text))
+    here = asked.within.things
+    return asked.shown(
+        one for one in found if one.case == text or not here.isdisjoint(one.things) or asked.touches(one, text)
+    )
 
 
 def exhibit(
@@ -293,8 +296,9 @@ def person(
     """
     asked = _Asked(views, at, happened_by, known_by, viewer, read_at, law)
     text = id_text(id_bytes(person_id))
-    sql = "SELECT idx, case_id FROM findings.act WHERE body LIKE ? OR subject = ?"
-    naming = views.db.execute(sql, (f'%"{text}"%', id_bytes(text))).fetchall()
+    passes, bounds = Clocks(asked.bound, known_by).where()
+    sql = f"SELECT idx, case_id FROM findings.act WHERE (body LIKE ? OR subject = ?) AND {passes}"
+    naming = views.db.execute(sql, (f'%"{text}"%', id_bytes(text), *bounds)).fetchall()
     # Who is named only where the viewer may not look is not known to it.
     homes = dict.fromkeys(home for index, home in naming if asked.within.sight.sees_entry(index))
     known = False
@@ -356,26 +360,14 @@ class _Asked:
     # ------------------------------------------------------------------------------ who sees what
 
     def shown(self, found: Iterable[Binding]) -> tuple[Binding, ...]:
-        """What the viewer may see; without one, nothing that rests on an unverified rule."""
-        who = self.viewer
-        if who is None:
-            return tuple(one for one in found if one.verified)
-        kept = []
-        for one in found:
-            if not self._sees(one.index, one.case) or not (one.verified or self._concerned(one, who)):
-                continue
-            kept.append(
-                replace(
-                    one,
-                    carried=tuple(step for step in one.carried if self._sees(step.index, one.case)),
-                    consents=tuple(given for given in one.consents if self._sees(given.index, one.case)),
-                    uses=tuple(use for use in one.uses if self._sees(use.index, one.case)),
-                )
-            )
-        return tuple(kept)
+        """
+        What the viewer may be told; without one, nothing that rests on an unverified rule.
 
-    def _sees(self, index: int, case_id: str) -> bool:
-        return self.viewer is None or self.within.sight.may_see(index, case_id, self.viewer)
+        What it may not see was left out before anything was folded.
+        """
+        who = self.viewer
+        kept = (one for one in found if one.verified or (who is not None and self._concerned(one, who)))
+        return tuple(map(_from_outside, kept) if self.within.sight.outsider else kept)
 
     def _concerned(self, one: Binding, who: str) -> bool:
         seat = self.within.seats.get(who)
@@ -506,10 +498,8 @@ class _Asked:
     def _uses_of(self, folded: Folded, rule: Attached) -> Iterator[Use]:
         for act in folded.acts:
             found = breaches.judged(folded, rule, act, self.within.law)
-            if found is None:
-                continue
-            standing = "against" if found.why is not None else "within" if found.consent is None else "by_consent"
-            yield _use(self.views, folded, act, rule.things, standing, found)
+            if found is not None:
+                yield _use(self.views, folded, act, rule.things, found)
 
     # ---------------------------------------------------------------- what authorities attached
 
@@ -549,15 +539,12 @@ class _Asked:
 
     def _condition(self, folded: Folded, condition: Condition, things: Sequence[str]) -> Binding:
         views = self.views
-        act = next((a for a in folded.acts if a.index == condition.index), None)
         uses = tuple(self._uses_under(folded, condition, things))
         names = {one.authority.id for one in condition.recipients if one.authority.id is not None}
         start = dict.fromkeys(names, condition.when.from_at)
-        carried: tuple[conditions.Carried, ...] = ()
-        if act is not None:
-            _, carried, _ = conditions.travelled(
-                folded, things, start, None, index=condition.index, from_at=condition.when.from_at
-            )
+        _, carried, _ = conditions.travelled(
+            folded, things, start, None, index=condition.index, from_at=condition.when.from_at
+        )
         expired = condition.expires_at is not None and condition.expires_at <= self.bound
         free = bool(condition.recipients) and all(one.free for one in condition.recipients)
         consents = [
@@ -604,7 +591,7 @@ class _Asked:
             act="use_condition.attached",
             set_by=condition.said.speaker,
             since_at=condition.when.from_at,
-            case="" if act is None else act.case,
+            case=condition.case,
             things=tuple(things),
             person=None,
             role="",
@@ -635,20 +622,19 @@ class _Asked:
     def _uses_under(self, folded: Folded, condition: Condition, things: Sequence[str]) -> Iterator[Use]:
         """Each use, held against the condition as it stood then: what was lifted later does not count."""
         for act in folded.acts:
-            mine = [one for one in conditions.exhibits_of(act) if one in things]
-            if act.act not in USES or act.actor is None or not mine:
+            if act.act not in USES:
                 continue
-            then = next(
-                (c for one in mine for c in self._chain(one, act.until_at) if c.condition == condition.condition), None
-            )
-            if then is None or not then.in_force or act.actor == then.said.speaker.id:
-                continue
-            if not any(one.authority.id == act.actor for one in then.recipients):
-                continue
-            why = breaches.condition_breach(self.views, then, act)
-            lift = None if why is not None else _lift_for(then, act)
-            standing = "against" if why is not None else "within" if lift is None else "by_consent"
-            yield _use(self.views, folded, act, things, standing, breaches.Judged(why, lift))
+            held = [
+                found
+                for one in conditions.exhibits_of(act)
+                if one in things
+                for then in self._chain(one, act.until_at)
+                if then.condition == condition.condition
+                and (found := breaches.under_condition(self.views, then, act)) is not None
+            ]
+            if held:
+                # Of several exhibits, one that is used against the condition is enough.
+                yield _use(self.views, folded, act, things, next((one for one in held if one.why is not None), held[0]))
 
     def _unused(self, folded: Folded, act: Act) -> Binding:
         """A condition under which no exhibit is shown to have come yet."""
@@ -707,16 +693,14 @@ class _Asked:
         )
 
 
-def _lift_for(condition: Condition, act: Act) -> int | None:
-    """The lifting without which a use would go against a condition; None where it needed none."""
-    meant = breaches.meant_by(act)
-    if not meant or meant & set(condition.purposes):
-        return None
-    fitting = (one for one in condition.lifted if not one.purposes or meant & set(one.purposes))
-    return next((one.index for one in fitting), None)
+def _from_outside(one: Binding) -> Binding:
+    """To whom takes no part in the case: what would right a use, or fulfil a condition, may lie out of its sight."""
+    uses = tuple(replace(use, uncertain=True) if use.standing == "against" else use for use in one.uses)
+    return replace(one, uses=uses, uncertain=one.uncertain or one.breached)
 
 
-def _use(views: Views, folded: Folded, act: Act, things: Sequence[str], standing: str, found: breaches.Judged) -> Use:
+def _use(views: Views, folded: Folded, act: Act, things: Sequence[str], found: breaches.Judged) -> Use:
+    standing = "against" if found.why is not None else "within" if found.consent is None else "by_consent"
     purpose = act.body.get("purpose")
     return Use(
         act.index,

@@ -35,11 +35,10 @@ __all__ = [
     "Judged",
     "against_conditions",
     "against_rules",
-    "condition_breach",
     "judged",
-    "meant_by",
     "overdue",
     "recalled",
+    "under_condition",
 ]
 
 #: What a hand-over is for, where its reason says so in the words of a purpose.
@@ -213,7 +212,7 @@ def _told(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent]) ->
 
 
 def _of_exhibits(folded: Folded, rule: Attached, act: Act, given: Sequence[Consent], book: Book) -> Judged | None:
-    takers, meant = takers_of(folded, act), meant_by(act)
+    takers, meant = takers_of(folded, act), _meant_by(act)
     fitting = [one for one in given if not one.recipients or set(takers) <= set(one.recipients)]
     if rule.nature in {"purpose", "speciality"} and rule.purposes:
         if not meant or meant & set(rule.purposes):
@@ -264,7 +263,7 @@ def _goes_where_it_must_not(folded: Folded, rule: Attached, act: Act, takers: Co
     return not there or any(one is None or not book.bound(rule.instrument, one, on) for one in there)
 
 
-def meant_by(act: Act) -> frozenset[str]:
+def _meant_by(act: Act) -> frozenset[str]:
     """For what an act uses something, as far as its codes say."""
     purpose = act.body.get("purpose")
     if isinstance(purpose, str):
@@ -313,32 +312,50 @@ def against_conditions(
         for exhibit in exhibits_of(act):
             chain = followed(exhibit, act.until_at)
             for condition in () if chain is None else chain.conditions:
-                why = condition_breach(views, condition, act)
-                if why is not None and condition.condition not in seen:
+                found = under_condition(views, condition, act)
+                if found is not None and found.why is not None and condition.condition not in seen:
                     seen.add(condition.condition)
-                    yield Outside(condition.index, condition.condition, why, ended_by=recalled(folded, act))
+                    yield Outside(condition.index, condition.condition, found.why, ended_by=recalled(folded, act))
 
     return against
 
 
-def condition_breach(views: Views, condition: Condition, act: Act) -> str | None:
-    """Why an act goes against an attached condition, as that stood then; None where it does not."""
-    if not condition.in_force:
+def under_condition(views: Views, condition: Condition, act: Act) -> Judged | None:
+    """
+    Say how an act stands to an attached condition; None where it is no use by one whom that binds.
+
+    Args:
+        views: the projections, for the States of authorities.
+        condition: as it stood when the act was done.
+        act: what uses an exhibit under it.
+    """
+    # Who set a condition is not bound by it, also where what it gave came back to it.
+    if not condition.in_force or act.actor is None or act.actor == condition.said.speaker.id:
         return None
     bound = next((one for one in condition.recipients if one.authority.id == act.actor), None)
     if bound is None:
         # Nobody is shown to have given it to him; what his State has under a condition, he has under it.
         own = views.who(act.actor).country
         bound = next((one for one in condition.recipients if own is not None and one.authority.country == own), None)
-    if bound is None or bound.free:
+    if bound is None:
         return None
-    meant = meant_by(act)
+    meant = _meant_by(act)
+    if bound.free:
+        return Judged(None, _lift_for(condition, meant))
     if meant and not meant & set(bound.purposes):
-        return f"for {_words(meant)}, where only {_words(bound.purposes)} is allowed"
+        return Judged(f"for {_words(meant)}, where only {_words(bound.purposes)} is allowed")
     named = {one.authority.id for one in condition.recipients if one.through is None}
+    # Who has it from one bound in the same State is bound with him, and it may go back; elsewhere it must be allowed.
+    free = {bound.authority.country, condition.said.speaker.country} - {None}
     for taker in named_takers(act):
-        there = views.who(taker).country
-        # Who has it from one bound in the same State is bound with him; abroad it must be allowed.
-        if taker not in named and (there is None or there != bound.authority.country):
-            return "passed on to an authority that the condition does not name"
-    return None
+        if taker not in named and views.who(taker).country not in free:
+            return Judged("passed on to an authority that the condition does not name")
+    return Judged(None, _lift_for(condition, meant))
+
+
+def _lift_for(condition: Condition, meant: Collection[str]) -> int | None:
+    """The lifting without which a use would go against a condition; None where it needed none."""
+    if not meant or not set(meant).isdisjoint(condition.purposes):
+        return None
+    fitting = (one for one in condition.lifted if not one.purposes or not set(meant).isdisjoint(one.purposes))
+    return next((one.index for one in fitting), None)

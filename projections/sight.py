@@ -87,11 +87,6 @@ class Sight:
         """The acts on a thing that the viewer may see."""
         return self._visible(self._acts("subject = ?", id_bytes(thing_id)))
 
-    def may_see(self, index: int, case_id: str, who: str) -> bool:
-        """Whether an authority may see an entry of a case that was read."""
-        mark = self.marks.get(index)
-        return mark is not None and self._open_to(mark, who, inside=self.takes_part(case_id, who))
-
     def sees_entry(self, index: int) -> bool:
         """
         Whether the viewer may see one entry, of whatever case; who takes part is what was known by then.

@@ -68,7 +68,8 @@ class BoundRecipient:
 @dataclass(frozen=True, slots=True)
 class Condition:
     """
-    A use condition on the exhibit: in force at the instant asked about, or lifted or expired.
+    A use condition on the exhibit, by the entry `index` in `case`: in force at the instant asked about, or lifted
+    or expired.
 
     `bound_by` is exhibit, ancestor, disclosure, case or future_material, and `via` the id of that
     thing. `purposes` are the only uses allowed, before any lifting; `recipients` are those it names, or,
@@ -77,6 +78,7 @@ class Condition:
 
     condition: str
     index: int
+    case: str
     sentence: str
     bound_by: str
     via: str
@@ -183,6 +185,7 @@ class OnExhibit:
         return Condition(
             condition,
             row.index,
+            row.case,
             sentence(views, row),
             door,
             row.subject,

@@ -425,8 +425,99 @@ def test_what_binds_a_person_is_found_by_the_person(views: Follow, tmp_path: Pat
     found = binding.person(view, some_id("p"), at=LATER, law=book)
     assert {"speciality", "onward"} == {one.id for one in found}
     assert {id_text(some_id("p"))} == {one.person for one in found}
-    with pytest.raises(NotFound):
-        binding.person(view, some_id("nobody"), at=LATER, law=book)
+    # A case that is known does not make a person known who had not been named by then.
+    for asked in ({}, {"happened_by": on("2024-03-31")}, {"known_by": on("2024-03-31")}):
+        name = "p" if asked else "nobody"
+        with pytest.raises(NotFound):
+            binding.person(view, some_id(name), law=book, **{"at": LATER, **asked})
+
+
+def given_for_evaluation(by: str, to: str, purpose: str) -> tuple[Log, int]:
+    """France gives Germany an exhibit for evaluation; somebody passes it on."""
+    log = a_request()
+    log.enrol("NL-OM", "NL")
+    log.say("exhibit.acquired", "x", "Lille", "2024-03-10", source_country="FR")
+    log.say("disclosure.made", "d", "Lille", "2024-03-11", exhibits=[some_id("x")], recipient=some_id("GStA"),
+            purpose="police_evaluation")  # fmt: skip
+    log.say("use_condition.attached", "d", "Lille", "2024-03-11", condition=some_id("only"),
+            purposes=["police_evaluation"], recipients=[some_id("GStA")])  # fmt: skip
+    # It comes back to who set the condition, who then holds it from one bound.
+    log.say("exhibit.handed_over", "x", "GStA", "2024-03-12", to=some_id("Lille"))
+    return log, used(log, purpose, "2024-03-20", by=by, to=to)
+
+
+@pytest.mark.parametrize(
+    ("by", "to", "purpose", "standing"),
+    [
+        ("GStA", "LG", "criminal_proceedings", "against"),
+        ("GStA", "Polizei", "police_evaluation", "within"),
+        ("GStA", "NL-OM", "police_evaluation", "against"),
+        # What a State has under a condition binds its authorities, though nobody is shown to have passed it on.
+        ("Polizei", "LG", "criminal_proceedings", "against"),
+        # Who set a condition is free.
+        ("Lille", "NL-OM", "criminal_proceedings", None),
+        ("NL-OM", "NL-OM", "criminal_proceedings", None),
+    ],
+)
+def test_a_use_stands_to_a_condition_as_the_findings_have_it(
+    views: Follow, tmp_path: Path, by: str, to: str, purpose: str, standing: str | None
+):
+    """The two answers to one question agree: what binds, and what the law misses."""
+    log, use = given_for_evaluation(by, to, purpose)
+    view, book = views(log), law(tmp_path, RETURN)
+    one = shown(view, log, book)["condition"]
+    told = {each.index: each.standing for each in one.uses if each.index == use}
+    assert told == ({} if standing is None else {use: standing})
+    found = findings.case(view, log.case, at=LATER, law=book)
+    flagged = {each.index for each in found if each.kind == "use_outside_conditions"}
+    assert ({use} if standing == "against" else set()) == flagged
+    assert one.breached == (standing == "against")
+
+
+def test_one_of_several_exhibits_used_against_its_condition_is_enough(views: Follow, tmp_path: Path):
+    """The condition had been lifted for the holder of the first; the second came by another way."""
+    log = a_request()
+    for item in ("x", "y"):
+        log.say("exhibit.acquired", item, "Lille", "2024-03-10", source_country="FR")
+    log.say("use_condition.attached", log.case, "Lille", "2024-03-11", condition=some_id("only"),
+            purposes=["police_evaluation"], recipients=[])  # fmt: skip
+    log.say("exhibit.handed_over", "y", "Lille", "2024-03-12", to=some_id("GStA"))
+    log.say("disclosure.made", "d", "GStA", "2024-03-20", exhibits=[some_id("x"), some_id("y")],
+            recipient=some_id("LG"), purpose="criminal_proceedings")  # fmt: skip
+    view, book = views(log), law(tmp_path, RETURN)
+    one = shown(view, log, book)["condition"]
+    assert [(log.size() - 1, "against")] == [(use.index, use.standing) for use in one.uses]
+    found = findings.case(view, log.case, at=LATER, law=book)
+    assert [log.size() - 1] == [each.index for each in found if each.kind == "use_outside_conditions"]
+
+
+@pytest.mark.parametrize("who", [None, "GStA", "Lille"])
+def test_a_condition_of_a_linked_case_is_shown_with_what_it_came_to_bind(
+    views: Follow, tmp_path: Path, who: str | None
+):
+    """Attached where no exhibit was, to what was still to come: asked by exhibit or by case, and found by the law."""
+    log, other = a_request(), some_id("other case")
+    log.say("case.linked", log.case, "Lille", "2024-03-02", other=other)
+    log.say("spontaneous_information.sent", "s", "Lille", "2024-03-03", in_case=other, recipients=[some_id("GStA")],
+            exhibits=[])  # fmt: skip
+    log.say("use_condition.attached", "s", "Lille", "2024-03-03", in_case=other, condition=some_id("only"),
+            purposes=["police_evaluation"], recipients=[some_id("GStA")], future_material=True,
+            sent_to=(some_id("GStA"),))  # fmt: skip
+    log.say("exhibit.acquired", "x", "Lille", "2024-03-10", source_country="FR")
+    log.say("disclosure.made", "d", "Lille", "2024-03-11", exhibits=[some_id("x")], recipient=some_id("GStA"),
+            purpose="police_evaluation")  # fmt: skip
+    view, book = views(log), law(tmp_path, RETURN)
+    viewer = None if who is None else some_id(who)
+    asked: dict[str, Any] = {"at": LATER, "law": book, "viewer": viewer}
+    (one,) = binding.exhibit(view, some_id("x"), **asked)
+    assert (one,) == binding.case(view, log.case, **asked)
+    assert (id_text(other), id_text(some_id("only"))) == (one.case, one.id)
+    log_use = used(log, "asset_recovery", "2024-04-01")
+    view = views(log)
+    (one,) = binding.exhibit(view, some_id("x"), **asked)
+    assert (True, [log_use]) == (one.breached, [step.index for step in one.carried])
+    found = findings.case(view, log.case, **asked)
+    assert [log_use] == [each.index for each in found if each.kind == "use_outside_conditions"]
 
 
 # --------------------------------------------------------------------------- clocks and the viewer

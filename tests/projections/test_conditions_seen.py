@@ -159,3 +159,18 @@ def test_a_case_reached_only_out_of_sight_adds_nothing(views: Follow):
 
     here, there = id_text(log.case), id_text(some_id("other"))
     assert [{here, there}, {here, there}, {here}, {here}] == [homes(w) for w in (None, ADDRESSED, INSIDE, OVERSEER)]
+
+
+def test_who_takes_no_part_is_told_a_breach_as_far_as_the_ledger_can_tell(views: Follow, tmp_path: Path):
+    """What would right the use may lie out of an overseer's sight; conditions and findings say so alike."""
+    log = bound()
+    log.say(
+        "disclosure.made", "d", HOLDER, "2024-05-01", exhibits=[some_id("x")], recipient=some_id(HOLDER),
+        purpose="asset_recovery", shown_to=Visibility("public"),
+    )  # fmt: skip
+    view, law = views(log), law_of(tmp_path / "law", GROUND)
+    for who, unsure in ((INSIDE, False), (OVERSEER, True), (STRANGER, True)):
+        one = the_condition(view, log, who, law=law)
+        assert (True, unsure, [unsure]) == (one.breached, one.uncertain, [use.uncertain for use in one.uses])
+        found = findings.case(view, log.case, at=LATER, viewer=some_id(who), law=law)
+        assert [unsure] == [each.uncertain for each in found if each.rule == id_text(some_id("only"))]
