@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 WITHIN = 20
 
+# Who is to be killed has to be alive until then: each sleeps, and ends by itself where nobody ends it.
 GUARDED = """
 import os, subprocess, sys, time
 from pathlib import Path

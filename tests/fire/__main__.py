@@ -23,6 +23,10 @@ def main() -> int:
     asked.add_argument("--nodes", type=int, choices=[1, 3], default=1, help="of Apache Kafka")
     asked.add_argument("--keep", type=Path, default=None, help="a new folder for the history, kept in any case")
     chosen = asked.parse_args()
+    if chosen.nodes > 1 and chosen.broker != "apache":
+        asked.error(f"--nodes {chosen.nodes} needs --broker apache: the small broker has one node")
+    if chosen.keep is not None and chosen.keep.exists() and any(chosen.keep.iterdir()):
+        asked.error(f"{chosen.keep} is not empty: a history would go on with another run's; name a new folder")
     seed = random.SystemRandom().randrange(1 << 32) if chosen.seed is None else chosen.seed
     folder = chosen.keep or Path(tempfile.mkdtemp(prefix="comity-fire-"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ import json
 import random
 import threading
 import time
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -24,7 +25,16 @@ from kafka import errors as faults
 from ledger.acts import catalogue
 from ledger.errors import ComityError
 from ledger.kafka import wire
-from ledger.statement import Draft, Signed, Visibility, encode_statement, new_id, signed_message, statement_from
+from ledger.statement import (
+    Draft,
+    Signed,
+    Visibility,
+    encode_statement,
+    new_id,
+    sha256_of,
+    signed_message,
+    statement_from,
+)
 from ledger.store import open_store
 from ledger.verify import leaf_hash, parse_checkpoint, parse_note
 from tests.fire.history import LEAF_DIGITS
@@ -60,7 +70,7 @@ class Sent:
     attempt: int = -1
 
 
-class Publisher(threading.Thread):
+class Publisher(threading.Thread, ABC):
     """
     Says things under one key until it is told to stop; then until everything it said has its receipt.
 
@@ -111,9 +121,9 @@ class Publisher(threading.Thread):
             self.failure = error
             raise
 
+    @abstractmethod
     def send(self, sent: Sequence[Sent]) -> set[str]:
         """Send these together; return the ids of those that have a receipt now."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close what it has open."""
@@ -248,7 +258,8 @@ class KafkaPublisher(Publisher):
         if self._random.random() < 0.3:
             place = self._random.randrange(len(order))
             order[place : place + 3] = reversed(order[place : place + 3])
-        by_id = {one.id: one for one in sent}
+        # By the bytes that were sent: an id alone may be somebody else's copy.
+        by_bytes = {sha256_of(one.signed.statement): one for one in sent}
         for one in sent:
             self._invoke(one)
         answered: set[str] = set()
@@ -260,8 +271,8 @@ class KafkaPublisher(Publisher):
                 producer.send(self._submissions, wire.pack_submission(one.signed), self._signer.key.id)
             producer.flush(timeout=CONVEYED_SECONDS)
             until = time.monotonic() + CONVEYED_SECONDS
-            while len(answered | refused) < len(by_id) and time.monotonic() < until:
-                self._read(consumer, by_id, answered, refused)
+            while len(answered | refused) < len(by_bytes) and time.monotonic() < until:
+                self._read(consumer, by_bytes, answered, refused)
         except (faults.KafkaError, OSError, KeyError, AssertionError, RuntimeError, ValueError) as error:
             why = f"{type(error).__name__}: {error}"
             self.close()
@@ -270,7 +281,9 @@ class KafkaPublisher(Publisher):
                 self._info(one, why)
         return answered
 
-    def _read(self, consumer: KafkaConsumer, by_id: dict[str, Sent], answered: set[str], refused: set[str]) -> None:
+    def _read(
+        self, consumer: KafkaConsumer, by_bytes: dict[bytes, Sent], answered: set[str], refused: set[str]
+    ) -> None:
         here = TopicPartition(self._receipts, 0)
         if not consumer.assignment():
             if not consumer.partitions_for_topic(self._receipts):
@@ -285,7 +298,7 @@ class KafkaPublisher(Publisher):
             for one in some:
                 self._position = one.offset + 1
                 told = wire.unpack_answer(one.value)
-                sent = by_id.get(told.statement_id.hex())
+                sent = by_bytes.get(told.statement_sha256)
                 if sent is None:
                     continue
                 if told.outcome != "refused":

@@ -170,8 +170,9 @@ def set_clock(clock: Path, microseconds: int) -> None:
 
 
 def limit_files(pid: int, size: int | None) -> None:
-    """Let a process write no file beyond *size* bytes; what it starts inherits that. Linux alone can do it."""
+    """Let a process write no file beyond *size* bytes, on Linux; what it starts inherits that. None lifts it."""
     if sys.platform != "linux":
+        assert size is None, "no other system lets one process limit another"
         return
     with suppress(ProcessLookupError, PermissionError):
         most = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]

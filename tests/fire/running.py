@@ -13,14 +13,13 @@ from collections import Counter
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
-from uuid import UUID
 
 from ledger.acts import catalogue
 from ledger.configuration import KafkaSection
 from ledger.kafka import wire
 from ledger.kafka.connection import Connection
 from ledger.kafka.relay import partition_of
-from ledger.kafka.topics import carry_out, compare, declared
+from ledger.kafka.topics import CHECKPOINTS, ENTRIES, SUBMISSIONS, carry_out, compare, declared
 from ledger.ledger import Ledger
 from ledger.log import fsck
 from ledger.reading import recorded
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from ledger.store import Store
     from tests.fire.nemesis import Fault
 
-ENTRIES: Final = "comity.entries"
 PUBLIC: Final = "comity.entries.public"
 PARTITIONS: Final = {ENTRIES: 3, PUBLIC: 2}
 SETTLE_SECONDS: Final = 90.0
@@ -193,7 +191,7 @@ class _Run:
             elif thread.is_alive():
                 self.wrong.append(f"{thread.name} hangs")
         self.wrong += stand.left + stand.unclean
-        self._answers(stand, ids, outcome)
+        outcome.statements = self._receipts(stand, ids)
         history = list(lines(self.history.path))
         report = check(history, outcome)
         # Of each kind the first few: what follows is mostly the same thing seen again.
@@ -216,9 +214,7 @@ class _Run:
             else:
                 receipts = wanted.receipts_of(one.authority).name
                 made.append(
-                    KafkaPublisher(
-                        *how, bootstrap=stand.broker.reached_at, submissions="comity.submissions", receipts=receipts
-                    )
+                    KafkaPublisher(*how, bootstrap=stand.broker.reached_at, submissions=SUBMISSIONS, receipts=receipts)
                 )
         return made
 
@@ -267,21 +263,24 @@ class _Run:
             there = {
                 one.index for held in outcome.topics.values() for part in held.values() for one in part
             }  # fmt: skip
-            newest = reading(stand.broker.bootstrap, "comity.checkpoints")
+            newest = reading(stand.broker.bootstrap, CHECKPOINTS)
             sizes = [wire.unpack_checkpoint(one.value)[0] for one in newest if one.value]
-            if len(there) == len(outcome.entries) and max(sizes, default=0) == len(outcome.entries):
+            size = max(sizes, default=0)
+            if len(there) == len(outcome.entries) == size:
                 break
             if time.monotonic() > until:
-                self.wrong.append(f"comity.checkpoints ends at size {max(sizes, default=0)} of {len(outcome.entries)}")
+                # Entries that are missing are the checker's to find.
+                if size != len(outcome.entries):
+                    self.wrong.append(f"{CHECKPOINTS} ends at size {size} of {len(outcome.entries)}")
                 break
             time.sleep(0.3)
         for one in newest:
             if one.value:
-                size, note = wire.unpack_checkpoint(one.value)
-                assert size == root_of_note(note)[0]
-                self.shown("comity.checkpoints", 0.0, note)
+                said, note = wire.unpack_checkpoint(one.value)
+                assert said == root_of_note(note)[0]
+                self.shown(CHECKPOINTS, 0.0, note)
         if sizes != sorted(sizes):
-            self.wrong.append("comity.checkpoints does not grow")
+            self.wrong.append(f"{CHECKPOINTS} does not grow")
 
     def _await_projections(self, stand: Stand, store: Store) -> None:
         until = time.monotonic() + SETTLE_SECONDS
@@ -315,15 +314,15 @@ class _Run:
         with self._shared(stand, store) as shared, self._followed() as followed:
             outcome.digests = {"the workers": digests(shared), "the follower": digests(followed)}
 
-    def _answers(self, stand: Stand, ids: list[bytes], outcome: Outcome) -> None:
-        found = []
+    def _receipts(self, stand: Stand, ids: list[bytes]) -> list[tuple[str, int]]:
+        """Every receipt in the topics of those who publish by Kafka: statement, index."""
+        found, wanted = [], declared(stand.topics)
         for who in ids[self.size.publishers :]:
-            topic = f"comity.receipts.{UUID(bytes=who)}"
-            for one in reading(stand.broker.bootstrap, topic):
+            for one in reading(stand.broker.bootstrap, wanted.receipts_of(who).name):
                 told = wire.unpack_answer(one.value or b"")
                 if told.index is not None:
                     found.append((told.statement_id.hex(), told.index))
-        outcome.statements = found
+        return found
 
     def _sound(self, stand: Stand) -> None:
         """The log by two recomputations that are not this checker's."""

@@ -23,7 +23,6 @@ from tests.cluster import Cluster
 from tests.fire.process import Process, limit_files
 from tests.fire.proxy import Proxy, named_at
 from tests.kafka.brokers import ApacheKafka, SmallBroker
-from tests.kafka.brokers import _await as await_port
 from tests.kafka.conveyor import TOPICS
 from tests.town import found, signer
 
@@ -145,7 +144,6 @@ class Small(SmallBroker):
     def __init__(self) -> None:
         """Start it, and a proxy."""
         super().__init__()
-        self._arguments = self._process.args
         self.proxies = _proxies([self.port])
         self.reached_at = f"127.0.0.1:{self.proxies[0].port}"
 
@@ -158,14 +156,12 @@ class Small(SmallBroker):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        guard().release(self._process)
 
     def begin(self, number: int) -> None:
         """Start it again."""
         del number
-        with (self.folder / "said").open("ab") as said:
-            self._process = subprocess.Popen(self._arguments, stdout=said, stderr=said, start_new_session=True)
-        guard().watch(self._process)
-        await_port(self.port, self._process, self.folder / "said")
+        self.start()
 
     def heal(self) -> None:
         """

@@ -53,6 +53,7 @@ def test_a_process_ends_with_whoever_started_it(tmp_path):
     """Its input is closed, however that came about, and it is gone: nothing is left behind."""
     clock = tmp_path / "clock"
     set_clock(clock, 0)
+    # It would sleep for ten minutes; that it does not is the claim.
     waits = "import sys, time; from pathlib import Path; from tests.fire.process import prepare; "
     waits += "prepare(Path(sys.argv[1])); print('waits', flush=True); time.sleep(600)"
     child = subprocess.Popen(

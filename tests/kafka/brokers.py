@@ -25,7 +25,8 @@ from deploy.servers import KAFKA_VERSION, free_port, java, make_node, small_brok
 START_SECONDS = 90
 
 
-def _await(port: int, process: subprocess.Popen[bytes], said: Path) -> None:
+def await_port(port: int, process: subprocess.Popen[bytes], said: Path) -> None:
+    """Wait until this process listens there; AssertionError with its last words where it ends or takes too long."""
     until = time.monotonic() + START_SECONDS
     while True:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -48,25 +49,17 @@ class SmallBroker:
         self._maker = os.getpid()
         self.port = free_port()
         self.bootstrap = f"127.0.0.1:{self.port}"
-        program = small_broker()
+        self.start()
+
+    def start(self) -> None:
+        """Start it with what it kept, and wait until it answers."""
+        where = ("--kafka-port", str(self.port), "--data-dir", self.folder / "data")
         with (self.folder / "said").open("ab") as said:
             self._process = subprocess.Popen(
-                [
-                    program,
-                    "start",
-                    "--only",
-                    "kafka",
-                    "--kafka-port",
-                    str(self.port),
-                    "--data-dir",
-                    self.folder / "data",
-                ],
-                stdout=said,
-                stderr=said,
-                start_new_session=True,
+                [small_broker(), "start", "--only", "kafka", *where], stdout=said, stderr=said, start_new_session=True
             )
         guard().watch(self._process)
-        _await(self.port, self._process, self.folder / "said")
+        await_port(self.port, self._process, self.folder / "said")
 
     def remove(self) -> None:
         """End it and remove what it kept."""
@@ -140,7 +133,7 @@ class ApacheKafka:
         """Wait until a node listens."""
         process = self._processes[number]
         assert process is not None
-        _await(self.ports[number], process, self.folder / f"said{number}")
+        await_port(self.ports[number], process, self.folder / f"said{number}")
 
     def stop(self, number: int = 0, how: signal.Signals = signal.SIGKILL) -> None:
         """Stop one node: at once, or in order (SIGTERM)."""
