@@ -318,19 +318,14 @@ class Stack:
             for role, group in (
                 ("gateway", "comity_writer"),
                 ("reader", "comity_reader"),
-                ("projector", "comity_reader"),
+                ("projector", "comity_projector"),
             ):
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
                 if not cursor.fetchall():
                     cursor.execute(f"CREATE ROLE {role} LOGIN IN ROLE {group}")
-            cursor.execute("CREATE SCHEMA IF NOT EXISTS projections AUTHORIZATION projector")
-            # What is derived lies in a schema of its own: whoever fills it can write nothing else.
             for role in ("projector", "reader"):
                 cursor.execute(f"ALTER ROLE {role} SET search_path = projections, public")
-            cursor.execute("GRANT USAGE ON SCHEMA projections TO reader")
-            cursor.execute(
-                "ALTER DEFAULT PRIVILEGES FOR ROLE projector IN SCHEMA projections GRANT SELECT ON TABLES TO reader"
-            )
+            cursor.execute("ALTER ROLE projector SET role = comity_projector")
 
     def _ours(self, *, new: bool) -> None:
         relay = self._configured("relay", "reader")

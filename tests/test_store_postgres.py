@@ -423,6 +423,7 @@ def roles(cluster: Cluster) -> str:
     cluster.run(
         "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'gateway') THEN "
         "CREATE ROLE gateway LOGIN IN ROLE comity_writer; CREATE ROLE auditor LOGIN IN ROLE comity_reader; "
+        "CREATE ROLE worker LOGIN IN ROLE comity_projector; ALTER ROLE worker SET role = comity_projector; "
         "CREATE ROLE nobody_in_particular LOGIN; END IF; END $$"
     )
     return schema
@@ -462,6 +463,34 @@ def test_a_reader_reads_and_others_do_not_even_that(cluster, roles):
             pass
     with pytest.raises((NotPermitted, NotFound)):
         PostgresStore(cluster.address(roles, "nobody_in_particular")).size()
+
+
+def test_whoever_fills_the_projections_owns_them_and_can_change_nothing_else(cluster, roles):
+    """It reads the log; what one worker makes another replaces; those who ask read it and no more."""
+    address = f"projections,{roles}"
+    with closing(PostgresStore(cluster.address(address, "worker"), read_only=True)) as store:
+        assert [b"0"] == list(store.scan())
+    table = f"of_{roles}"
+
+    def run(role: str, statement: str) -> list[tuple[Any, ...]]:
+        with closing(psycopg2.connect(cluster.address(address, role))) as one, one, one.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+
+    run("worker", f"CREATE TABLE {table} AS SELECT 7 AS size")
+    assert [("comity_projector",)] == run("worker", f"SELECT tableowner FROM pg_tables WHERE tablename = '{table}'")
+    assert [(7,)] == run("auditor", f"SELECT size FROM {table}")
+    for role, statement in (
+        ("auditor", f"DELETE FROM {table}"),
+        ("auditor", "CREATE TABLE projections.mine (one int)"),
+        ("gateway", f"SELECT size FROM {table}"),
+        ("worker", f"DELETE FROM {roles}.sequences"),
+        ("worker", f"INSERT INTO {roles}.seals VALUES (9, '', '', 9)"),
+        ("nobody_in_particular", f"SELECT size FROM projections.{table}"),
+    ):
+        with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedTable)):
+            run(role, statement)
+    run("worker", f"DROP TABLE {table}")
 
 
 def test_a_schema_before_that_of_the_log_hides_nothing(store, cluster):
