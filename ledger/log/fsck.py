@@ -56,6 +56,9 @@ ENTRIES_HEAD_START: Final = 2_048
 TREE_SHARE: Final = 30
 """How many entries' hashes in the tree cost as much as one entry with its signature."""
 
+ENROLMENT_COST: Final = 15
+"""How many entries cost as much as one act of the roster, whose key is checked to be of prime order."""
+
 HELPED_MIN: Final = 8_192
 """From so many entries on, other processes are worth their start."""
 
@@ -506,7 +509,7 @@ def check_entries(
     What is to be done *before* is done here while the others have begun; it may cost what the tree costs.
     """
     helpers = helpers or Helpers(store, 0)
-    ranges = helpers.divide(report.size, GROUP, ENTRIES_HEAD_START - report.size // TREE_SHARE)
+    ranges = helpers.divide(report.size, GROUP, _head_start(store, report.size) if helpers.count else 0)
     sequences: dict[str, int] = {}
     recorded_at = EARLIEST
     with helpers.checking("entries", ranges[1:]) as others:
@@ -529,6 +532,12 @@ def check_entries(
     if {key.hex(): following for key, following in store.next_sequences().items()} != sequences:
         report.fault("the next sequences of the signing keys are not those that the entries give")
     return _roster(store, catalogue, report.size)
+
+
+def _head_start(store: Source, size: int) -> int:
+    """How much longer the first range is: less what is done here alone, the tree and the first enrolments."""
+    enrolments = sum(index < size // 2 for index, _ in store.roster())
+    return ENTRIES_HEAD_START - size // TREE_SHARE - enrolments * ENROLMENT_COST
 
 
 def _roster(store: Source, catalogue: Catalogue, size: int) -> Roster:
