@@ -51,7 +51,7 @@ def tamper(town: Town, *changes: str, guarded: bool = True) -> None:
 def checked(town: Town, *, signatures: bool = True) -> fsck.Report:
     """What the check finds, the checkpoint beside the store included."""
     folder = town.ledger.folder
-    with closing(SQLiteStore.open_reader(folder / "ledger.db")) as store:
+    with closing(SQLiteStore(folder / "ledger.db", read_only=True)) as store:
         report = fsck.check(store, town.ledger.catalogue, signatures=signatures)
         fsck.check_published(folder / "checkpoint", store, report)
     return report
@@ -131,7 +131,7 @@ def test_what_is_appended_meanwhile_is_no_fault(town, monkeypatch):
         fsck, "check_entries",
         lambda *given, **how: (real(*given, **how), writer.say(writer.opening("meanwhile"), DE_PROSECUTOR))[0],
     )  # fmt: skip
-    with closing(SQLiteStore.open_reader(folder / "ledger.db")) as store:
+    with closing(SQLiteStore(folder / "ledger.db", read_only=True)) as store:
         report = fsck.check(store, town.ledger.catalogue)
         assert 11 == store.size()
         fsck.check_published(folder / "checkpoint", store, report)
@@ -182,7 +182,7 @@ def test_a_published_checkpoint_that_says_something_else_is_a_fault(town, change
 
 def kept(file: Path, size: int) -> bytes:
     """The checkpoint over so many entries that the store beside the file keeps."""
-    with closing(SQLiteStore.open_reader(file.with_name("ledger.db"))) as store:
+    with closing(SQLiteStore(file.with_name("ledger.db"), read_only=True)) as store:
         note = store.checkpoint(size)
     assert note is not None
     return note

@@ -368,11 +368,6 @@ class SQLiteStore:
         """Where it is: the path of the file."""
         return str(self.path)
 
-    @classmethod
-    def open_reader(cls, path: Path) -> SQLiteStore:
-        """Open an existing store for reading alone."""
-        return cls(path, read_only=True)
-
     def close(self) -> None:
         """Close every connection; the store must not be used afterwards."""
         # Readers first: the last connection to go moves the write-ahead log into the file, and a
