@@ -91,7 +91,7 @@ lock: ## Pin requirements/ anew from pyproject.toml (needs uv on the path)
 .PHONY: clean
 clean: ## Remove what was built, the environment included
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
-	@find ledger projections tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian and its kin get what is missing from their packages, where whoever runs this may install any.
 .PHONY: java

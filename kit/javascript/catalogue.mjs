@@ -14,7 +14,7 @@ export class Catalogue {
       const [name, version, id, digest] = line.split(/\s+/);
       if (!digest || name.startsWith("#") || name.startsWith("codes/")) continue;
       this.released.set(`${name}.${version}`, digest);
-      this.ids.set(name, Number(id));
+      this.ids.set(`${name}.${version}`, Number(id));
     }
     this.drafts = new Set(
       readdirSync(join(folder, "drafts"))

@@ -29,7 +29,7 @@ export class KafkaTransport {
       try {
         await this.consumer.subscribe({ topics: [this.receipts], fromBeginning: true });
         this.listening = true;
-      } catch (error) {
+      } catch {
         if (Date.now() > this.until) return;
         await wait(200);
       }

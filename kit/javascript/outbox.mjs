@@ -84,7 +84,7 @@ export class Outbox {
     this.#open();
   }
 
-  // The journal begins with its state, so that it can be written anew when it has grown.
+  // The journal begins with all that there is, so that it can be written anew when it has grown.
   #open() {
     this.next = null;
     this.pending = [];

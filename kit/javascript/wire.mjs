@@ -6,7 +6,7 @@ export const SUBMISSION_BYTES_MAX = 61_440;
 
 function frame(catalogue, schema) {
   const head = Buffer.alloc(5);
-  head.writeUInt32BE(catalogue.ids.get(schema), 1);
+  head.writeUInt32BE(catalogue.ids.get(`${schema}.1`), 1);
   return head;
 }
 

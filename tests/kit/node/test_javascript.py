@@ -265,14 +265,14 @@ def test_a_journal_cut_off_at_any_byte_is_what_it_was_before_or_after(town, tmp_
     code = """
         const { Outbox } = await import(process.argv[1]);
         const { writeFileSync } = await import("node:fs");
-        const [folder, whole, states] = [process.argv[2], Buffer.from(process.argv[3], "hex"), []];
+        const [folder, whole, opened_as] = [process.argv[2], Buffer.from(process.argv[3], "hex"), []];
         for (let at = 0; at <= whole.length; at++) {
           writeFileSync(folder + "/outbox", whole.subarray(0, at));
           const made = new Outbox(folder);
-          states.push([made.next, made.pending.map((one) => one.sequence)]);
+          opened_as.push([made.next, made.pending.map((one) => one.sequence)]);
           made.close();
         }
-        console.log(JSON.stringify(states));
+        console.log(JSON.stringify(opened_as));
     """
     folder = tmp_path / "cut"
     folder.mkdir()
@@ -282,13 +282,13 @@ def test_a_journal_cut_off_at_any_byte_is_what_it_was_before_or_after(town, tmp_
         text=True,
         check=True,
     )
-    states = json.loads(done.stdout)
+    opened_as = json.loads(done.stdout)
 
-    assert len(whole) + 1 == len(states)
-    for at, state in enumerate(states):
+    assert len(whole) + 1 == len(opened_as)
+    for at, one in enumerate(opened_as):
         before = max((end for end in ends if end <= at), default=0)
-        assert states[before] == state
-    assert [2, [1]] == states[-1]
+        assert opened_as[before] == one
+    assert [2, [1]] == opened_as[-1]
 
 
 def test_two_processes_do_not_share_an_outbox(tmp_path):
