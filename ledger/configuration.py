@@ -111,8 +111,11 @@ class GatewaySection:
     requests_at_once: int = _of(400, 1, 1_000_000)
     # Bytes of a request's line and headers.
     head_bytes_max: int = _of(16_384, 1_024, 1_000_000)
-    # Bytes of a request's body, and statements in one request.
+    # Bytes of a request's body; of all bodies that are in memory at a time, and of those of one address; and
+    # statements in one request.
     body_bytes_max: int = _of(8_000_000, 1_000, 1_000_000_000)
+    bodies_bytes_max: int = _of(128_000_000, 1_000, 100_000_000_000)
+    bodies_bytes_per_address_max: int = _of(32_000_000, 1_000, 100_000_000_000)
     statements_max: int = _of(1_000, 1, 100_000)
     # Seconds: until a whole head has come, until a whole body has, how long a connection may idle between requests,
     # until a client must have taken an answer, and until it must be given one.

@@ -9,10 +9,12 @@ What a stranger can take from us at most (``Bounds``):
 =================================== ==================================================
 he                                  and then
 =================================== ==================================================
-opens many connections              answered 503 and closed, beyond a number for all and for his address
+opens many connections              answered 503 and closed, beyond a number for all and for his address; over TLS
+                                    he is counted from the end of his handshake, which has a deadline
 asks often                          answered 429, beyond a rate for his address
 sends his head slowly, or too long  cut off at a deadline for the whole of it (408), or by size (431)
 sends his body slowly, or too long  the same (408), or by size before it is read (413)
+sends many bodies at once           answered 503, beyond the bytes of all bodies held, and of those of his address
 keeps silent between requests       closed
 does not take his answer            closed at a deadline
 asks for what takes long            answered 503 at a deadline; the work goes on, and repeating is harmless
@@ -25,7 +27,7 @@ import asyncio
 import ipaddress
 import json
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -68,6 +70,8 @@ class Bounds:
     requests_at_once: int = 400
     head_bytes_max: int = 16_384
     body_bytes_max: int = 8_000_000
+    bodies_bytes_max: int = 128_000_000
+    bodies_bytes_per_address_max: int = 32_000_000
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     idle_seconds: float = 60.0
@@ -179,6 +183,8 @@ class Server:
         self._links: set[_Link] = set()
         self._of_address: dict[str, int] = {}
         self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        # Bytes of bodies that have come and whose work is not over, by address.
+        self._bodies: Counter[str] = Counter()
         # Whoever reads must not wait behind those who publish, and whoever asks for health behind neither.
         self._publishing = ThreadPoolExecutor(bounds.publishing_max, "publishing")
         self._reading = ThreadPoolExecutor(bounds.reading_max, "reading")
@@ -325,7 +331,7 @@ class Server:
             raise _Refused(problem(400, "the query cannot be read"), route.name) from None
         body = await self._body(link, headers, route)
         request = Request(method, path, asked, headers, body)
-        return route.name, await self._within(route, request)
+        return route.name, await self._within(route, request, link.address)
 
     async def _body(self, link: _Link, headers: Mapping[str, str], route: Route) -> bytes:
         """Read the body to its end, whether anybody wants it or not: the next request comes after it."""
@@ -341,21 +347,41 @@ class Server:
             link.writer.write(link.parser.send(go_on) or b"")
         parts: list[bytes] = []
         size = 0
+        whole = False
         try:
             async with asyncio.timeout(self._bounds.body_seconds):
                 while isinstance(event := await _next(link), h11.Data):
                     size += len(event.data)
+                    self._hold(link.address, len(event.data))
                     if size > most:
                         raise too_large
+                    if self._holds_too_much(link.address):
+                        raise _Refused(_crowded("too many bytes of requests are held"), route.name)
                     parts.append(bytes(event.data))
+            if not isinstance(event, h11.EndOfMessage):
+                raise ConnectionResetError
+            whole = True
         except TimeoutError:
             raise _Refused(problem(408, "the body of the request did not come in time"), route.name) from None
-        if not isinstance(event, h11.EndOfMessage):
-            raise ConnectionResetError
+        finally:
+            if not whole:
+                self._hold(link.address, -size)
         return b"".join(parts)
 
-    async def _within(self, route: Route, request: Request) -> Response:
-        """Let a thread answer, for so long at most."""
+    def _hold(self, address: str, size: int) -> None:
+        """Reckon bytes of a body to an address, or, below 0, let go of them."""
+        self._bodies[address] += size
+        if not self._bodies[address]:
+            del self._bodies[address]
+
+    def _holds_too_much(self, address: str) -> bool:
+        return (
+            self._bodies[address] > self._bounds.bodies_bytes_per_address_max
+            or self._bodies.total() > self._bounds.bodies_bytes_max
+        )
+
+    async def _within(self, route: Route, request: Request, address: str) -> Response:
+        """Let a thread answer, for so long at most; its body is held until the work is over."""
         bounds = self._bounds
         pool, under_way, most = (
             (self._publishing, self._published, bounds.publishing_max * 2)
@@ -363,10 +389,18 @@ class Server:
             else (self._reading, self._read, bounds.reading_max * 32)
         )
         if under_way >= most:
+            self._hold(address, -len(request.body))
             return _crowded("too many requests are under way")
         self._count(route, 1)
         work = asyncio.get_running_loop().run_in_executor(pool, route.answer, request)
-        work.add_done_callback(lambda done: self._over(route, done))
+
+        def over(done: asyncio.Future[Response]) -> None:
+            self._count(route, -1)
+            self._hold(address, -len(request.body))
+            if not done.cancelled():
+                done.exception()  # looked at, so that nobody complains where the client has gone
+
+        work.add_done_callback(over)
         try:
             return await asyncio.wait_for(asyncio.shield(work), bounds.answer_seconds)
         except TimeoutError:
@@ -375,11 +409,6 @@ class Server:
             if not isinstance(error, (Unavailable, ValueError)):
                 _LOG.debug("failed", route=route.name, exc_info=error)
             return self._service.failed(error)
-
-    def _over(self, route: Route, work: asyncio.Future[Response]) -> None:
-        self._count(route, -1)
-        if not work.cancelled():
-            work.exception()  # looked at, so that nobody complains where the client has gone
 
     def _count(self, route: Route, by: int) -> None:
         if route.publishes:
