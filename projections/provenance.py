@@ -320,6 +320,7 @@ def exhibit(
     views: Views,
     exhibit_id: str | bytes,
     *,
+    at: int | None = None,
     happened_by: int | None = None,
     known_by: int | None = None,
     sight: Sight | None = None,
@@ -330,6 +331,8 @@ def exhibit(
     Args:
         views: the projections, opened for reading.
         exhibit_id: the exhibit.
+        at: the instant at which conditions that end by themselves are read, µs; None for `happened_by`, and where
+            that is None too, they have not ended.
         happened_by: what may have happened by then, µs; None for no bound.
         known_by: what the log knew by then, µs; None for no bound.
         sight: through whose eyes; None for those of whoever holds this log. What is not seen changes nothing.
@@ -339,7 +342,8 @@ def exhibit(
 
     Cost: O(entries about its lineage, and about requests and conditions of the cases concerned).
     """
-    return _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight).provenance()
+    chain = _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight)
+    return chain.provenance(happened_by if at is None else at)
 
 
 def legal_basis_timeline(
@@ -638,11 +642,11 @@ class _Chain:
 
     # ------------------------------------------------------------------------------ the provenance
 
-    def provenance(self) -> Provenance:
-        """Return the whole answer."""
+    def provenance(self, at: int | None) -> Provenance:
+        """Return the whole answer; conditions that end by themselves are read at an instant, µs."""
         chain = self._hops()
         holders = self._holders(chain)
-        conditions = OnExhibit(self).conditions(holders, chain)
+        conditions = OnExhibit(self, at).conditions(holders, chain)
         holders = tuple(replace(holding, conditions=binding(conditions, holding.authority)) for holding in holders)
         withheld = self._withheld()
         first = self.made.get(self.exhibit) or next(
@@ -1023,7 +1027,7 @@ class _Chain:
     def timeline(self) -> tuple[BasisStep, ...]:
         """Return the legal basis step by step."""
         chain = self._hops()
-        conditions = {c.condition for c in OnExhibit(self).conditions(self._holders(chain), chain)}
+        conditions = {c.condition for c in OnExhibit(self, None).conditions(self._holders(chain), chain)}
         found: dict[int, Row] = {}
         for exhibit in self.distance:
             for row in self.reader.subject(exhibit):

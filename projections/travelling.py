@@ -94,10 +94,17 @@ class Condition:
 
 
 class OnExhibit:
-    """The conditions on one exhibit, which come to it through what its chain shows."""
+    """
+    The conditions on one exhibit, which come to it through what its chain shows.
 
-    def __init__(self, chain: _Chain) -> None:
+    Args:
+        chain: the exhibit, what it was derived from, and what the log says of them.
+        at: the instant at which conditions that end by themselves are read, µs; None where none has ended.
+    """
+
+    def __init__(self, chain: _Chain, at: int | None) -> None:
         self.chain = chain
+        self.at = at
 
     def conditions(self, holders: Sequence[Holding], chain: Sequence[Hop]) -> tuple[Condition, ...]:
         """Return the conditions on the exhibit, in the order in which they were attached."""
@@ -178,8 +185,7 @@ class OnExhibit:
             self._bound(row, recipient, through, mine, [str(one) for one in body["purposes"]]) for recipient in through
         )
         expires = body.get("expires_at")
-        at = self.chain.clocks.happened_by
-        expired = expires is not None and at is not None and expires <= at
+        expired = expires is not None and self.at is not None and expires <= self.at
         lifted_for_all = any(not lift.body["recipients"] and not lift.body["purposes"] for lift in mine)
         bound = any(not recipient.free for recipient in recipients) if recipients else not lifted_for_all
         return Condition(

@@ -159,6 +159,8 @@ def _answer(
                 "the authority concerned sees them with --viewer.",
                 quiet=quiet,
             )
+        else:
+            note("Drawn from what this authority may see; what it may not see may right a use.", quiet=quiet)
 
 
 def _show(found: "tuple[Binding, ...]", zone: str) -> None:
@@ -191,12 +193,13 @@ def _show(found: "tuple[Binding, ...]", zone: str) -> None:
 
 
 def _source(one: "Binding") -> str:
+    from projections.wording import cited
+
     if one.source == "rule":
         known = "" if one.known_from_on is None else f" (known since {one.known_from_on})"
         edition = f", edition {one.edition[:12]}" if one.edition else ""
-        return (
-            "" if one.verified else "UNVERIFIED. "
-        ) + f"{one.instrument}: {one.id}, Art. {one.article}{known}{edition}"
+        unverified = "" if one.verified else "UNVERIFIED. "
+        return f"{unverified}{one.instrument}: {one.id}, {cited(one.article)}{known}{edition}"
     if one.source == "assurance":
         return f"assurance on {words(one.id)}"
     return f"condition {short(one.id)}"
@@ -239,8 +242,10 @@ def _breached(one: "Binding") -> str:
 
 
 def _time(one: "Binding") -> list[str]:
+    from projections.wording import cited
+
     said = [
-        f"{one.limit or 'computed'}: {step.text}" + (f" (Art. {step.article})" if step.article else "")
+        f"{one.limit or 'computed'}: {step.text}" + (f" ({cited(step.article)})" if step.article else "")
         for step in one.steps
     ]
     if one.problem is not None:

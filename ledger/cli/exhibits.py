@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ledger.cli.console import table, text
-from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Zone, view
+from ledger.cli.options import AsJson, AsOf, HappenedBy, KnownBy, LedgerFolder, Quiet, Viewer, Zone, view
 from ledger.cli.reading import reading
 from ledger.cli.shown import said_by, short, when, who, words
 from ledger.cli.trouble import Trouble
@@ -24,6 +24,7 @@ Exhibit = Annotated[str, typer.Argument(metavar="ID", help="The exhibit, or 6+ d
 @exhibit_app.command("show", short_help="Show who holds it, under which conditions.")
 def exhibit_show(
     exhibit: Exhibit,
+    viewer: Viewer = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -40,7 +41,8 @@ def exhibit_show(
     from projections import provenance
 
     with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
-        found = _exhibit(provenance.exhibit(asked.answers, asked.id(exhibit, "exhibit"), **asked.clocks))
+        whole, sight = asked.id(exhibit, "exhibit"), asked.sight(viewer)
+        found = _exhibit(provenance.exhibit(asked.answers, whole, at=asked.at, **asked.clocks, sight=sight))
         if asked.said(found):
             return
         _show(found)
@@ -128,6 +130,7 @@ def _gaps(found: "Provenance") -> None:
 def exhibit_trace(
     exhibit: Exhibit,
     basis: Annotated[bool, typer.Option("--basis", help="Show the timeline of its legal basis instead.")] = False,
+    viewer: Viewer = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -146,9 +149,9 @@ def exhibit_trace(
     from projections import provenance
 
     with reading(ledger, view(happened_by, known_by, as_of, zone), as_json=as_json, quiet=quiet) as asked:
-        whole = asked.id(exhibit, "exhibit")
+        whole, sight = asked.id(exhibit, "exhibit"), asked.sight(viewer)
         if basis:
-            steps = provenance.legal_basis_timeline(asked.answers, whole, **asked.clocks)
+            steps = provenance.legal_basis_timeline(asked.answers, whole, **asked.clocks, sight=sight)
             if asked.said(steps):
                 return
             table(
@@ -167,7 +170,7 @@ def exhibit_trace(
                 empty="No step is shown.",
             )
             return
-        found = _exhibit(provenance.exhibit(asked.answers, whole, **asked.clocks))
+        found = _exhibit(provenance.exhibit(asked.answers, whole, at=asked.at, **asked.clocks, sight=sight))
         if asked.said(found):
             return
         text(f"Exhibit {found.exhibit} in case {found.case}")

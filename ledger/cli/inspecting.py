@@ -50,16 +50,18 @@ def tail(
     """
     Print entries in the order of the log, one a line; no index is ever skipped.
 
-    With a clock, entries beyond it are left out. JSON, a line an entry: {index, recorded_at,
-    occurred_from, occurred_until, act, version, kind, voice, publisher, called, speaker: {authority,
-    called, country, authority_kind, mandate, source}|null, whose_act, case, subject, statement,
-    disposition, reason, leaf}.
+    With a clock, entries beyond it are left out; one that came late was known since its proof of receipt says.
+
+    JSON, a line an entry: {index, recorded_at, occurred_from, occurred_until, act, version, kind, voice,
+    publisher, called, speaker: {authority, called, country, authority_kind, mandate, source}|null, whose_act,
+    case, subject, statement, disposition, reason, leaf}.
     """
     from ledger.acts import catalogue
     from ledger.cli.directory import directory
     from ledger.cli.opened import store
     from ledger.reading import recorded
     from ledger.verify import whose_act
+    from projections.facts import Fact
 
     del quiet
     asked = view(happened_by, known_by, as_of, zone)
@@ -75,7 +77,7 @@ def tail(
                     names = directory(opened, acts)
                 if asked.happened_by is not None and (entry.statement.occurred_from > asked.happened_by):
                     continue
-                if asked.known_by is not None and entry.entry.recorded_at > asked.known_by:
+                if asked.known_by is not None and Fact(entry).known_at > asked.known_by:
                     continue
                 whose = whose_act(entry.statement, names.called, opened.index_of)
                 if as_json:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ledger.cli.options import Clocks, View
     from ledger.store import Store
     from projections.editions import Under
+    from projections.sight import Sight
     from projections.views import Views
 
 
@@ -70,6 +71,15 @@ class Reading:
     def viewer(self, given: str | None) -> bytes | None:
         """The authority through whose eyes the answer is wanted; None for nobody's in particular."""
         return None if given is None else self.id(given, "authority")
+
+    def sight(self, given: str | None) -> Sight | None:
+        """What that authority may see now; None for all that this log holds."""
+        from projections import findings
+
+        viewer = self.viewer(given)
+        if viewer is None:
+            return None
+        return findings.asked(self.answers, at=self.at, **self.clocks, viewer=viewer, read_at=self.now_at).sight
 
     def is_case(self, key: bytes) -> bool:
         """Whether it is a case, and not one thing in a case."""

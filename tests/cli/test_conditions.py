@@ -110,3 +110,55 @@ class TestConditions:
     def test_what_cannot_be_asked(self, bound: World, asked: tuple[str, ...], status: int) -> None:
         """Nothing under an id, or what is no id at all: each has its exit status."""
         assert status == bound.run("conditions", *asked).status
+
+
+class TestExhibits:
+    def test_an_exhibit_is_shown_with_its_conditions_as_they_stand(self, bound: World) -> None:
+        """In force or ended as `comity conditions` says, at whatever instant either is asked."""
+        for asked, stands in (
+            ((), "expired"),
+            (("--happened-by", "2020-08-01"), "in_force"),
+            (("--known-by", "2099-01-01"), "expired"),
+        ):
+            shown = good(bound.run("exhibit", "show", EXHIBIT, *asked, "--json")).json["answer"]
+            (one,) = shown["conditions"]
+            assert (CONDITION, stands == "in_force") == (one["condition"], one["in_force"])
+            told = good(bound.run("conditions", "exhibit", EXHIBIT, *asked, "--json")).json
+            assert [stands] == [each["standing"] for each in attached(told)]
+
+    def test_an_exhibit_as_an_authority_sees_it(self, bound: World, tmp_path: Path) -> None:
+        """What it may not read changes nothing; what is nowhere else is as what is nowhere at all."""
+        shutil.copytree(bound.folder, tmp_path / "ledger")
+        world = World(tmp_path / "ledger", bound.ids)
+        before = good(world.run("exhibit", "show", EXHIBIT, "--json")).json["answer"]
+        hidden = str(UUID(int=0xF6A7B8C9 << 96))
+        said = {
+            "case": world.ids["case"], "occurred_from": "2020-07-02T09:00:00Z", "zone": "Europe/Paris",
+            "language": "fr", "visibility": {"ring": "addressees"},
+        }  # fmt: skip
+        examined = {
+            "act": "exhibit.examined", "subject": EXHIBIT,
+            "body": {"purpose": "content_analysis", "method": "network_interception", "accredited": True},
+        }  # fmt: skip
+        cut = {"act": "exhibit.derived", "subject": hidden, "body": {
+            "parents": [EXHIBIT], "transformation": "extraction", "hash": None, "hash_kind": "none",
+            "manifest_root": None, "items": None, "reproducible": True,
+        }}  # fmt: skip
+        good(world.publish(said | examined, said | cut, key="lille"))
+
+        def answer(command: str, of: str, who: str | None) -> Any:
+            viewer = () if who is None else ("--viewer", world.ids[who])
+            return world.run("exhibit", command, of, *viewer, "--json")
+
+        for command in ("show", "trace"):
+            assert before == good(answer(command, EXHIBIT, "berlin")).json["answer"]
+            for who in (None, "lille"):
+                seen = good(answer(command, EXHIBIT, who)).json["answer"]
+                assert ["exhibit.examined", [hidden]] == [seen["chain"][-1]["act"], seen["descendants"]]
+        basis = good(world.run("exhibit", "trace", EXHIBIT, "--basis", "--viewer", world.ids["berlin"], "--json"))
+        assert basis.json["answer"] == good(bound.run("exhibit", "trace", EXHIBIT, "--basis", "--json")).json["answer"]
+        nowhere = str(UUID(int=0xF6A7B8CA << 96))
+        refused = [answer("show", one, "berlin") for one in (hidden, nowhere)]
+        assert [4, 4] == [one.status for one in refused]
+        assert refused[1].trouble["what"].replace(nowhere, hidden) == refused[0].trouble["what"]
+        assert 0 == answer("show", hidden, "lille").status

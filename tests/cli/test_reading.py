@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,8 +13,10 @@ from uuid import uuid4
 
 import pytest
 
+from ledger.law.law import HERE, load
 from ledger.verify import parse_proof
 from tests.cli.world import World, comity, good, issued, opened
+from tests.projections.test_editions import ten_days
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,8 +114,6 @@ class TestRequests:
 @pytest.fixture(scope="module")
 def evidence(founded: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """A ledger with an exhibit, on which a court ruled."""
-    import shutil
-
     folder = tmp_path_factory.mktemp("evidence") / "ledger"
     shutil.copytree(founded.folder, folder)
     world = World(folder, founded.ids | {"exhibit": str(uuid4()), "proceedings": str(uuid4())})
@@ -296,6 +297,17 @@ class TestTail:
 
         assert (size, case) == (line["index"], line["case"])
 
+    def test_what_came_late_was_known_since_its_proof_says(self, world: World) -> None:
+        """The log and the trail leave out the same at the second clock."""
+        proof = {"role": "receipt_proof", "commitment": "ab" * 32, "size": 1, "media_type": "application/pdf"}
+        case = str(uuid4())
+        good(world.publish(opened(case, known_at="2020-06-03T00:00:00Z", attachments=[proof])))
+
+        for by, known in (("2020-06-02", False), ("2020-06-04", True)):
+            told = good(world.run("tail", "--from", 0, "--known-by", by, "--json")).lines
+            assert ([case] if known else []) == [one["case"] for one in told]
+            assert (0 if known else 4) == world.run("audit", case, "--known-by", by).status
+
 
 class TestProofs:
     def test_inclusion(self, founded: World) -> None:
@@ -446,6 +458,43 @@ class TestFsck:
 
         assert 3 == world.run("fsck").status
         assert 6 == world.publish(opened(str(uuid4()))).status
+
+
+def test_an_answer_is_given_under_the_edition_that_the_entries_name(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As known then by the law of then, where it is kept; else by this release's, which is said; now by this one's."""
+    folder = tmp_path / "edition"
+    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    ten_days(folder)
+    other = good(comity("law", "archive", tmp_path / "kept", "--law", folder, "--json")).json["edition"]
+    received = {
+        "act": "request.received", "case": world.ids["case"], "subject": world.ids["request"], "zone": "Europe/Paris",
+        "language": "fr", "occurred_from": "2020-06-03T09:00:00Z", "body": {"completeness": "complete"},
+    }  # fmt: skip
+    with monkeypatch.context() as patched:
+        patched.setattr("ledger.sequencer.rules", lambda: bytes.fromhex(other))
+        good(world.publish(received, key="lille"))
+    then = ("--known-by", good(world.run("tail", "--json")).lines[-1]["recorded_at"])
+    good(world.publish(opened(str(uuid4()))))
+    release, kept = load().edition, ("--editions", tmp_path / "kept")
+
+    def answer(*asked: object) -> tuple[object, ...]:
+        run = good(world.run("deadlines", world.ids["request"], *asked, "--json"))
+        (limit,) = (one for one in run.json["answer"] if one["limit"] == "EIO-REC")
+        return run.json["edition"], run.json["edition_named"], limit["last_day"], other[:12] in run.err
+
+    assert (other, other, "2020-06-15", False) == answer(*then, *kept)
+    assert (release, other, "2020-07-03", True) == answer(*then)
+    assert (release, release, "2020-07-03", False) == answer("--known-by", "2099-01-01", *kept)
+    assert (release, None, "2020-07-03", False) == answer(*kept)
+    for asked in (
+        ("findings", world.ids["case"]),
+        ("conditions", "case", world.ids["case"]),
+        ("case", "show", world.ids["case"]),
+    ):
+        said = good(world.run(*asked, *then, "--json"))
+        assert (release, other, True) == (said.json["edition"], said.json["edition_named"], other[:12] in said.err)
 
 
 def test_json_is_one_document(founded: World) -> None:

@@ -28,11 +28,8 @@ if TYPE_CHECKING:
 LATER = on("2026-06-01")
 
 
-@pytest.fixture(scope="module")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """An archive with an edition in which a decision on recognition had ten days; its hash."""
-    folder = tmp_path_factory.mktemp("law") / "edition"
-    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+def ten_days(folder: Path) -> None:
+    """Change an edition: a decision on recognition has ten days."""
     file = folder / "instruments" / "eu-eio-2014-41.toml"
     words = file.read_text()
     begins = words.index("[limit.EIO-REC]")
@@ -41,6 +38,14 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     shorter = rule[: rule.index("examples")].replace("days = 30 }", "days = 10 }", 1)
     shorter += 'examples = [{ start = 2026-03-02, in = "DE", due = 2026-03-12 }]'
     file.write_text(words[:begins] + shorter + words[ends:])
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """An archive with an edition in which a decision on recognition had ten days; its hash."""
+    folder = tmp_path_factory.mktemp("law") / "edition"
+    shutil.copytree(HERE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    ten_days(folder)
     kept = keep(folder.parent / "archive", folder)
     return kept.parent, kept.name
 
