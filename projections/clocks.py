@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ledger.law.data import Limit, Reach
     from projections.rules import Rules
 
-__all__ = ["RUNNING", "STANDINGS", "Clock", "Extended", "Published", "Reason", "clocks"]
+__all__ = ["RUNNING", "STANDINGS", "Clock", "Extended", "Published", "Reason", "by_end", "clocks"]
 
 _LAPSED: Final = "time_limit.lapsed"
 
@@ -81,10 +81,11 @@ def clocks(
             )
     for request, issued in matter.issued.items():
         found += _unstarted(matter, request, issued, at, known_on)
-    return tuple(sorted(_with_lapses(matter, found), key=_by_end))
+    return tuple(sorted(_with_lapses(matter, found), key=by_end))
 
 
-def _by_end(clock: Clock) -> tuple[bool, int, int, str]:
+def by_end(clock: Clock) -> tuple[bool, int, int, str]:
+    """By what clocks are sorted: their end, those without one last; then the entry and the limit."""
     index = -1 if clock.index is None else clock.index
     return clock.due_at is None, clock.due_at or 0, index, clock.limit
 

@@ -14,20 +14,23 @@ authority concerned only.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
-from projections.clocks import RUNNING, Clock, clocks
+from projections.clocks import RUNNING, by_end, clocks
 from projections.facts import COLUMNS, Fact, Table, id_bytes, id_text
 from projections.matters import Seat
 from projections.rules import rules
+from projections.running import instant
 from projections.sight import COLUMNS as COLUMNS_OF_SIGHT
 from projections.sight import Sight, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
+    from projections.clocks import Clock
+    from projections.duties import Finding
+    from projections.matters import Act
     from projections.rules import Rules
     from projections.views import Views
 
@@ -75,7 +78,6 @@ STATES: Final[Mapping[str, frozenset[str]]] = {"open": RUNNING - {"suspended"}}
 """What is meant by a standing asked for, where it is more than itself: what is due or extended is open too."""
 
 _NOBODY_ACTED: Final = RUNNING | {"lapsed"}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
@@ -140,7 +142,7 @@ def case(
     Cost: O(entries of the case).
     """
     key = id_bytes(case_id)
-    asked = _ask(views, at, happened_by, known_by, due_within, law, viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, due_within, law, viewer, read_at)
     found = asked.fold(key)
     if found is None:
         raise NotFound(f"nothing is known of case {id_text(key)}")
@@ -170,7 +172,7 @@ def thing(
     homes = [
         home for (home,) in views.db.execute("SELECT DISTINCT case_id FROM deadlines.act WHERE subject = ?", (key,))
     ]
-    asked = _ask(views, at, happened_by, known_by, due_within, law, viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, due_within, law, viewer, read_at)
     found: list[Clock] = []
     known = False
     for home in homes:
@@ -179,7 +181,7 @@ def thing(
         found += (clock for clock in here if text in {clock.thing, clock.request})
     if not known:
         raise NotFound(f"nothing is known of {text}")
-    return tuple(_sorted(found))
+    return tuple(sorted(found, key=by_end))
 
 
 def authority(
@@ -204,12 +206,12 @@ def authority(
     key = id_bytes(authority_id)
     text = id_text(key)
     wanted = states or (("due",) if due_within is not None else ())
-    asked = _ask(views, at, happened_by, known_by, due_within, law, key, read_at)
+    asked = _Asked(views, at, happened_by, known_by, due_within, law, key, read_at)
     found: list[Clock] = []
     homes = views.db.execute("SELECT DISTINCT case_id FROM deadlines.part WHERE authority = ? ORDER BY case_id", (key,))
     for (home,) in homes.fetchall():
         found += (clock for clock in asked.shown(asked.fold(home) or (), wanted) if clock.authority == text)
-    return tuple(_sorted(found))
+    return tuple(sorted(found, key=by_end))
 
 
 def every(
@@ -229,32 +231,100 @@ def every(
 
     Arguments are those of :func:`case`. Memory is that of one case at a time.
     """
-    asked = _ask(views, at, happened_by, known_by, due_within, law, viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, due_within, law, viewer, read_at)
     homes = views.db.execute("SELECT case_id FROM deadlines.act GROUP BY case_id ORDER BY min(idx)")
     for (home,) in homes.fetchall():
         yield from asked.shown(asked.fold(home) or (), states)
 
 
-def concerned(clock: Clock, viewer: str, country: str | None) -> bool:
+class Reading:
     """
-    Whether a clock concerns an authority: it must act, or, where only its State is known, sits there.
+    Cases as one viewer may see them at one pair of clocks, and what clocks they start.
 
     Args:
-        clock: the clock.
-        viewer: the authority, UUID text.
-        country: where it sits.
+        views: the projections, opened for reading.
+        projection: the name of the one whose tables `act`, `part` and `seat` are read.
+        law: the limits.
+        at, happened_by, known_by, due_within, viewer, read_at: as :func:`case`.
+        carried: as `projections.sight.Sight`.
+
+    Attributes:
+        seats: where every authority sits, read once for all cases.
+        sight: who may see what of the case that was read last.
+        viewer: the authority that asks, UUID text.
+        bound: until when what happened counts, µs.
+        known_on: the day whose knowledge of the law counts; None for today's.
+        things: of the case that was read last, as far as the viewer may see them.
     """
-    if clock.authority is not None:
-        return clock.authority == viewer
-    return clock.country is not None and clock.country == country
 
+    def __init__(
+        self,
+        views: Views,
+        projection: str,
+        law: Rules,
+        *,
+        at: int,
+        happened_by: int | None,
+        known_by: int | None,
+        viewer: str | bytes | None,
+        read_at: int | None,
+        due_within: int | None = None,
+        carried: bool = False,
+    ) -> None:
+        self.limits = law
+        self.at = at
+        self.happened_by = happened_by
+        self.known_by = known_by
+        self.due_within = due_within
+        self.bound = at if happened_by is None else min(at, happened_by)
+        self.known_on = None if known_by is None else instant(known_by).date()
+        found = views.db.execute(f"SELECT authority, country, zone, kind FROM {projection}.seat ORDER BY idx")
+        self.seats = {id_text(one): Seat(country, zone, kind) for one, country, zone, kind in found}
+        when = at if read_at is None else read_at
+        self.sight = Sight(views, projection, self.seats, viewer, known_by=known_by, read_at=when, carried=carried)
+        self.viewer = self.sight.viewer
+        self.things: frozenset[str] = frozenset()
 
-def _sorted(found: Iterable[Clock]) -> list[Clock]:
-    return sorted(found, key=lambda c: (c.due_at is None, c.due_at or 0, -1 if c.index is None else c.index, c.limit))
+    def acts(self, key: bytes) -> list[Act] | None:
+        """
+        Read one case; None where nothing is known of it.
+
+        After its acts come those of a request of another case to which a thing of this one belongs.
+        """
+        self.sight.marks, self.things, self.sight.outsider = {}, frozenset(), self.viewer is not None
+        acts = self.sight.of_case(key, home=True)
+        if not any(act.from_at <= self.bound for act in acts):
+            return None
+        held = {act.subject for act in acts}
+        self.things = frozenset(held)
+        # That request says under which instrument the thing stands.
+        beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
+        for one in sorted(beyond):
+            acts += self.sight.of_thing(one)
+        return acts
+
+    def clocks(self, acts: Iterable[Act]) -> tuple[Clock, ...]:
+        """The clocks that acts start, of whatever case, by their end."""
+        return clocks(
+            acts,
+            self.limits,
+            self.seats,
+            at=self.at,
+            happened_by=self.happened_by,
+            known_on=self.known_on,
+            due_within=self.due_within,
+        )
+
+    def concerns(self, one: Clock | Finding, who: str) -> bool:
+        """Whether a clock or a finding concerns an authority: it must act, or sits where only the State is known."""
+        if one.authority is not None:
+            return one.authority == who
+        seat = self.seats.get(who)
+        return one.country is not None and seat is not None and seat.country == one.country
 
 
 class _Asked:
-    """What is asked, and under which law; where every authority sits is read once for one question."""
+    """What is asked, and under which law."""
 
     def __init__(
         self,
@@ -263,78 +333,43 @@ class _Asked:
         happened_by: int | None,
         known_by: int | None,
         due_within: int | None,
-        law: Rules,
+        law: Rules | None,
         viewer: str | bytes | None,
         read_at: int | None,
     ) -> None:
-        self.at = at
-        self.happened_by = happened_by
-        self.known_by = known_by
-        self.due_within = due_within
-        self.law = law
-        found = views.db.execute("SELECT authority, country, zone, kind FROM deadlines.seat ORDER BY idx")
-        self.seats = {id_text(one): Seat(country, zone, kind) for one, country, zone, kind in found}
-        instant = at if read_at is None else read_at
-        self.sight = Sight(views, NAME, self.seats, viewer, known_by=known_by, read_at=instant)
-        self.things: frozenset[str] = frozenset()
+        self.reading = Reading(
+            views,
+            NAME,
+            law or (rules() if views.law is None else views.law.limits),
+            at=at,
+            happened_by=happened_by,
+            known_by=known_by,
+            viewer=viewer,
+            read_at=read_at,
+            due_within=due_within,
+        )
+
+    @property
+    def things(self) -> frozenset[str]:
+        """The things of the case that was folded last."""
+        return self.reading.things
 
     def fold(self, key: bytes) -> tuple[Clock, ...] | None:
         """Fold one case; None where nothing is known of it."""
-        self.sight.marks, self.things, self.sight.outsider = {}, frozenset(), self.sight.viewer is not None
-        acts = self.sight.of_case(key, home=True)
-        bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
-        if not any(act.from_at <= bound for act in acts):
+        acts = self.reading.acts(key)
+        if acts is None:
             return None
-        held = {act.subject for act in acts}
-        self.things = frozenset(held)
-        # A request of another case, to which a thing of this one belongs: it says under which instrument.
-        beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
-        for one in sorted(beyond):
-            acts += self.sight.of_thing(one)
-        found = clocks(
-            acts,
-            self.law,
-            self.seats,
-            at=self.at,
-            happened_by=self.happened_by,
-            known_on=None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date(),
-            due_within=self.due_within,
-        )
         text = id_text(key)
-        return tuple(clock for clock in found if clock.case == text)
+        return tuple(clock for clock in self.reading.clocks(acts) if clock.case == text)
 
     def shown(self, found: Iterable[Clock], states: Collection[str]) -> tuple[Clock, ...]:
         """Return what is asked for, as far as the viewer may see it; right after the fold of its case."""
-        who = self.sight.viewer
-        seat = None if who is None else self.seats.get(who)
-        country = None if seat is None else seat.country
+        reading, who = self.reading, self.reading.viewer
         wanted = frozenset[str]().union(*(STATES.get(state, {state}) for state in states))
         return tuple(
             # Of a case in which it takes no part a viewer sees too little to say that nobody has acted.
-            replace(clock, uncertain=True) if self.sight.outsider and clock.standing in _NOBODY_ACTED else clock
+            replace(clock, uncertain=True) if reading.sight.outsider and clock.standing in _NOBODY_ACTED else clock
             for clock in found
             if (not wanted or clock.standing in wanted)
-            and (clock.verified or (who is not None and concerned(clock, who, country)))
+            and (clock.verified or (who is not None and reading.concerns(clock, who)))
         )
-
-
-def _ask(
-    views: Views,
-    at: int,
-    happened_by: int | None,
-    known_by: int | None,
-    due_within: int | None,
-    law: Rules | None,
-    viewer: str | bytes | None,
-    read_at: int | None,
-) -> _Asked:
-    return _Asked(
-        views,
-        at,
-        happened_by,
-        known_by,
-        due_within,
-        law or (rules() if views.law is None else views.law.limits),
-        viewer,
-        read_at,
-    )

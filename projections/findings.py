@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -23,20 +22,19 @@ from ledger.errors import NotFound
 from ledger.law import form
 from projections import breaches, conditions, deadlines, provenance
 from projections.checks import Declared, Outside, Overdue
-from projections.clocks import clocks
 from projections.duties import SETTLED, USES, Finding, findings
 from projections.facts import COLUMNS, Fact, Table, id_bytes, id_text
-from projections.matters import Act, Seat
 from projections.matters import Matter as Folded
+from projections.matters import listed
 from projections.rules import Book, book
 from projections.sight import COLUMNS as COLUMNS_OF_SIGHT
-from projections.sight import Sight
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from datetime import date
 
     from projections.clocks import Clock
+    from projections.matters import Act
     from projections.views import Views
 
 NAME: Final = "findings"
@@ -68,8 +66,6 @@ TABLES: Final = (
     # Where conditions were ever attached: a log without any need not follow its exhibits.
     Table("condition", (("idx", "INTEGER NOT NULL"), ("case_id", "BLOB NOT NULL"))),
 )
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
@@ -136,7 +132,7 @@ def case(
     Cost: O(entries of the case x duties that each may trigger).
     """
     key = id_bytes(case_id)
-    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law, viewer, read_at)
     found = asked.fold(key)
     if found is None:
         raise NotFound(f"nothing is known of case {id_text(key)}")
@@ -163,7 +159,7 @@ def thing(
     key = id_bytes(thing_id)
     text = id_text(key)
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act WHERE subject = ?", (key,)).fetchall()
-    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law, viewer, read_at)
     found: list[Finding] = []
     known = False
     for (home,) in homes:
@@ -194,12 +190,12 @@ def authority(
     Cost: O(entries of the cases in which the authority has a part).
     """
     key = id_bytes(authority_id)
-    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), key, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law, key, read_at)
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.part WHERE authority = ? ORDER BY case_id", (key,))
     found: list[Finding] = []
     for (home,) in homes.fetchall():
         here = asked.shown(asked.fold(home) or (), states)
-        found += (one for one in here if asked.concerns(one, id_text(key)))
+        found += (one for one in here if asked.reading.concerns(one, id_text(key)))
     return tuple(sorted(found, key=lambda one: (one.index, one.instrument, one.rule)))
 
 
@@ -219,7 +215,7 @@ def every(
 
     Arguments are those of :func:`case`. Memory is that of one case at a time.
     """
-    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law, viewer, read_at)
     homes = views.db.execute("SELECT case_id FROM findings.act GROUP BY case_id ORDER BY min(idx)")
     for (home,) in homes.fetchall():
         yield from asked.shown(asked.fold(home) or (), states)
@@ -252,7 +248,7 @@ def figures(
     was put right out of that sight is not counted at all: a figure accuses nobody of what was done. Arguments are
     those of :func:`case`. Cost: O(entries x duties that each may trigger).
     """
-    asked = _Asked(views, at, happened_by, known_by, law or views.law or book(), None, read_at)
+    asked = _Asked(views, at, happened_by, known_by, law, None, read_at)
     counted: Counter[tuple[str, str, str, str]] = Counter()
     homes = views.db.execute("SELECT DISTINCT case_id FROM findings.act")
     for (home,) in homes.fetchall():
@@ -263,7 +259,7 @@ def figures(
 
 
 class _Asked:
-    """What is asked, and under which law; where every authority sits is read once for one question."""
+    """What is asked, and under which law."""
 
     def __init__(
         self,
@@ -271,27 +267,27 @@ class _Asked:
         at: int,
         happened_by: int | None,
         known_by: int | None,
-        law: Book,
+        law: Book | None,
         viewer: str | bytes | None = None,
         read_at: int | None = None,
     ) -> None:
         self.views = views
-        self.at = at
-        self.happened_by = happened_by
-        self.known_by = known_by
-        self.law = law
-        seats = views.db.execute("SELECT authority, country, zone, kind FROM findings.seat ORDER BY idx")
-        self.seats = {id_text(one): Seat(country, zone, kind) for one, country, zone, kind in seats}
-        self.sight = Sight(
+        self.law = law or views.law or book()
+        self.reading = deadlines.Reading(
             views,
             NAME,
-            self.seats,
-            viewer,
+            self.law.limits,
+            at=at,
+            happened_by=happened_by,
             known_by=known_by,
-            read_at=at if read_at is None else read_at,
+            viewer=viewer,
+            read_at=read_at,
             carried=True,
         )
-        self.viewer = self.sight.viewer
+        self.known_by = known_by
+        self.sight = self.reading.sight
+        self.seats = self.reading.seats
+        self.viewer = self.reading.viewer
         self.declared: dict[str, tuple[Declared, ...]] = {}
         rows = views.db.execute("SELECT authority, known_at, valid_from, measures, functions FROM findings.competence")
         for one, known_at, valid_from, measures, functions in rows:
@@ -299,7 +295,11 @@ class _Asked:
                 said = Declared(valid_from, frozenset(measures.split()), frozenset(functions.split()))
                 self.declared[id_text(one)] = (*self.declared.get(id_text(one), ()), said)
         self.conditioned = views.db.execute("SELECT 1 FROM findings.condition LIMIT 1").fetchone() is not None
-        self.things: frozenset[str] = frozenset()
+
+    @property
+    def things(self) -> frozenset[str]:
+        """The things of the case that was read last."""
+        return self.reading.things
 
     def fold(self, key: bytes) -> tuple[Finding, ...] | None:
         """Fold one case; None where nothing is known of it."""
@@ -312,8 +312,8 @@ class _Asked:
             self.law,
             self.seats,
             self.sight.marks,
-            at=self.at,
-            happened_by=self.happened_by,
+            at=self.reading.at,
+            happened_by=self.reading.happened_by,
             known_on=known_on,
             clocks=running,
             declared=self.declared,
@@ -324,26 +324,11 @@ class _Asked:
         return tuple(one for one in found if one.case == text)
 
     def gather(self, key: bytes) -> tuple[list[Act], int, tuple[Clock, ...], date | None] | None:
-        """
-        Read one case: its acts, until when they count, its clocks, and the day whose law counts.
-
-        After the acts of the case come those of a request of another case to which a thing of this one belongs.
-        """
-        self.sight.marks = {}
-        self.things, self.sight.outsider = frozenset(), self.viewer is not None
-        acts = self.sight.of_case(key, home=True)
-        bound = self.at if self.happened_by is None else min(self.at, self.happened_by)
-        if not any(act.from_at <= bound for act in acts):
+        """Read one case: its acts, until when they count, its clocks, and the day whose law counts."""
+        acts = self.reading.acts(key)
+        if acts is None:
             return None
-        held = {act.subject for act in acts}
-        self.things = frozenset(held)
-        # A request of another case, to which a thing of this one belongs: it says under which instrument.
-        beyond = {str(one) for act in acts if (one := act.body.get("request")) is not None} - held
-        for one in sorted(beyond):
-            acts += self.sight.of_thing(one)
-        known_on = None if self.known_by is None else (_EPOCH + timedelta(microseconds=self.known_by)).date()
-        running = clocks(acts, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
-        return acts, bound, running, known_on
+        return acts, self.reading.bound, self.reading.clocks(acts), self.reading.known_on
 
     def _overdue(
         self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None
@@ -406,7 +391,7 @@ class _Asked:
         wide = self._counted([*given, *(act for each in others.values() for act in each)], bound)
         rules = list(conditions.attached(here, self.law, running, known_on=known_on, beyond=wide))
         for each in others.values():
-            run = clocks(each, self.law.limits, self.seats, at=self.at, happened_by=self.happened_by, known_on=known_on)
+            run = self.reading.clocks(each)
             there = self._counted(each, bound)
             rules += conditions.attached(there, self.law, run, known_on=known_on, beyond=wide)
         return wide, tuple({(one.instrument, one.rule, one.index): one for one in rules}.values())
@@ -425,7 +410,7 @@ class _Asked:
         return tuple(one for one in seen if (one.standing in states if states else one.standing not in SETTLED))
 
     def _sees(self, one: Finding) -> bool:
-        return one.verified or (self.viewer is not None and self.concerns(one, self.viewer))
+        return one.verified or (self.viewer is not None and self.reading.concerns(one, self.viewer))
 
     def _capped(self, one: Finding) -> Finding:
         """Of a case in which it takes no part a viewer sees too little to call anything missing for certain."""
@@ -437,21 +422,13 @@ class _Asked:
     def _as_seen(self, one: Outside) -> Outside:
         return one if one.ended_by is None or self.sight.sees_entry(one.ended_by) else replace(one, ended_by=None)
 
-    def concerns(self, one: Finding, who: str) -> bool:
-        """Whether a finding concerns an authority: it had to act, or, where only its State is known, sits there."""
-        if one.authority is not None:
-            return one.authority == who
-        seat = self.seats.get(who)
-        return one.country is not None and seat is not None and seat.country == one.country
-
     def open_to_oversight(self, one: Finding) -> bool:
         """Whether the trigger, and what put it right, may be seen by oversight bodies, and is under no embargo."""
         return all(self.sight.open_to_oversight(index) for index in (one.index, one.resolved_by) if index is not None)
 
 
 def _parents(act: Act) -> list[str]:
-    parents = act.body.get("parents") if act.act == "exhibit.derived" else None
-    return [str(one) for one in parents] if isinstance(parents, (list, tuple)) else []
+    return listed(act.body.get("parents")) if act.act == "exhibit.derived" else []
 
 
 def asked(
@@ -465,4 +442,4 @@ def asked(
     law: Book | None = None,
 ) -> _Asked:
     """Return the reading of cases that other answers over the same facts share; arguments are those of `case`."""
-    return _Asked(views, at, happened_by, known_by, law or views.law or book(), viewer, read_at)
+    return _Asked(views, at, happened_by, known_by, law, viewer, read_at)

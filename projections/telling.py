@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from projections.duties import Finding
     from projections.facts import Row
-    from projections.rules import Book
     from projections.views import Views
 
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -67,17 +66,16 @@ class Step:
     words: str
 
 
-def told(views: Views, one: Finding, zone: str = "UTC", law: Book | None = None) -> tuple[str, ...]:
+def told(views: Views, one: Finding, zone: str = "UTC") -> tuple[str, ...]:
     """
     Return a finding in sentences: the act, what is missing, whose it is and by which rule, since and until when.
 
     Args:
-        views: the projections, opened for reading.
+        views: the projections, opened for reading; an instrument's own words are those of their law.
         one: the finding, as far as its reader may see it.
         zone: in which days are said.
-        law: another law than the one under which the views answer.
     """
-    return tuple(_told(views, one, ZoneInfo(zone), law or views.law or book()))
+    return tuple(_told(views, one, ZoneInfo(zone)))
 
 
 def history(views: Views, one: Finding, zone: str = "UTC") -> tuple[Step, ...]:
@@ -89,9 +87,9 @@ def history(views: Views, one: Finding, zone: str = "UTC") -> tuple[Step, ...]:
     return tuple(sorted(_steps(views, one, ZoneInfo(zone)), key=_seen))
 
 
-def concerned(views: Views, one: Finding, law: Book | None = None) -> str:
+def concerned(views: Views, one: Finding) -> str:
     """Return who has to act, with its State: by name where it is known, else by the instrument's own word."""
-    return _who(views, one, one.role, one.authority, one.country, law or views.law or book())
+    return _who(views, one, one.role, one.authority, one.country)
 
 
 def _seen(step: Step) -> tuple[int, int]:
@@ -101,12 +99,13 @@ def _seen(step: Step) -> tuple[int, int]:
     return max(step.happened_at, step.known_at), step.index
 
 
-def _who(views: Views, one: Finding, role: str, authority: str | None, country: str | None, law: Book) -> str:
+def _who(views: Views, one: Finding, role: str, authority: str | None, country: str | None) -> str:
     where = "" if country is None else label("countries", country)
     if authority is not None:
         who = views.who(authority)
         where = where or ("" if who.country is None else label("countries", who.country))
         return who.designation + (f" ({where})" if where and where not in who.designation else "")
+    law = views.law or book()
     own = next((w.roles[role] for w in law.data(Words, one.instrument) if role in w.roles), None)
     words = _ROLES[role] if own is None else f"the {own}"
     return words + (f" of {where}" if where and role != "person" else "")
@@ -123,13 +122,13 @@ def _upper(words: str) -> str:
     return words[:1].upper() + words[1:]
 
 
-def _told(views: Views, one: Finding, zone: ZoneInfo, law: Book) -> Iterator[str]:
+def _told(views: Views, one: Finding, zone: ZoneInfo) -> Iterator[str]:
     row = _row(views, one.index)
     if row is not None:
         yield f"{sentence(views, row)[:-1]} (entry {one.index})."
     yield _upper(one.detail) + _of(views, one) + "." * (not one.detail.endswith("."))
-    who = concerned(views, one, law)
-    to = "" if one.to_role is None else _who(views, one, one.to_role, one.to_authority, one.to_country, law)
+    who = concerned(views, one)
+    to = "" if one.to_role is None else _who(views, one, one.to_role, one.to_authority, one.to_country)
     if one.expected and one.role != "any":
         yield f"It was for {who} to do" + (f", towards {to}." if to else ".")
     else:
