@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger import resources
-from ledger.codec import MAX_CHARS, Bad, Codec, Fault, read_long
+from ledger.codec import MAX_CHARS, Codec, Fault
 from ledger.errors import FormatError, NotVerified
 
-__all__ = ["Act", "Bad", "Catalogue", "Codec", "Fault", "catalogue", "codec", "read_long"]
+__all__ = ["Act", "Catalogue", "catalogue", "codec", "codes_digest", "labels", "release"]
 
 
 def codec(source: str | Path | Mapping[str, Any]) -> Codec:
@@ -44,9 +44,6 @@ def codec(source: str | Path | Mapping[str, Any]) -> Codec:
     if isinstance(source, Mapping):
         return Codec(source, known.codes)
     return known.codec(Path(source))
-
-
-# ------------------------------------------------------------------------------- the catalogue
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +84,53 @@ class Act:
     source: str
 
 
-class _Frozen(NamedTuple):
-    """One line of RELEASED."""
+class Frozen(NamedTuple):
+    """A released schema: its number, and the SHA-256 of its file in hexadecimal."""
 
-    name: str
-    version: int
     number: int
     sha256: str
+
+
+class Release(NamedTuple):
+    """
+    What RELEASED freezes.
+
+    Attributes:
+        schemas: by (name, version).
+        lists: by name of a code list, oldest first: how many codes were frozen, and the SHA-256 over them.
+    """
+
+    schemas: Mapping[tuple[str, int], Frozen]
+    lists: Mapping[str, list[tuple[int, str]]]
+
+
+def release(root: Path) -> Release:
+    """Read the file RELEASED of the schema folder *root*."""
+    schemas: dict[tuple[str, int], Frozen] = {}
+    lists: dict[str, list[tuple[int, str]]] = {}
+    for line in (root / "RELEASED").read_text().splitlines():
+        if not line or line.startswith("#"):
+            continue
+        name, *rest = line.split()
+        if name.startswith("codes/"):
+            size, digest = rest
+            lists.setdefault(name.removeprefix("codes/"), []).append((int(size), digest))
+        else:
+            version, number, digest = rest
+            schemas[name, int(version)] = Frozen(int(number), digest)
+    return Release(schemas, lists)
+
+
+def labels(path: Path) -> dict[str, str]:
+    """Read a code list: label in plain words by code, in the order of release; FileNotFoundError without the file."""
+    rows = tomllib.loads(path.read_text())["codes"]
+    return {code: row if isinstance(row, str) else str(row["label"]) for code, row in rows.items()}
+
+
+def codes_digest(labels: Mapping[str, str], size: int) -> str:
+    """SHA-256 over the first ``size`` codes with their labels, sorted: codes are only appended."""
+    first = sorted(list(labels.items())[:size])
+    return sha256("".join(f"{code}\t{label}\n" for code, label in first).encode()).hexdigest()
 
 
 def _references(schema: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
@@ -125,23 +162,10 @@ class Catalogue:
         self._lists: dict[str, dict[str, str]] = {}
 
     @cached_property
-    def _released(self) -> dict[tuple[str, int], _Frozen]:
-        """Schemas by (name, version)."""
-        lines = (self._root / "RELEASED").read_text().splitlines()
-        rows = [line.split() for line in lines if line and not line.startswith(("#", "codes/"))]
-        return {
-            (name, int(version)): _Frozen(name, int(version), int(number), digest)
-            for name, version, number, digest in rows
-        }
+    def _release(self) -> Release:
+        return release(self._root)
 
-    @cached_property
-    def _frozen_codes(self) -> dict[str, tuple[int, str]]:
-        """Code lists by name: how many codes were frozen, and the SHA-256 over them."""
-        lines = (self._root / "RELEASED").read_text().splitlines()
-        rows = [line.split() for line in lines if line.startswith("codes/")]
-        return {name.removeprefix("codes/"): (int(size), digest) for name, size, digest in rows}
-
-    def _read(self, path: Path, frozen: _Frozen | None) -> tuple[Mapping[str, Any], str]:
+    def _read(self, path: Path, frozen: Frozen | None) -> tuple[Mapping[str, Any], str]:
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -153,7 +177,7 @@ class Catalogue:
 
     def codec(self, path: Path) -> Codec:
         """Return the codec of a schema file; see the function ``codec``."""
-        frozen = self._released.get((path.stem, 1)) if not path.is_absolute() else None
+        frozen = self._release.schemas.get((path.stem, 1)) if not path.is_absolute() else None
         schema, _ = self._read(self._root / path, frozen)
         return Codec(schema, self.codes)
 
@@ -161,11 +185,11 @@ class Catalogue:
         found = self._acts.get((name, version))
         if found is not None:
             return found
-        frozen = self._released.get((name, version))
+        frozen = self._release.schemas.get((name, version))
         file = f"{name}.{version}.avsc"
         path = self._root / ("acts" if frozen else "drafts") / file
         if frozen is None and (name, version) not in self._drafts:
-            known = {known for known, _ in (*self._released, *self._drafts)}
+            known = {known for known, _ in (*self._release.schemas, *self._drafts)}
             close = get_close_matches(str(name)[:MAX_CHARS], known, n=1)
             hint = f"; did you mean {close[0]}?" if close else ""
             hint = f" in version {version}" if name in known else hint
@@ -206,7 +230,7 @@ class Catalogue:
 
     def acts(self) -> tuple[Act, ...]:
         """Return all acts, released and drafts, by name and version. Reads every file."""
-        known = [key for key in self._released if "." in key[0]]
+        known = [key for key in self._release.schemas if "." in key[0]]
         return tuple(self.act(*key) for key in sorted((*known, *self._drafts)))
 
     def codec_of(self, name: str, version: int = 1) -> Codec:
@@ -247,22 +271,15 @@ class Catalogue:
         found = self._lists.get(name)
         if found is not None:
             return found
-        path = self._root / "codes" / f"{name}.toml"
         try:
-            rows = tomllib.loads(path.read_text())["codes"]
+            read = labels(self._root / "codes" / f"{name}.toml")
         except FileNotFoundError:
             raise NotVerified(f"code list {name} is missing", step="schemas") from None
-        labels = {code: row if isinstance(row, str) else str(row["label"]) for code, row in rows.items()}
-        frozen = self._frozen_codes.get(name)
-        if frozen is not None and _codes_digest(labels, frozen[0]) != frozen[1]:
-            raise NotVerified(f"code list {name} lost or redefined a released code", step="schemas")
-        return self._lists.setdefault(name, labels)
-
-
-def _codes_digest(labels: Mapping[str, str], size: int) -> str:
-    """SHA-256 over the first ``size`` codes with their labels, sorted: codes are only appended."""
-    first = sorted(list(labels.items())[:size])
-    return sha256("".join(f"{code}\t{label}\n" for code, label in first).encode()).hexdigest()
+        # The newest freeze covers those before it.
+        for size, digest in self._release.lists.get(name, ())[-1:]:
+            if codes_digest(read, size) != digest:
+                raise NotVerified(f"code list {name} lost or redefined a released code", step="schemas")
+        return self._lists.setdefault(name, read)
 
 
 @cache

@@ -22,8 +22,9 @@ from typing import Any, Final, NamedTuple, NoReturn, cast
 import fastavro
 
 from ledger.errors import FormatError
+from ledger.instants import rfc3339
 
-__all__ = ["Bad", "Codec", "Codes", "Fault", "read_long"]
+__all__ = ["Bad", "Codec", "Codes", "Fault", "read_instant", "read_long"]
 
 MAX_ITEMS: Final = 64
 """Items of an array whose field does not say otherwise."""
@@ -134,7 +135,8 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     raise Bad("a number of more than 64 bits")
 
 
-def _read_instant(data: bytes, at: int) -> tuple[int, int]:
+def read_instant(data: bytes, at: int) -> tuple[int, int]:
+    """Read microseconds since 1970 UTC, and where the next field begins; raises as ``read_long``."""
     value, at = read_long(data, at)
     if not _FIRST_INSTANT <= value <= _LAST_INSTANT:
         raise Bad("an instant outside the years 1 to 9999")
@@ -153,17 +155,6 @@ def _check_instant(value: Any) -> None:
         _refuse("microseconds since 1970 as a whole number", value)
     if not _FIRST_INSTANT <= value <= _LAST_INSTANT:
         raise Bad("an instant outside the years 1 to 9999")
-
-
-def _parse_long(value: Any) -> int:
-    _check_long(value)
-    return cast("int", value)
-
-
-def _show_instant(value: int) -> str:
-    seconds, micros = divmod(value, 1_000_000)
-    text = (_EPOCH + timedelta(seconds=seconds)).replace(tzinfo=None).isoformat()
-    return f"{text}.{micros:06}Z" if micros else f"{text}Z"
 
 
 def _parse_instant(value: Any) -> int:
@@ -192,13 +183,19 @@ def _check_boolean(value: Any) -> None:
         _refuse("true or false", value)
 
 
-def _parse_boolean(value: Any) -> bool:
-    _check_boolean(value)
-    return cast("bool", value)
-
-
 def _same(value: Any) -> Any:
     return value
+
+
+def _checked(check: Callable[[Any], None], read: Callable[[Any], Any] = _same) -> Callable[[Any], Any]:
+    """The value that JSON means, by *read*, once it has passed *check*."""
+
+    def parse(value: Any) -> Any:
+        found = read(value)
+        check(found)
+        return found
+
+    return parse
 
 
 # --------------------------------------------------------------------------------------- bytes
@@ -243,14 +240,9 @@ def _fixed(size: int) -> _Type:
         if len(value) != size:
             raise Bad(f"should be {size} bytes, is {len(value)}")
 
-    def parse(value: Any) -> bytes:
-        found = _parse_hex(value)
-        check(found)
-        return found
-
     if size == 16:
         return _Type(read, check, _show_uuid, _parse_uuid)
-    return _Type(read, check, bytes.hex, parse)
+    return _Type(read, check, bytes.hex, _checked(check, _parse_hex))
 
 
 def _bytes(max_bytes: int) -> _Type:
@@ -269,12 +261,7 @@ def _bytes(max_bytes: int) -> _Type:
         if len(value) > max_bytes:
             raise Bad(f"{len(value)} bytes; at most {max_bytes}")
 
-    def parse(value: Any) -> bytes:
-        found = _parse_hex(value)
-        check(found)
-        return found
-
-    return _Type(read, check, bytes.hex, parse)
+    return _Type(read, check, bytes.hex, _checked(check, _parse_hex))
 
 
 # ------------------------------------------------------------------------------------- strings
@@ -308,11 +295,6 @@ def _read_string(data: bytes, at: int) -> tuple[str, int]:
     return value, end
 
 
-def _parse_string(value: Any) -> str:
-    _check_string(value)
-    return cast("str", value)
-
-
 def _string(allowed: frozenset[str] | None, rule: str) -> _Type:
     """A string of a code list (``allowed``), or of the pattern in ``rule``."""
     if allowed is None:
@@ -332,7 +314,7 @@ def _string(allowed: frozenset[str] | None, rule: str) -> _Type:
             if value not in codes:
                 found.append(Fault(path, broken))
 
-    return _Type(_read_string, _check_string, _same, _parse_string, faults)
+    return _Type(_read_string, _check_string, _same, _checked(_check_string), faults)
 
 
 def _enum(symbols: tuple[str, ...]) -> _Type:
@@ -351,11 +333,7 @@ def _enum(symbols: tuple[str, ...]) -> _Type:
         if value not in known:
             raise Bad(f"should be one of {listed}, is {value[:MAX_CHARS]!r}")
 
-    def parse(value: Any) -> str:
-        check(value)
-        return cast("str", value)
-
-    return _Type(read, check, _same, parse)
+    return _Type(read, check, _same, _checked(check))
 
 
 # --------------------------------------------------------------------------------- compositions
@@ -544,9 +522,9 @@ def _record(fields: tuple[tuple[str, _Type], ...], optional: Mapping[str, Any]) 
     )
 
 
-_LONG: Final = _Type(read_long, _check_long, _same, _parse_long)
-_TIMESTAMP: Final = _Type(_read_instant, _check_instant, _show_instant, _parse_instant)
-_BOOLEAN: Final = _Type(_read_boolean, _check_boolean, _same, _parse_boolean)
+_LONG: Final = _Type(read_long, _check_long, _same, _checked(_check_long))
+_TIMESTAMP: Final = _Type(read_instant, _check_instant, rfc3339, _parse_instant)
+_BOOLEAN: Final = _Type(_read_boolean, _check_boolean, _same, _checked(_check_boolean))
 
 
 def _at_least(minimum: int) -> _Type:
@@ -662,13 +640,10 @@ class Codec:
 
         Cost: O(bytes); nothing is allocated beyond what ``data`` holds.
         """
-        try:
-            value, at = self._type.read(bytes(data), 0)
-        except Bad as bad:
-            raise FormatError(bad.what, field=bad.path) from None
+        value, at = self.decode_prefix(data)
         if at != len(data):
             raise FormatError(f"{len(data) - at} bytes too many at the end")
-        return cast("dict[str, Any]", value)
+        return value
 
     def decode_prefix(self, data: bytes) -> tuple[dict[str, Any], int]:
         """

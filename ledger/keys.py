@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
 from ledger.errors import FormatError, NotFound, NotPermitted
+from ledger.verify import small_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,28 +46,13 @@ def key_id(public_key: bytes) -> bytes:
     return sha256(public_key).digest()
 
 
-_SMALL_ORDER = frozenset(
-    bytes.fromhex(text)
-    for text in (
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0000000000000000000000000000000000000000000000000000000000000080",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
-        "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
-        "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
-    )
-)
-"""The eight points whose order divides the cofactor, in their canonical encodings."""
-
 _P = 2**255 - 19
 
 
 def _refused_point(point: bytes) -> bool:
     """Tell whether an encoding is of small order, or is a second encoding of some point."""
     y = int.from_bytes(point, "little") & (2**255 - 1)
-    return y >= _P or point in _SMALL_ORDER or (y in {1, _P - 1} and point[31] >= 0x80)
+    return y >= _P or small_order(point) or (y in {1, _P - 1} and point[31] >= 0x80)
 
 
 def openssl_ed25519(public_key: bytes, message: bytes, signature: bytes) -> bool:

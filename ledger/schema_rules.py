@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from ledger.acts import codes_digest, labels, release
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from ledger.acts import Frozen
 
 __all__ = ["BANNED", "ENVELOPES", "KINDS", "ROLES", "faults", "full_name", "incompatible"]
 
@@ -110,7 +113,7 @@ def faults(root: Path) -> list[str]:
 
 
 def _faults(root: Path) -> Iterator[str]:
-    released, lists = _release(root)
+    released, lists = release(root)
     files = {
         **dict.fromkeys((root / f"{name}.avsc" for name in ENVELOPES), True),
         **dict.fromkeys(sorted((root / "acts").glob("*")), True),
@@ -118,7 +121,7 @@ def _faults(root: Path) -> Iterator[str]:
     }
     schemas = {path: json.loads(path.read_bytes()) for path in files if path.exists()}
     acts = {schema["act"] for schema in schemas.values() if "act" in schema}
-    codes = {path.stem: _labels(path) for path in sorted((root / "codes").glob("*"))}
+    codes = {path.stem: labels(path) for path in sorted((root / "codes").glob("*"))}
 
     yield from _freeze(root, released, lists, codes)
     for path, schema in schemas.items():
@@ -131,45 +134,21 @@ def _faults(root: Path) -> Iterator[str]:
             yield f"{path.relative_to(root).as_posix()}: " + (
                 "is not in RELEASED" if admitted else "is a draft, yet in RELEASED"
             )
-    for name, labels in codes.items():
-        yield from (f"codes/{name}: {fault}" for fault in _codes(name, labels))
-    used = {str(field["codes"]) for s in schemas.values() for field in _fields(s) if "codes" in field}
-    yield from (f"codes/{name}: no schema uses it" for name in sorted(codes.keys() - used))
-    in_released = {
-        str(field["codes"])
-        for path, schema in schemas.items()
-        if files[path]
-        for field in _fields(schema)
-        if "codes" in field
-    }
+    for name, known in codes.items():
+        yield from (f"codes/{name}: {fault}" for fault in _codes(name, known))
+    yield from (f"codes/{name}: no schema uses it" for name in sorted(codes.keys() - _lists_of(schemas.values())))
+    in_released = _lists_of(schema for path, schema in schemas.items() if files[path])
     yield from (f"codes/{name}: is not in RELEASED" for name in sorted(in_released - lists.keys()))
 
 
-def _release(
-    root: Path,
-) -> tuple[dict[tuple[str, int], tuple[int, str]], dict[str, list[tuple[int, str]]]]:
-    """Schemas by (name, version), and the freezes of each code list, oldest first."""
-    schemas: dict[tuple[str, int], tuple[int, str]] = {}
-    lists: dict[str, list[tuple[int, str]]] = {}
-    for line in (root / "RELEASED").read_text().splitlines():
-        if not line or line.startswith("#"):
-            continue
-        row = line.split()
-        if row[0].startswith("codes/"):
-            lists.setdefault(row[0].removeprefix("codes/"), []).append((int(row[1]), row[2]))
-        else:
-            schemas[row[0], int(row[1])] = (int(row[2]), row[3])
-    return schemas, lists
-
-
-def _labels(path: Path) -> dict[str, str]:
-    rows = tomllib.loads(path.read_text())["codes"]
-    return {code: row if isinstance(row, str) else row["label"] for code, row in rows.items()}
+def _lists_of(schemas: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The code lists that schemas name."""
+    return {str(field["codes"]) for schema in schemas for field in _fields(schema) if "codes" in field}
 
 
 def _freeze(
     root: Path,
-    released: Mapping[tuple[str, int], tuple[int, str]],
+    released: Mapping[tuple[str, int], Frozen],
     lists: Mapping[str, list[tuple[int, str]]],
     codes: Mapping[str, Mapping[str, str]],
 ) -> Iterator[str]:
@@ -183,10 +162,9 @@ def _freeze(
         elif sha256(path.read_bytes()).hexdigest() != digest:
             yield f"RELEASED: {path.name} is not the file that was released"
     for name, freezes in lists.items():
-        first = list(codes.get(name, {}).items())
+        listed = codes.get(name, {})
         for size, digest in freezes:
-            text = "".join(f"{code}\t{label}\n" for code, label in sorted(first[:size]))
-            if len(first) < size or sha256(text.encode()).hexdigest() != digest:
+            if len(listed) < size or codes_digest(listed, size) != digest:
                 yield f"RELEASED: codes/{name} lost, moved or redefined a code"
 
 

@@ -22,7 +22,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger import verify
-from ledger.acts import Bad, codec, read_long
+from ledger.acts import codec
+from ledger.codec import Bad, read_instant, read_long
 from ledger.errors import FormatError
 from ledger.frozen import builder
 
@@ -315,10 +316,6 @@ def _ids(data: bytes, at: int) -> tuple[tuple[bytes, ...], int]:
     return tuple([data[start : start + 16] for start in range(at, end, 16)]), end + 1
 
 
-_YEAR_1: Final = -62_135_596_800_000_000
-_YEAR_10000: Final = 253_402_300_800_000_000
-
-
 def _instant(data: bytes, at: int) -> tuple[int, int]:
     # From 1988 to 2112 an instant takes eight bytes: seven bits of each, all but the last with the high bit set.
     eight = int.from_bytes(data[at : at + 8], "little")
@@ -330,10 +327,7 @@ def _instant(data: bytes, at: int) -> tuple[int, int]:
         if data[at + 7]:
             return eight >> 1, at + 8
         raise _NotPlain
-    value, at = read_long(data, at)
-    if not _YEAR_1 <= value < _YEAR_10000:
-        raise _NotPlain
-    return value, at
+    return read_instant(data, at)
 
 
 def _optional_instant(data: bytes, at: int) -> tuple[int | None, int]:
@@ -550,7 +544,9 @@ def _plain_entry(data: bytes) -> Entry:
         raise _NotPlain
     length, at = read_long(data, 1)
     end = at + length
-    if length < 0 or data[end] or data[end + 1]:  # accepted entries have no hash beside; Ed25519 is algorithm 0
+    if not 0 <= length <= STATEMENT_BYTES_MAX:
+        raise _NotPlain
+    if data[end] or data[end + 1]:  # accepted entries have no hash beside; Ed25519 is algorithm 0
         raise _NotPlain
     statement = data[at:end]
     signature = data[end + 2 : end + 66]
@@ -620,6 +616,7 @@ def encode_entry(entry: Entry) -> bytes:
     """Encode an entry: the bytes that become the leaf. FormatError when longer than 65,535 bytes."""
     if (
         entry.accepted
+        and len(entry.statement) <= STATEMENT_BYTES_MAX
         and entry.statement_sha256 is None
         and entry.reason is None
         and entry.subject_version is not None

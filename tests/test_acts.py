@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from ledger import codec as codecs
 from ledger import resources
-from ledger.acts import Catalogue, Codec, Fault, catalogue, codec
+from ledger.acts import Catalogue, catalogue, codec
+from ledger.codec import Codec, Fault
 from ledger.errors import FormatError
 
 NAMES = [act.name for act in catalogue().acts()]

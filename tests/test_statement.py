@@ -319,19 +319,29 @@ def test_a_statement_of_60_000_bytes_is_the_longest():
         assert "statement" == refused.value.field
 
 
-def test_an_entry_of_65_535_bytes_is_the_longest():
-    """One byte more is refused, when it is encoded and when it is decoded."""
-    room = ENTRY_BYTES_MAX - len(encode_entry(replace(ACCEPTED, statement=bytes(60_000)))) + 60_000
-    longest = replace(ACCEPTED, statement=bytes(room))
+def test_an_entry_holds_a_statement_of_60_000_bytes_at_most():
+    """One byte more is refused, when it is encoded and when it is decoded, on the fast path as on the careful one."""
+    longest = replace(ACCEPTED, statement=bytes(STATEMENT_BYTES_MAX))
     data = encode_entry(longest)
 
-    assert ENTRY_BYTES_MAX == len(data)
     assert longest == decode_entry(data)
-    with pytest.raises(FormatError, match="65,536 bytes"):
-        encode_entry(replace(ACCEPTED, statement=bytes(room + 1)))
+    with pytest.raises(FormatError) as refused:
+        encode_entry(replace(ACCEPTED, statement=bytes(STATEMENT_BYTES_MAX + 1)))
+    assert "statement" == refused.value.field
+    told, one_more = (statement._varint(STATEMENT_BYTES_MAX + more) for more in (0, 1))
+    longer = data.replace(told, one_more + b"\0", 1)
+    assert len(data) + 1 == len(longer)
+    for decode in (decode_entry, careful_entry):
+        with pytest.raises(FormatError) as refused:
+            decode(longer)
+        assert "statement" == refused.value.field
+
+
+def test_no_entry_is_longer_than_65_535_bytes():
+    """Whatever else is wrong with it, it is not looked at."""
     for decode in (decode_entry, verify.decode_entry):
         with pytest.raises(FormatError) as refused:
-            decode(data + b"\0")
+            decode(bytes(ENTRY_BYTES_MAX + 1))
         assert "entry" == refused.value.field
 
 
