@@ -31,20 +31,20 @@ def main() -> int:
     folder = chosen.keep or Path(tempfile.mkdtemp(prefix="comity-fire-"))
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)  # the server, which may be somebody else, reaches its socket through it
-    print(f"seed {seed}, {chosen.seconds:g} seconds; the history is {folder / 'history.jsonl'}", flush=True)  # noqa: T201
+    print(f"seed {seed}, {chosen.seconds:g} seconds; the history is {folder / 'history.jsonl'}", flush=True)
     nodes = chosen.nodes if chosen.broker == "apache" else 0
     # What is said has to be checked: in a long run it is said more slowly.
     size = Size(chosen.seconds, apache=nodes, per_second=20.0 if chosen.seconds < LONG_SECONDS else 8.0)
     try:
         result = run(folder, seed, size)
     except BaseException:
-        print(f"the run with seed {seed} came to no end; what there is, is kept in {folder}", file=sys.stderr)  # noqa: T201
+        print(f"the run with seed {seed} came to no end; what there is, is kept in {folder}", file=sys.stderr)
         raise
-    print(result.figures())  # noqa: T201
+    print(result.figures())
     if result.wrong:
-        print(f"\nseed {seed}: promises were broken; the history is kept in {folder}")  # noqa: T201
+        print(f"\nseed {seed}: promises were broken; the history is kept in {folder}")
         for one in result.wrong:
-            print(f"- {one}")  # noqa: T201
+            print(f"- {one}")
         return 1
     if chosen.keep is None:
         shutil.rmtree(folder)
