@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,12 +17,12 @@ from ledger.configuration import KafkaSection
 from ledger.errors import Conflict
 from ledger.kafka.connection import Connection
 from ledger.kafka.topics import ENTRIES
-from projections.filling import PROJECTIONS
 from projections.runner import Runner
 from projections.shared import Shared
 from projections.workers import Limits, work
 from tests.kafka.conveyor import until
 from tests.kafka.test_relay import _say
+from tests.projections.test_runner import digests
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +31,8 @@ if TYPE_CHECKING:
     from tests.cluster import Cluster
     from tests.kafka.conveyor import Conveyor
 
-NAMES = [projection.NAME for projection in PROJECTIONS]
 QUICK = Limits(settle_seconds=0.3, silent_seconds=2)
 SECONDS = 60
-
-
-def digests(of: Any) -> dict[str, str]:
-    return {name: of.digest(name) for name in NAMES}
 
 
 def of_the_log(conveyor: Conveyor, folder: Path) -> dict[str, str]:

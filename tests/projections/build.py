@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
@@ -205,6 +206,55 @@ class Log:
     def save(self, path: Path) -> None:
         """Write the entries where `reopen` finds them."""
         path.write_text("\n".join(raw.hex() for raw in self.entry_bytes))
+
+
+def a_log(seed: int, size: int) -> Log:
+    """A log of every kind of row, in an order that a seed chooses."""
+    chance = random.Random(seed)
+    log = Log()
+    france, germany = log.enrol("Lille", "FR"), log.enrol("Berlin", "DE")
+    said = [log.say("case.opened", log.case, france)]
+    while log.size() < size:
+        name = str(log.size())
+        day = f"2020-{chance.randint(1, 12):02}-01"
+        choices: list[tuple[str, Any, dict[str, Any]]] = [
+            ("exhibit.acquired", f"x{name}", {"source_country": "FR", "hash": bytes(32)}),
+            ("exhibit.derived", f"y{name}", {"parents": [some_id("x4"), some_id("x5")]}),
+            ("disclosure.made", f"d{name}", {"exhibits": [some_id("x4")], "recipient": germany}),
+            ("request.issued", f"r{name}", {"requested_country": "FR"}),
+            ("case.linked", log.case, {"other": some_id("other")}),
+            (
+                "admissibility.ruled",
+                "x4",
+                {"court": germany, "proceedings": some_id("p"), "stage": "trial"},
+            ),
+            ("ruling.overturned", "x4", {"ruling": chance.choice(said), "court": germany}),
+        ]
+        act, subject, fields = chance.choice(choices)
+        rejected = "subject_exists" if chance.random() < 0.1 else None
+        said.append(log.say(act, subject, chance.choice([france, germany]), day, rejected=rejected, **fields))
+        if chance.random() < 0.1:
+            log.say("statement.corrected", log.case, france, day, corrects=chance.choice(said))
+        if chance.random() < 0.1:
+            answers = (chance.choice(said), chance.choice(said))
+            log.say("statement.disputed", log.case, germany, day, replies_to=answers)
+    return log
+
+
+def cases(log: Log, seed: int = 0, size: int = 60) -> Log:
+    """Many cases in one log, so that every partition has some."""
+    chance = random.Random(seed)
+    while log.size() < size:
+        number = chance.randrange(12)
+        case = some_id(f"case {number}")
+        day = f"2021-{chance.randint(1, 12):02}-01"
+        if chance.random() < 0.3:
+            log.say("case.opened", case, "Lille", day, in_case=case)
+        else:
+            log.say(
+                "exhibit.acquired", f"x{log.size()}", "Lille", day, in_case=case, source_country="FR", hash=bytes(32)
+            )
+    return log
 
 
 def reopen(path: Path) -> tuple[Log, Any]:

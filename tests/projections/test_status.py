@@ -13,8 +13,7 @@ from ledger.law.law import load as law
 from ledger.statement import Speaker
 from projections import status
 from projections.facts import id_text
-from tests.projections.build import Log, on, some_id
-from tests.projections.test_runner import a_log
+from tests.projections.build import Log, a_log, on, some_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,15 +12,14 @@ from ledger.kafka import wire
 from projections.filling import PROJECTIONS, decode
 from projections.shared import Shared, Step, Unit, partition_of, units_of
 from projections.workers import Alone, Limits, SilentPartition, Worker
-from tests.projections.build import Log
-from tests.projections.test_shared import cases, digests, in_sqlite, opened
+from tests.projections.build import Log, cases
+from tests.projections.test_runner import digests
+from tests.projections.test_shared import in_sqlite
 from tests.projections.topic import Member, Topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-__all__ = ["opened"]
 
 WHAT = (
     *("more", "more", "relay", "twice", "exchange", "lose", "mark"),

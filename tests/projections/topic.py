@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.projections.build import Log
 
 
+COUNT = 4
+"""How many partitions it has."""
+
+
 @dataclass(frozen=True)
 class Message:
     """One message, with what a worker reads of it."""
@@ -30,7 +34,7 @@ class Message:
 class Topic:
     """``comity.entries`` and its one group; whoever joins or leaves makes it deal the partitions anew."""
 
-    count: int = 4
+    count: int = COUNT
     lanes: list[list[Message]] = field(default_factory=list)
     begins: list[int] = field(default_factory=list)
     members: list[Member] = field(default_factory=list)
