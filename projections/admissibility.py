@@ -118,10 +118,9 @@ class Standing:
     """
     How an exhibit stands before one court in one proceedings at one stage.
 
-    `outcome` is that of the latest ruling that stands, None when every ruling was overturned or
-    corrected; `standing` is `stands`, `under_appeal`, `final`,
-    `overturned` or `corrected`. `index` is the entry
-    that it rests on, and `history` has every ruling, the oldest first.
+    `outcome` is that of the latest ruling that stands, None when every ruling was overturned or corrected;
+    `standing` is `stands`, `under_appeal`, `final`, `overturned` or `corrected`. `index` is the entry that it rests
+    on, and `history` has every ruling, the oldest first.
     """
 
     court: Who

@@ -79,9 +79,8 @@ class Line:
     """
     One entry of the trail.
 
-    `answers` and `corrects` are indexes of earlier entries; `case_version` and `subject_version` count the
-    accepted entries of
-    the case and of the stream before this one (None for a rejected entry).
+    `answers` and `corrects` are indexes of earlier entries; `case_version` and `subject_version` count the accepted
+    entries of the case and of the stream before this one (None for a rejected entry).
     """
 
     index: int
@@ -249,7 +248,7 @@ def _trail(
     key = id_bytes(value)
     found = _found(views, f"{column} = ?", (key,), clocks, after_index, limit)
     if not found and after_index < 0:
-        raise NotFound(f"nothing is known of {column.removesuffix('_id')} {value!r}")
+        raise NotFound(f"nothing is known of {column.removesuffix('_id')} {id_text(key)}")
     holes = () if version is None else _holes(views, column, version, key, clocks)
     return Trail(tuple(_lines(views, found, clocks)), holes)
 
@@ -348,10 +347,7 @@ def index_of(views: Views, statements: Iterable[str]) -> dict[str, int]:
 
 
 def _remarks(views: Views, statements: list[str], clocks: Clocks) -> dict[str, list[Row]]:
-    """
-    Return the corrections and disputes of each statement that were known: they speak of the record,
-    whenever made.
-    """
+    """Return the corrections and disputes of each statement that were known, whenever they were made."""
     clocks = clocks.known_only()
     passes, bounds = clocks.where()
     names = ", ".join(f"e.{name}" for name, _ in COLUMNS)

@@ -1,9 +1,9 @@
 """
 The rows every projection is made of, and the two clocks that every answer takes.
 
-A fact is an accepted or rejected entry, cut once into the columns that several projections keep. Rows
-are only ever added, and
-each carries the index of the entry that says so; an answer is a fold over the rows that pass the two clocks.
+A fact is an accepted or rejected entry, cut once into the columns that several projections keep. Rows are only
+ever added, and each carries the index of the entry that says so; an answer is a fold over the rows that pass the
+two clocks.
 """
 
 from __future__ import annotations
@@ -81,9 +81,8 @@ _dump = json.JSONEncoder(default=_plain, separators=(",", ":"), ensure_ascii=Fal
 
 # ------------------------------------------------------------------------------------------------ columns
 
-#: The columns that begin every table of facts, in this order. `known_at` is the instant from which the
-#: fact counts as known: the
-#: log's clock, or the earlier instant that a proof of receipt shows.
+#: The columns that begin every table of facts, in this order. `known_at` is the instant from which the fact counts
+#: as known: the log's clock, or the earlier instant that a proof of receipt shows.
 COLUMNS: Final = (
     ("idx", "INTEGER NOT NULL"),
     ("statement", "BLOB NOT NULL"),

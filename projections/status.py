@@ -332,12 +332,11 @@ def _procedure(views: Views, stream: Sequence[Row], created: int) -> Any:
     """The graph under the instrument of a request, or of the request that a handover hangs on; else the superset."""
     first = stream[max(created, 0)]
     if first.act != "request.issued" and (request := first.body.get("request")) is not None:
-        found = views.db.execute(
-            "SELECT idx FROM status.fact WHERE subject = ? AND act = 'request.issued'", [id_bytes(request)]
-        ).fetchone()
-        if found is None:
+        issued = "subject = ? AND act = 'request.issued'"
+        found = rows(views.db, "status.fact", Clocks(), issued, [id_bytes(request)])
+        if not found:
             return views.procedure
-        first = rows(views.db, "status.fact", Clocks(None, None), "idx = ?", [found[0]])[0]
+        first = found[0]
     return views.procedure_under(first.body.get("instrument"), first.when.from_at)
 
 

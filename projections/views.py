@@ -126,11 +126,11 @@ def _procedure_under(instrument: str, on: date, other: Law | None) -> Any:
     from ledger.law import law  # noqa: PLC0415 -- read once, when first asked for
     from ledger.law.data import Stage  # noqa: PLC0415 -- as above
 
-    known = (other or law.load()).instruments.get(instrument)
+    book = other or law.load()
+    known = book.instruments.get(instrument)
     if known is None or on < known.from_on or (known.until_on is not None and on >= known.until_on):
         return _procedure()
-    versions = known.data.get("stage", {}).values()
-    edits = tuple(stage for each in versions for stage in each if isinstance(stage, Stage) and stage.applies(on))
+    edits = tuple(stage for stage in book.data(Stage, instrument) if stage.applies(on))
     return _edited(edits) if edits else _procedure()
 
 

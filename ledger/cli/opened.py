@@ -238,9 +238,7 @@ def designations(answers: Views) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     twice: set[str] = set()
     for authority, name in names(answers.db).items():
-        for called in (name.designation,):
-            if called is None:
-                continue
+        if (called := name.designation) is not None:
             if called in found:
                 twice.add(called)
             found[called] = UUID(authority).bytes
