@@ -24,8 +24,9 @@ from zoneinfo import ZoneInfo
 
 from ledger.acts import catalogue
 from ledger.drafts import KINDS as KINDS_OF_STATEMENT
-from ledger.drafts import RINGS, VOICES, YEARS, instant
+from ledger.drafts import RINGS, VOICES
 from ledger.errors import FormatError, NotFound, NotPermitted
+from ledger.instants import YEARS, instant
 from ledger.keys import LogKeys, PrivateKey, Signer
 from ledger.ledger import SIMULATION, Ledger, Receipt, Root, system_clock
 from ledger.statement import Basis, Draft, Speaker, Visibility

@@ -24,6 +24,13 @@ Exit status: 0 verified, 1 not verified (naming step and entry), 2 malformed, 3 
 
 An entry proves that an authority *said* something at a time. Whether it is true stays a claim.
 
+It is one long file on purpose: whoever doubts a bundle can take this file alone, from a source that
+they trust, compare its hash, and run it on any computer; nothing is installed, fetched or imported
+beside it. Read it from its end: ``main`` says how it is asked, ``verify_bundle`` calls the ten steps,
+``_Bundle`` has one method for each. Each part above needs only those before it, and the line of
+dashes that opens it names the specification that it can be compared with: the tree, Ed25519, notes
+and checkpoints, proofs, policies, statement and entry, the roster, the container.
+
 Specifications: RFC 6962 and RFC 9162 (tree), RFC 8032 (Ed25519), FIPS 204 (ML-DSA-44, where the
 ``cryptography`` package is present), and signed-note, tlog-checkpoint, tlog-cosignature, tlog-proof
 and tlog-policy of C2SP at 5ba5ee83. The service imports this very file, with a faster signature

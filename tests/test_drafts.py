@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from ledger import drafts
 from ledger.acts import catalogue
-from ledger.drafts import DraftInvalid, from_json, instant, located, rfc3339, template, to_json
+from ledger.drafts import DraftInvalid, from_json, located, to_json
 from ledger.errors import FormatError
+from ledger.instants import instant, rfc3339
 from ledger.statement import Draft
+from ledger.templates import template
 
 CASE = "6f1c5d7e-8f2a-4b6c-9d3e-0a1b2c3d4e5f"
 AUTHORITY = "0b7e6a51-3c2d-4e1f-8a9b-7c6d5e4f3a2b"

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 
 from ledger import resources
 from ledger.acts import catalogue
-from ledger.drafts import instant
 from ledger.errors import FormatError, NotFound, NotPermitted
+from ledger.instants import instant
 from ledger.scenarios import Scenario, Simulation, identity, load, play
 from ledger.verify import parse_checkpoint, parse_note
 from projections import admissibility, audit, provenance, status

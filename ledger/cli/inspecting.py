@@ -92,7 +92,7 @@ def tail(
 
 
 def _shape(entry: "Recorded", data: bytes, names: "Directory", whose: str) -> dict[str, Any]:
-    from ledger.drafts import rfc3339
+    from ledger.instants import rfc3339
     from ledger.verify import leaf_hash
 
     said = entry.statement

@@ -133,8 +133,8 @@ def _zone(name: str) -> str:
 def _clock(option: str, given: str | None, zone: str) -> int | None:
     if given is None:
         return None
-    from ledger.drafts import instant
     from ledger.errors import FormatError
+    from ledger.instants import instant
 
     try:
         return instant(given, zone=_zone(zone), end=True)

@@ -134,12 +134,12 @@ def publish(
 
 
 def _template(act: str) -> None:
-    from ledger import drafts
     from ledger.acts import catalogue
+    from ledger.templates import template
 
     name, _, version = act.partition(" ")
     acts = catalogue()
-    document(drafts.template(acts.act(name, int(version) if version.isdecimal() else 1), acts))
+    document(template(acts.act(name, int(version) if version.isdecimal() else 1), acts))
 
 
 @contextmanager
@@ -378,7 +378,7 @@ def _publish(
 
 
 def _repeated(run: Publishing, number: int, index: int) -> dict[str, Any]:
-    from ledger.drafts import rfc3339
+    from ledger.instants import rfc3339
     from ledger.reading import recorded
 
     entry = recorded(index, run.opened.store.entry(index), run.opened.catalogue)

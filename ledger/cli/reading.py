@@ -176,7 +176,7 @@ def heading(asked: View) -> None:
 
 def shape(asked: View, size: int, found: Any) -> dict[str, Any]:
     """An answer as JSON has it: how much of the log it was drawn from, at which clocks, and what was found."""
-    from ledger.drafts import rfc3339
+    from ledger.instants import rfc3339
     from projections.facts import to_json
 
     return {

@@ -36,7 +36,7 @@ def rehearse(source: BinaryIO, run: Publishing, ledger: Path | None, *, as_json:
     """
     from ledger.cli.rehearsal import Rehearsal
     from ledger.cli.saying import reason_words
-    from ledger.drafts import rfc3339
+    from ledger.instants import rfc3339
 
     rehearsal = Rehearsal(run.opened, run.signer)
     now = run.opened.clock()

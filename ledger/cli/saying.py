@@ -101,7 +101,7 @@ def answered(answer: Answer) -> dict[str, Any]:
     ``{index, statement, disposition: accepted|rejected, reason, recorded_at}``, or for what was not
     admitted ``{disposition: refused, reason, field, what, expected}``.
     """
-    from ledger.drafts import rfc3339
+    from ledger.instants import rfc3339
     from ledger.sequencer import Receipt
 
     if isinstance(answer, Receipt):

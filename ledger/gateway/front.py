@@ -41,6 +41,8 @@ from ledger.gateway.http import BYTES, TEXT, Request, Response, Route, problem
 from ledger.gateway.metrics import MEDIA_TYPE as METRICS
 from ledger.gateway.metrics import Metrics
 from ledger.gateway.registry import Registry
+from ledger.instants import rfc3339
+from ledger.log.checkpoint import size_of
 from ledger.log.tiles import WIDTH, Tile, entry_bundle, parse_path, tile, width_at
 from ledger.sequencer import Receipt
 from ledger.statement import Batch, Signed
@@ -252,7 +254,7 @@ class Front:
 
     def _sealed(self) -> int:
         note = self._ledger.store.checkpoint()
-        return 0 if note is None else _size_of(note)
+        return 0 if note is None else size_of(note)
 
     def _index(self, _: Request) -> Response:
         # Keys are folded from the roster: work that no stranger may ask for as often as he likes.
@@ -283,8 +285,8 @@ class Front:
             raise FormatError("is no size in decimal", field="checkpoints")
         size = int(text)
         note = self._ledger.store.checkpoint(size)
-        if note is None or _size_of(note) != size:
-            after = "" if note is None else f"; the next is over {_size_of(note)}"
+        if note is None or size_of(note) != size:
+            after = "" if note is None else f"; the next is over {size_of(note)}"
             raise NotFound(f"no checkpoint covers exactly {size} entries{after}")
         return Response(200, note, TEXT, (("Cache-Control", FOREVER),))
 
@@ -367,8 +369,6 @@ def told(answer: Answer) -> dict[str, Any]:
     two the leaf in base64 and its tlog-proof. Else ``{disposition: refused, reason, field, what, expected, note}``,
     the last signed by the log.
     """
-    from ledger.drafts import rfc3339  # noqa: PLC0415 -- the drafts are many, and only this of them is needed
-
     if isinstance(answer, Receipt):
         return {
             "index": answer.index,
@@ -387,10 +387,6 @@ def told(answer: Answer) -> dict[str, Any]:
         "expected": answer.expected,
         "note": answer.note.decode(),
     }
-
-
-def _size_of(note: bytes) -> int:
-    return int(note.split(b"\n", 2)[1])
 
 
 def _signed(body: bytes, most: int) -> tuple[bool, list[Signed]]:

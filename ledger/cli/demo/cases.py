@@ -160,7 +160,7 @@ def trail(stage: Stage, report: Report) -> None:
 
 def provenance(stage: Stage, report: Report) -> None:
     """4: where one chat comes from, as of two days."""
-    from ledger.drafts import instant
+    from ledger.instants import instant
     from projections import provenance
     from projections.facts import to_json
 
