@@ -18,8 +18,10 @@ import graphlay
 
 from ledger import resources
 from ledger.acts import catalogue
+from ledger.law.counting import MONTHS
 from ledger.law.data import (
     BASES,
+    BY_SCOPE,
     CHECKS,
     KINDS,
     MATCHES,
@@ -83,24 +85,36 @@ _STYLE = """\
 body { font: 16px/1.5 system-ui, sans-serif; color: #111; background: #fff }
 body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
 h1 { margin-bottom: .25rem; line-height: 1.2 } h2 { margin-top: 2.5rem; border-bottom: 2px solid #111 }
-table { border-collapse: collapse; width: 100% }
+table { border-collapse: collapse; width: 100%; table-layout: fixed }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid #bbb }
 .id { font-weight: 400; overflow-wrap: anywhere; width: 9.5rem; font-size: .85em }
 .article { width: 9.5rem; overflow-wrap: anywhere } .number { text-align: right; white-space: nowrap }
+.index th, .index td { overflow-wrap: anywhere } .index .number { width: 4.6rem } .index .from { width: 8.6rem }
+.index .national { width: 7rem } .index th:first-child { width: 14rem }
 td p { margin: 0 0 .3rem } dl { margin: 0; color: #333; font-size: .9em; display: grid }
 dl { grid-template-columns: 8.5rem 1fr; gap: 0 .6rem } dt { color: #555 } dd { margin: 0; overflow-wrap: anywhere }
 .doubt > * { background: #fff8ee } .doubt > :first-child { border-left: 4px solid #8a4b00 }
 .unverified { border: 1px solid #8a4b00; color: #8a4b00; background: #fff; padding: 0 .3em; font-size: .8em }
 .unverified { white-space: nowrap; display: inline-block }
 .notice { border: 1px solid #8a4b00; border-left-width: 4px; padding: .5rem .8rem; background: #fff8ee }
-nav ul { columns: 2; padding-left: 1.2rem } svg { display: block; margin: 1rem auto; max-width: 100%; height: auto }
+nav ul { columns: 2; padding-left: 1.2rem } figure { margin: 1rem 0; overflow-x: auto }
+svg { display: block; margin: 0 auto; max-width: 100%; height: auto }
 .steps { columns: 2; column-gap: 2.5rem; font-size: .9em; padding-left: 2rem }
 .steps li { break-inside: avoid; padding-left: .2rem } a { color: #003f8a }
-@media (max-width: 45rem) { .steps, nav ul { columns: 1 } dl { grid-template-columns: 1fr } }
+@media screen and (max-width: 45rem) {
+  .steps, nav ul { columns: 1 } dl { grid-template-columns: 1fr } dd { margin-bottom: .2rem }
+  thead { display: none } table, tbody, tr, th, td { display: block }
+  tr { border-bottom: 1px solid #bbb; padding: .4rem 0 } th, td { border: 0; padding: .1rem .5rem }
+  .id, .article, .number, .index th, .index td { width: auto !important; text-align: left }
+  .article { font-weight: 600 } .id::before, .index [data-label]::before { content: attr(data-label) ": "; color: #555 }
+  .index [data-label]:empty { display: none } .doubt { border-left: 4px solid #8a4b00; background: #fff8ee }
+  .doubt > :first-child { border-left: 0 }
+}
 @media print {
   html { font-size: 9.5pt } body { margin: 0; max-width: none; padding: 0; font-size: 1rem }
   nav { display: none } a { color: inherit; text-decoration: none } h1, h2 { margin-top: 1rem }
-  h2, h3, thead { break-after: avoid } tr, svg { break-inside: avoid } svg { max-height: 17cm; max-width: 100% }
+  h2, h3, thead { break-after: avoid } tr, figure { break-inside: avoid }
+  figure { overflow: visible; margin: .5rem 0 } svg { max-height: 14.5cm; width: auto; max-width: 100% }
   .doubt > *, .notice { background: none } .article { width: 8rem } .id { width: 7rem }
   dl { display: block } dt, dd { display: inline } dt::after { content: ": " } dd::after { content: " \\2022  " }
   dd:last-child::after { content: "" } .steps { font-size: .85em }
@@ -139,21 +153,41 @@ def _index(law: Law) -> str:
         "on: a court's summary, the statutes of States, a commentary, or memory.</p>\n"
     )
     for words, ones in groups.items():
-        rows = "".join(
-            f'<tr><th scope="row"><a href="{one.id}.html">{escape(one.title)}</a></th><td>{escape(one.official)}</td>'
-            f"<td>{_day(one.from_on)}{_standing(one)}</td>"
-            f"<td>{escape(', '.join(_countries(country for name, country in law.overlays if name == one.id)))}</td>"
-            f'<td class="number">{len(list(_all(one)))}</td><td class="number">{_share(list(_all(one)))}</td></tr>\n'
-            for one in ones
-        )
+        rows = "".join(_row(law, one) for one in ones)
         if rows:
-            body += (
-                f"<h2>{escape(words)}</h2>\n<table>\n<thead><tr><th>Instrument</th><th>Official text</th>"
-                "<th>Applies from</th>"
-                '<th>National law</th><th class="number">Rules</th><th class="number">Verified</th></tr></thead>\n'
-                f"<tbody>\n{rows}</tbody>\n</table>\n"
-            )
+            body += f'<h2>{escape(words)}</h2>\n<table class="index">\n{_INDEX_HEAD}<tbody>\n{rows}</tbody>\n</table>\n'
     return _whole("The law as data", body)
+
+
+_COLUMNS = {
+    "Official text": "",
+    "Applies from": "from",
+    "National law": "national",
+    "Rules": "number",
+    "Verified": "number",
+}
+"""Columns of the index after the first, and their classes."""
+
+_INDEX_HEAD = (
+    "<thead><tr><th>Instrument</th>"
+    + "".join(f'<th class="{css}">{label}</th>' for label, css in _COLUMNS.items())
+    + "</tr></thead>\n"
+)
+
+
+def _row(law: Law, one: Instrument) -> str:
+    data = list(_all(one))
+    countries = ", ".join(_countries(country for name, country in law.overlays if name == one.id))
+    day = _day(one.from_on) + ("" if _in_force(one) else "<br>not in force yet")
+    cells = (escape(one.official), day, escape(countries), str(len(data)), _share(data))
+    return (
+        f'<tr><th scope="row"><a href="{one.id}.html">{escape(one.title)}</a></th>'
+        + "".join(
+            f'<td class="{css}" data-label="{label}">{cell}</td>'
+            for (label, css), cell in zip(_COLUMNS.items(), cells, strict=True)
+        )
+        + "</tr>\n"
+    )
 
 
 def _own(law: Law) -> Iterator[Instrument]:
@@ -175,10 +209,10 @@ def _share(data: list[Datum]) -> str:
     return f"{verified} ({100 * verified // len(data)} %)" if data else "0"
 
 
-def _standing(one: Instrument) -> str:
-    """Whether it is in force, where its data say that it is not."""
+def _in_force(one: Instrument) -> bool:
+    """Whether it is in force, as far as its data say otherwise."""
     forces = [datum for versions in one.data.get("force", {}).values() for datum in versions[-1:]]
-    return "<br>not in force yet" if forces and not any(getattr(datum, "in_force", True) for datum in forces) else ""
+    return not forces or any(getattr(datum, "in_force", True) for datum in forces)
 
 
 _UNVERIFIED = '<span class="unverified">not verified</span>'
@@ -190,24 +224,15 @@ def _all(one: Instrument) -> Iterator[Datum]:
             yield from data
 
 
-def _count(one: Instrument) -> str:
-    data = list(_all(one))
-    return f"{len(data)} rules, of which {sum(datum.verified for datum in data)} verified"
-
-
 def _without_a_name(law: Law, one: Instrument) -> str:
     """To what an instrument applies though nobody names it, and with which others it is read."""
     said = ""
     reach = one.applies_to
     if reach is not None:
-        on = ", ".join(one.replace("_", " ") for one in reach.streams)
+        on = ", ".join(kind.replace("_", " ") for kind in reach.streams)
         follows = ", and of the exhibits that were named there" if reach.follows else ""
-        said += f" It applies though nobody names it, to what is said of: {on}{follows}"
-        said += (
-            f"; by authorities of these kinds: {', '.join(_codes('authority_kinds', reach.kinds).split(', '))}."
-            if (reach.kinds)
-            else "."
-        )
+        by = f"; by authorities of these kinds: {_codes('authority_kinds', reach.kinds)}" if reach.kinds else ""
+        said += f" It applies though nobody names it, to what is said of: {on}{follows}{by}."
     if one.with_instruments:
         titles = (law.instruments[name].title for name in one.with_instruments if name in law.instruments)
         said += f" It is read together with: {', '.join(titles)}."
@@ -223,6 +248,10 @@ def _page(law: Law, one: Instrument) -> str:
         counting = f"its limits are counted by {law.countings[one.counting].title}"
     else:
         counting = "its limits are counted by the law of the State that must act"
+    if _in_force(one):
+        applies = f"Applies from {_day(one.from_on)}{ends}"
+    else:
+        applies = f"Not in force yet; its text is of {_day(one.from_on)}"
     procedure = law.procedure(one.id)
     say = _Words(one, procedure)
     data = list(_all(one))
@@ -238,7 +267,7 @@ def _page(law: Law, one: Instrument) -> str:
 <nav><a href="index.html">All instruments</a></nav>
 <h1>{escape(one.title)}</h1>
 <p>{official}</p>
-<p>Applies from {_day(one.from_on)}{ends}{_standing(one)}; {escape(counting)}.
+<p>{applies}; {escape(counting)}.
 Last compared with its sources on {_day(one.reviewed_on)}.{_without_a_name(law, one)}</p>
 <p class="notice">These are the ledger's own words, not the law: the official text decides.
 Of {len(data)} rules {_share(data)} were compared with the official wording;
@@ -286,7 +315,8 @@ def _table(data: list[Datum], say: _Words, prefix: str = "") -> str:
         mark = "" if datum.verified else f"<br>{_UNVERIFIED}"
         rows += (
             f'<tr{named}{doubt}><td class="article">{escape(datum.article)}{mark}</td>'
-            f'<td><p>{escape(datum.text)}</p>{_more(datum, say)}</td><td class="id">{escape(datum.id)}</td></tr>\n'
+            f"<td><p>{escape(datum.text)}</p>{_more(datum, say)}</td>"
+            f'<td class="id" data-label="Name of the rule">{escape(datum.id)}</td></tr>\n'
         )
     head = '<tr><th class="article">Article</th><th>In plain words</th><th class="id">Name of the rule</th></tr>'
     return f"<table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table>\n"
@@ -294,15 +324,15 @@ def _table(data: list[Datum], say: _Words, prefix: str = "") -> str:
 
 def _more(datum: Datum, say: _Words) -> str:
     """What else the datum has, each with a label; in words, not in keys."""
-    rows = [*_particulars(datum, say), *_standing_of(datum)]
+    rows = [*_particulars(datum, say), *_standing_of(datum, say)]
     lines = "".join(f"<dt>{escape(label)}</dt><dd>{escape(text)}</dd>" for label, text in rows if text)
     return f"<dl>{lines}</dl>" if lines else ""
 
 
-def _standing_of(datum: Datum) -> Iterator[tuple[str, str]]:
+def _standing_of(datum: Datum, say: _Words) -> Iterator[tuple[str, str]]:
     if datum.between is not None:
         yield "Between", _between(datum.between)
-    if datum.until_on or datum.from_on.year > 2026:
+    if datum.until_on or datum.from_on != say.from_on:
         yield "From", _day(datum.from_on)
     if datum.until_on:
         yield "Until", _day(datum.until_on)
@@ -337,15 +367,22 @@ def _particulars(datum: Datum, say: _Words) -> Iterator[tuple[str, str]]:
         yield from _limit(datum, say)
     elif isinstance(datum, Applicability):
         label = {"bound": "Bound", "not_bound": "Not bound", "declaration": "Declared by"}.get(datum.effect, "States")
-        none = "none is known" if datum.effect in {"bound", "not_bound"} and not datum.pairs else ""
+        is_list = datum.effect in {"bound", "not_bound"} or datum.id in say.lists
+        none = "none is known" if is_list and not datum.pairs else ""
         yield label, ", ".join(_countries(datum.countries)) or none
         yield "Pairs", "; ".join(" and ".join(map(_country, pair)) for pair in datum.pairs)
-        yield "Others", "none is meant" if datum.complete else ""
+        if datum.complete:
+            yield "Others", "none is meant"
+        elif datum.id in say.lists:
+            yield "Others", "not known here; for a State that is not listed, what depends on the list is not verified"
+        elif datum.effect == "bound":
+            yield "Others", "whether another State is bound is not known here"
         yield "For", _codes("request_kinds", datum.kinds)
         yield "Measures", _codes("measures", datum.measures)
     elif isinstance(datum, Stage):
         yield "Has not", say.acts(dict.fromkeys(edit.act for edit in datum.remove))
         yield "Has besides", say.acts(dict.fromkeys(edit.act for edit in datum.add))
+        yield "Why", BY_SCOPE if datum.by_scope else ""
     elif isinstance(datum, Particular):
         yield "Form", " ".join(filter(None, [datum.form, datum.section]))
         yield "When", say.act(datum.act)
@@ -477,7 +514,7 @@ def _length(limit: Limit) -> str:
     if limit.within is not None:
         return str(limit.within)
     if limit.yearly is not None:
-        return f"until {limit.yearly[1]} {_MONTHS[limit.yearly[0] - 1]} of the next year"
+        return f"until {limit.yearly[1]} {MONTHS[limit.yearly[0] - 1]} of the next year"
     if limit.named:
         return f"until the instant that the act names ({limit.named.replace('_', ' ')})"
     return "as the sealed form, or national law, says"
@@ -491,6 +528,9 @@ class _Words:
 
     def __init__(self, one: Instrument, procedure: Procedure) -> None:
         self.common = procedure.words
+        self.from_on = one.from_on
+        # The lists of States on which some rule of the instrument depends.
+        self.lists = {name for datum in _all(one) if datum.between is not None for name in datum.between.names()}
         own = [words for versions in one.data.get("words", {}).values() for words in versions[-1:]]
         self._roles: Mapping[str, str] = getattr(own[0], "roles", {}) if own else {}
         self._acts: Mapping[str, str] = getattr(own[0], "acts", {}) if own else {}
@@ -561,24 +601,8 @@ def _place(place: str) -> str:
     return f"{name.replace('_', ' ')} of the {'act' if where == 'body' else 'statement'}"
 
 
-_MONTHS = (
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-)
-
-
 def _day(day: date) -> str:
-    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"
 
 
 def _when(moment: Any) -> str:
@@ -590,17 +614,32 @@ def _when(moment: Any) -> str:
 
 
 def _drawings(procedure: Procedure, one: Instrument) -> Iterator[str]:
-    """Draw the graph of requests, and each other graph that the instrument edits."""
+    """Draw the graph of requests, and each other graph that the instrument edits, or of whose things it speaks."""
     edited = {
         edit.kind
         for data in one.data.get("stage", {}).values()
         for stage in data
         for edit in (*getattr(stage, "add", ()), *getattr(stage, "remove", ()))
     }
-    for kind in ("request", *sorted(edited - {"request"})):
-        yield from _drawing(procedure, kind)
+    asks = any(isinstance(datum, Particular) and datum.act == "request.issued" for datum in _all(one))
+    streams = one.applies_to.streams if one.applies_to is not None else ()
+    # What nobody names, and what has no form for a request, has none: it is about other things, or about all.
+    kinds = ["request"] if asks or not streams else []
+    kinds += streams if len(streams) == 1 else ()
+    drawn = "".join(
+        part for kind in (*kinds, *sorted(edited - {"request", *kinds})) for part in _drawing(procedure, kind)
+    )
+    yield (
+        f"{_LEGEND}{drawn}" if drawn else "<p>It has no procedure of its own: it is about what is done in others.</p>\n"
+    )
 
 
+_LEGEND = (
+    "<p>A box is a stage; a line is a step from one stage to another, and its number is that of the step in the list "
+    "below the drawing. What is said out of turn is kept all the same, and marked.</p>\n"
+)
+_LAYOUT = {"direction": "topbottom", "spacing": {"layer_gap": 30.0, "node_gap": 34.0}}
+"""Close enough to be read where the drawing is made to fit a sheet of paper."""
 _FEWEST = 2
 """A single stage is no procedure."""
 
@@ -610,7 +649,10 @@ def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
     reached = _reached(graph.edges)
     steps: dict[tuple[str, str], list[str]] = {}
     anywhere: dict[str, set[str]] = {}
+    begins: dict[str, list[str]] = {}
     for edge in graph.edges:
+        if edge.to is not None and edge.origin is None:
+            begins.setdefault(edge.to, []).append(_step(procedure, edge.act))
         if edge.to is not None and edge.origin != edge.to and (edge.origin is None or edge.origin in reached):
             anywhere.setdefault(edge.to, set()).add(edge.origin or "")
     many = {to for to, origins in anywhere.items() if len(origins) > 5}
@@ -631,9 +673,13 @@ def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
     numbered = [pair for pair in steps if pair[0]]
     for origin, to in numbered:
         plan.edge(origin, to)
-    layout = graphlay.layout(plan, preset="process_map", options={"direction": "topbottom"})
+    layout = graphlay.layout(plan, preset="process_map", options=_LAYOUT)
     yield f"<h3>{escape(graph.words[:1].upper() + graph.words[1:])}</h3>\n"
-    yield _svg(layout, drawn)
+    yield f"<figure>{_svg(layout, drawn)}</figure>\n"
+    yield from (
+        f"<p>It begins as <b>{escape(_stage(to))}</b>: {escape('; '.join(dict.fromkeys(acts)))}.</p>\n"
+        for to, acts in begins.items()
+    )
     listed = "".join(
         f"<li>{escape(_stage(origin))} &rarr; {escape(_stage(to))}: "
         f"{escape('; '.join(_step(procedure, act) for act in steps[origin, to]))}</li>\n"
@@ -692,7 +738,9 @@ def _svg(layout: Any, drawn: list[str]) -> str:
         boxes.append(f'<text x="{cx:.1f}" y="{cy + 5:.1f}" font-size="14" text-anchor="middle">{_stage(stage)}</text>')
     view = f"{left:.0f} {top:.0f} {width:.0f} {height:.0f}"
     return (
-        f'<svg viewBox="{view}" width="{width:.0f}" height="{height:.0f}" role="img" '
+        f'<svg viewBox="{view}" width="{width:.0f}" height="{height:.0f}" '
+        # Smaller it could not be read: on a narrow screen it is moved sideways.
+        f'style="min-width: {min(width, 544):.0f}px" role="img" '
         'aria-label="Stages and steps; the list below says the same">\n'
         '<defs><marker id="a" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">'
         f'<path d="M0 0L8 4L0 8z" fill="#555"/></marker></defs>\n{"".join(lines + boxes + labels)}</svg>\n'

@@ -112,6 +112,8 @@ def show(one: Instrument, *, as_json: bool) -> None:
 
 def said(datum: Datum) -> str:
     """One rule in words, all its particulars included."""
+    from ledger.law.data import BY_SCOPE
+
     parts = [
         f"{datum.id}, {datum.instrument} Art. {datum.article}" + (f", in {datum.country}" if datum.country else ""),
         datum.text,
@@ -121,6 +123,8 @@ def said(datum: Datum) -> str:
         + ("; verified." if datum.verified else f"; not verified (basis: {datum.basis})."),
     ]
     shown = plain(datum)
+    if shown.pop("by_scope", False):
+        shown["why"] = BY_SCOPE
     common = (*_COMMON, "from_on", "until_on", "known_from_on", "basis")
     parts += [f"{key}: {_worded(value)}" for key, value in shown.items() if key not in common]
     return "\n".join(parts) + "\n"

@@ -11,7 +11,6 @@ elapsed hours, also across a change to or from summer time.
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -23,6 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ledger.errors import FormatError, NotFound
 from ledger.law.data import BASES, UNITS
+from ledger.law.files import keys, toml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ledger.law.data import Limit, Period
 
 __all__ = [
+    "MONTHS",
     "Calendar",
     "Calendars",
     "Counting",
@@ -45,14 +46,15 @@ __all__ = [
 ]
 
 _HERE: Final = Path(__file__).parent
+_CALENDARS: Final = "calendars.toml"
 _HOUR: Final = timedelta(hours=1)
 _ROLLING: Final = frozenset(UNITS) - {"hours", "consecutive_days"}
 """Units whose end a counting rule may move; consecutive days are what they say."""
-_MONTHS: Final = (
+MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""Names of the months in their order: no locale of the machine is asked."""
 
 
 class NoCalendar(NotFound):
@@ -258,45 +260,48 @@ def calendars(folder: Path = _HERE) -> Calendars:
         FormatError: the file has an unknown key, lacks one, or has a value of another kind; the error
             names file and key.
     """
-    try:
-        data = tomllib.loads((folder / "calendars.toml").read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FormatError("is missing: an edition has its calendars", field="calendars.toml") from error
-    except ValueError as error:
-        raise FormatError(f"not TOML: {error}", field="calendars.toml") from error
-    _keys(data, "", {"first_year", "last_year", "zones", "institution"}, {"first_year", "last_year", "zones"})
+    file = folder / _CALENDARS
+    if not file.is_file():
+        raise FormatError("is missing: an edition has its calendars", field=_CALENDARS)
+    data = keys(
+        toml(file.read_bytes(), _CALENDARS),
+        _CALENDARS,
+        {"first_year", "last_year", "zones", "institution"},
+        {"first_year", "last_year", "zones"},
+    )
     for key in ("first_year", "last_year"):
         if type(data[key]) is not int:
-            raise FormatError("is a year", field=f"calendars.toml: {key}")
-    zones = data["zones"]
+            raise FormatError("is a year", field=f"{_CALENDARS}: {key}")
+    zones = _table(data["zones"], "zones")
     for place, zone in zones.items():
         if not isinstance(zone, str):
-            raise FormatError("is the name of a zone, such as Europe/Berlin", field=f"calendars.toml: zones.{place}")
-    institutions = {name: _institution(name, row) for name, row in data.get("institution", {}).items()}
+            raise FormatError("is the name of a zone, such as Europe/Berlin", field=f"{_CALENDARS}: zones.{place}")
+    institutions = {
+        name: _institution(name, row) for name, row in _table(data.get("institution", {}), "institution").items()
+    }
     return Calendars(data["first_year"], data["last_year"], MappingProxyType(zones), MappingProxyType(institutions))
 
 
-def _institution(name: str, row: dict[str, Any]) -> Institution:
-    key = f"institution.{name}"
-    _keys(row, f"{key}.", {"zone", "source", "days", "unverified"}, {"zone", "source", "days"})
+def _institution(name: str, table: object) -> Institution:
+    key = f"{_CALENDARS}: institution.{name}"
+    row = keys(table, key, {"zone", "source", "days", "unverified"}, {"zone", "source", "days"})
     days: dict[int, tuple[date, ...]] = {}
-    for year, rows in row["days"].items():
+    for year, rows in _table(row["days"], f"institution.{name}.days").items():
         # One day of another year would be a holiday that nobody asks for.
-        if not year.isdecimal() or not all(type(one) is date and one.year == int(year) for one in rows):
-            raise FormatError("has days of this year", field=f"calendars.toml: {key}.days.{year}")
+        whole = year.isdecimal() and isinstance(rows, list)
+        if not whole or not all(type(one) is date and one.year == int(year) for one in rows):
+            raise FormatError("has days of this year", field=f"{key}.days.{year}")
         days[int(year)] = tuple(rows)
-    unverified = frozenset(row.get("unverified", ()))
-    if not days or not unverified <= days.keys():
-        raise FormatError("names years that have days", field=f"calendars.toml: {key}.unverified")
-    return Institution(row["zone"], row["source"], MappingProxyType(days), unverified)
+    unverified = row.get("unverified", [])
+    if not days or not isinstance(unverified, list) or not all(year in days for year in unverified):
+        raise FormatError("names years that have days", field=f"{key}.unverified")
+    return Institution(row["zone"], row["source"], MappingProxyType(days), frozenset(unverified))
 
 
-def _keys(table: Mapping[str, Any], under: str, known: set[str], needed: set[str]) -> None:
-    for key in table:
-        if key not in known:
-            raise FormatError("unknown key", field=f"calendars.toml: {under}{key}")
-    for key in sorted(needed - table.keys()):
-        raise FormatError("is missing", field=f"calendars.toml: {under}{key}")
+def _table(value: object, key: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise FormatError("must be a table", field=f"{_CALENDARS}: {key}")
+    return value
 
 
 @cache
@@ -349,16 +354,7 @@ def countings(folder: Path = _HERE) -> dict[str, Counting]:
 
 
 def _counting(file: Path) -> Counting:
-    try:
-        data = tomllib.loads(file.read_text())
-    except ValueError as error:
-        raise FormatError(f"not TOML: {error}", field=file.name) from error
-    for key in data:
-        if key not in _KEYS:
-            raise FormatError("unknown key", field=f"{file.name}: {key}")
-    for key in sorted(_NEEDED):
-        if key not in data:
-            raise FormatError("is missing", field=f"{file.name}: {key}")
+    data = keys(toml(file.read_bytes(), file.name), file.name, _KEYS, _NEEDED)
     for key, known in (("rolls", _ROLLING), ("articles", _STEPS)):
         for name in data[key]:
             if name not in known:
@@ -479,7 +475,7 @@ def due(
 def _fixed(limit: Limit, yearly: tuple[int, int], day: date, cal: Calendar, rule: Counting) -> Due:
     """The end of a limit that names a day of the year: the next year's, and it does not move."""
     last_on = date(day.year + 1, *yearly)
-    named = f"{yearly[1]} {_MONTHS[yearly[0] - 1]}"
+    named = f"{yearly[1]} {MONTHS[yearly[0] - 1]}"
     steps = [Step(limit.article, f"for {day.year}: {named} of the next year, {last_on.isoformat()}")]
     article = rule.articles.get("fixed_day")
     if article is not None:

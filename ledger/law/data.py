@@ -261,10 +261,15 @@ class StepEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage(Datum):
-    """Edits of the superset graph: ``remove`` first, then ``add``."""
+    """Edits of the superset graph: ``remove`` first, then ``add``; ``by_scope``: see :data:`BY_SCOPE`."""
 
     remove: tuple[StepEdit, ...] = ()
     add: tuple[StepEdit, ...] = ()
+    by_scope: bool = False
+
+
+BY_SCOPE: Final = "that these steps are outside follows from the scope of the instrument; no provision says so of each"
+"""What ``by_scope`` of a stage says to a reader; such a stage is not verified."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

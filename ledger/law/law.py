@@ -11,7 +11,6 @@ Nothing here decides. A datum that is not verified is given like any other and s
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cache, cached_property
 from hashlib import sha256
@@ -24,6 +23,7 @@ from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError, NotFound
 from ledger.law.counting import Calendar, Calendars, Counting, calendars, countings
 from ledger.law.data import KINDS, Applicability, Datum, Instrument, Limit, Period, Stage
+from ledger.law.files import toml
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
 
@@ -432,7 +432,7 @@ def read(folder: Path, *, only: str | None = None) -> Law:
     Read every file of a law folder, and check all of it.
 
     Args:
-        folder: holds ``instruments``, ``counting`` and ``calendars.toml``.
+        folder: holds ``instruments``, ``counting`` and ``calendars.toml``; of what else it lacks, this release's.
         only: id of one instrument, which is read alone, with its overlays.
 
     Raises:
@@ -450,7 +450,10 @@ def read(folder: Path, *, only: str | None = None) -> Law:
             graph = parse(words, [act for act in catalogue().acts() if f'"{act.name}"'.encode() in words])
         if (folder / "answers.toml").exists():
             answer = _answer(folder)
-    reader = Reader(catalogue(), graph, counting_rules.keys() | {"national"})
+    # Groups are of steps of the graph, and come from where it comes from; older editions name none.
+    groups = (folder if (folder / "procedure.toml").exists() else HERE) / "steps.toml"
+    known = groups.read_bytes() if groups.is_file() else b""
+    reader = Reader(catalogue(), graph, counting_rules.keys() | {"national"}, known)
     files = sorted((folder / "instruments").glob("*.toml" if only is None else f"{only}.*toml"))
     instruments: dict[str, Instrument] = {}
     overlays: dict[tuple[str, str], Instrument] = {}
@@ -483,7 +486,7 @@ def read(folder: Path, *, only: str | None = None) -> Law:
 
 def _answer(folder: Path) -> Period:
     """How long an authority has to answer where its rule does not say."""
-    data = tomllib.loads((folder / "answers.toml").read_text(encoding="utf-8"))
+    data = toml((folder / "answers.toml").read_bytes(), "answers.toml")
     answer = data.get("answer")
     if data.keys() != {"answer"} or not isinstance(answer, dict) or answer.keys() != _ANSWER:
         raise FormatError("expected one table [answer] with " + ", ".join(sorted(_ANSWER)), field="answers.toml")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from ledger.law.data import Competence, Duty, Ground, Limit, Particular, Ruling, Stage
-from ledger.law.law import load
+from ledger.law.law import HERE, load
 
 LAW = load()
 OWN = [
@@ -31,7 +33,7 @@ def test_a_step_is_dropped_only_on_a_provision_that_was_not_remembered():
 
 
 def test_a_dropped_step_says_why():
-    """What no provision says in so many words is not verified, and the file says what it follows from."""
+    """What no provision says in so many words follows from the scope, or says why, and is not verified."""
     for datum in OWN:
         if isinstance(datum, Stage) and datum.id in {
             "authorities-only",
@@ -40,7 +42,21 @@ def test_a_dropped_step_says_why():
             "data-only",
         }:
             assert not datum.verified, datum.id
-            assert datum.note, datum.id
+            assert datum.by_scope or datum.note, datum.id
+
+
+def test_steps_that_go_together_are_listed_once():
+    """No file names the steps of a whole group one by one; each group is named by some instrument."""
+    groups = tomllib.loads((HERE / "steps.toml").read_text(encoding="utf-8"))
+    named = set()
+    for file in (HERE / "instruments").glob("*.toml"):
+        for stages in tomllib.loads(file.read_text(encoding="utf-8")).get("stage", {}).values():
+            for stage in stages if isinstance(stages, list) else [stages]:
+                removed = stage.get("remove", [])
+                named |= {one for one in removed if isinstance(one, str)}
+                for name, group in groups.items():
+                    assert not all(step in removed for step in group["steps"]), (file.name, name)
+    assert named == set(groups)
 
 
 def test_a_ground_without_a_code_says_why():

@@ -12,7 +12,7 @@ from ledger.acts import catalogue
 from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError
 from ledger.law import law as law_module
-from ledger.law.data import CHECKS, KINDS, ROLES, Between, Ground, Limit, Period
+from ledger.law.data import CHECKS, KINDS, ROLES, Between, Ground, Limit, Period, Stage, StepEdit
 from ledger.law.loader import Reader
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,6 +112,38 @@ def lay(text: str, file: str = "eu-eio-2014-41.de.toml"):
     return reader.overlay((OVERLAY + text).encode(), parent, file=file)
 
 
+GROUPS = b"""
+[no-validation]
+text = "Validation."
+steps = [{ kind = "request", act = "request.validated" }]
+"""
+
+
+def test_a_group_stands_for_its_steps():
+    """What instruments leave out together is named once, and read as the steps themselves."""
+    text = HEAD + re.sub("remove = .*", 'remove = ["no-validation"]', EDIT)
+    reader = Reader(catalogue(), superset(), {"eu-1182-71"}, GROUPS)
+    (stage,) = reader.instrument(text.encode(), file="eu-eio-2014-41.toml").data["stage"]["T-5"]
+    assert isinstance(stage, Stage)
+    assert (StepEdit("request", "request.validated"),) == stage.remove
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "key"),
+    [
+        (b'text = "Validation."', b"", "no-validation.text"),
+        (b"kind =", b"kin =", "no-validation.steps[0].kin"),
+        (b'"request.validated"', b'"request.valid"', "no-validation.steps[0].act"),
+        (b"[no-validation]", b"no-validation = 1\n[other]", "no-validation"),
+    ],
+)
+def test_a_damaged_group_is_refused(good, bad, key):
+    """The error names the file of the groups, and the key."""
+    with pytest.raises(FormatError) as refused:
+        Reader(catalogue(), superset(), set(), GROUPS.replace(good, bad))
+    assert f"steps.toml: {key}" in str(refused.value)
+
+
 def test_the_whole_example_is_read():
     """What the refusals below damage is itself a good file."""
     assert {"limit", "ground", "duty", "particular", "stage"} == set(read(WHOLE).data)
@@ -181,6 +213,26 @@ DAMAGES = {
         'kind = "request", act',
         'kind = "exhibit", act',
         "stage.T-5.remove[0].act",
+    ),
+    "the removal of a group that is not there": (
+        re.compile("remove = .*"),
+        'remove = ["orders"]',
+        "stage.T-5.remove[0]",
+    ),
+    "what follows from the scope alone, verified": (
+        "verified = false\nremove",
+        "verified = true\nby_scope = true\nremove",
+        "stage.T-5.verified",
+    ),
+    "a variant of an example that is no name": (
+        'in = "DE"',
+        'in = "DE", variant = ["x"]',
+        "limit.T-1.examples[0].variant",
+    ),
+    "an extension whose end has no name": (
+        'consequence = "None."',
+        "consequence = \"None.\"\nextension = { by = ['delay.notified'], article = '1', text = 'x', named = [] }",
+        "limit.T-1.extension.named",
     ),
     "an instrument that is no code": ('id = "eu-eio-2014-41"', 'id = "eu-eio"', "id"),
     "the key of an overlay": ('title = "', 'country = "DE"\ntitle = "', "country"),
