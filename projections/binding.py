@@ -471,29 +471,10 @@ class _Asked:
             return "lifted", words
         if rule.due_at is not None and self.bound >= rule.due_at:
             return "overdue", words
-        if rule.nature == "retention":
-            missed = self._review_missed(folded, rule)
-            if missed:
-                return "overdue", missed
+        missed = breaches.review_missed(folded, rule, at=self.bound)
+        if missed is not None:
+            return "overdue", missed.why
         return ("partly_done" if rule.done else "in_force"), words
-
-    def _review_missed(self, folded: Folded, rule: Attached) -> str:
-        """What the last review of retention asked for, and was not done by the instant asked about."""
-        reviews = [
-            act
-            for act in folded.named.get("retention.reviewed", ())
-            if act.subject in rule.things or act.subject == rule.request
-            if act.until_at >= rule.from_at
-        ]
-        if not reviews:
-            return ""
-        last = reviews[-1]
-        if last.body.get("outcome") == "erase":
-            return f"to be erased since entry {last.index}, and not shown to be"
-        due_at = last.body.get("next_due_at")
-        if isinstance(due_at, int) and self.bound >= due_at:
-            return f"the next review, set by entry {last.index}, is not shown"
-        return ""
 
     def _uses_of(self, folded: Folded, rule: Attached) -> Iterator[Use]:
         for act in folded.acts:
@@ -528,13 +509,9 @@ class _Asked:
     def _chain(self, exhibit_id: str, at: int) -> tuple[Condition, ...]:
         key = (exhibit_id, at)
         if key not in self.chains:
-            try:
-                chain = provenance.exhibit(
-                    self.views, exhibit_id, happened_by=at, known_by=self.known_by, sight=self.within.sight
-                )
-                self.chains[key] = chain.conditions
-            except NotFound:
-                self.chains[key] = ()
+            self.chains[key] = provenance.conditions_on(
+                self.views, exhibit_id, happened_by=at, known_by=self.known_by, sight=self.within.sight
+            )
         return self.chains[key]
 
     def _condition(self, folded: Folded, condition: Condition, things: Sequence[str]) -> Binding:

@@ -8,10 +8,11 @@ came later does not make it right, and one that was taken back no longer does. O
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ledger.errors import NotFound
 from projections import provenance
 from projections.checks import Outside, Overdue
 from projections.conditions import exhibits_of, named_takers, person_of, takers_of
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from projections.conditions import Attached, Consent
     from projections.matters import Act
     from projections.matters import Matter as Folded
-    from projections.provenance import Provenance
     from projections.rules import Book
     from projections.running import Clock
     from projections.sight import Sight
@@ -38,6 +38,7 @@ __all__ = [
     "judged",
     "overdue",
     "recalled",
+    "review_missed",
     "under_condition",
 ]
 
@@ -48,19 +49,39 @@ _REASONS: Final[Mapping[str, frozenset[str]]] = {
     "examination": frozenset({"examination"}),
 }
 
+_REVIEWED: Final = "retention.reviewed"
+
 #: Acts by which a person goes on to another State.
 _ONWARD: Final = frozenset({"surrender.decided", "extradition.decided", "person.handed_over"})
 
 
-def overdue(rules: Iterable[Attached], clocks: Iterable[Clock], *, at: int) -> Iterator[Overdue]:
+def overdue(
+    folded: Folded, rules: Iterable[Attached], clocks: Iterable[Clock], book: Book, *, at: int
+) -> Iterator[Overdue]:
     """
-    What was to be given back or erased by a day and was not, or only later.
+    What was to be given back, erased or looked at again by a day and was not, or only later.
 
-    Where a limit of its own runs for it, the lapse of that is what is found, and nothing is said here.
+    Where a limit of its own runs for it, the lapse of that is what is found, and nothing is said here; nor where
+    duties of the same instrument speak of reviews.
+
+    Args:
+        folded: the acts.
+        rules: those under which something fell.
+        clocks: those of the case.
+        book: the law.
+        at: the instant at which all is read, µs.
     """
-    running = {(clock.limit.casefold(), clock.index) for clock in clocks}
+    given = tuple(clocks)
+    running = {(clock.limit.casefold(), clock.index) for clock in given}
+    started = {clock.index for clock in given}
     for rule in rules:
-        if rule.nature not in {"retention", "return"} or rule.due_at is None or at < rule.due_at:
+        if rule.nature not in {"retention", "return"}:
+            continue
+        if rule.due_at is None or at < rule.due_at:
+            missed = review_missed(folded, rule, at=at)
+            if missed is None or missed.index in started or book.triggered(rule.instrument, None, _REVIEWED):
+                continue
+            yield _overdue(rule, missed.why, missed.since_at, None)
             continue
         if rule.ended_at is not None and rule.ended_at < rule.due_at:
             continue
@@ -69,23 +90,64 @@ def overdue(rules: Iterable[Attached], clocks: Iterable[Clock], *, at: int) -> I
         wanted = rule.originals if rule.nature == "return" else rule.things
         what = "given back" if rule.nature == "return" else "erased"
         some = f" (done for {len(rule.done)} of {len(wanted)})" if rule.done and rule.ended_by is None else ""
-        yield Overdue(
-            rule.index,
-            rule.rule,
-            rule.instrument,
-            rule.article,
-            rule.text,
-            rule.edition,
-            rule.verified,
-            rule.known_from_on,
-            f"it was to be {what} by {_day(rule.last_day)}{some}",
-            rule.role,
-            rule.authority,
-            rule.country,
-            rule.due_at,
-            rule.ended_by,
-            rule.uncertain,
-        )
+        yield _overdue(rule, f"it was to be {what} by {_day(rule.last_day)}{some}", rule.due_at, rule.ended_by)
+
+
+def _overdue(rule: Attached, detail: str, due_at: int, ended_by: int | None) -> Overdue:
+    return Overdue(
+        rule.index,
+        rule.rule,
+        rule.instrument,
+        rule.article,
+        rule.text,
+        rule.edition,
+        rule.verified,
+        rule.known_from_on,
+        detail,
+        rule.role,
+        rule.authority,
+        rule.country,
+        due_at,
+        ended_by,
+        rule.uncertain,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """What a review of retention asked for and was not done: in words, by which entry, since when (µs)."""
+
+    why: str
+    index: int
+    since_at: int
+
+
+def review_missed(folded: Folded, rule: Attached, *, at: int) -> Missed | None:
+    """
+    Say what the last review of a thing asked for, and was not done by an instant; None where nothing is missed.
+
+    Args:
+        folded: the acts.
+        rule: any; only one on retention can be missed so.
+        at: the instant, µs.
+    """
+    if rule.nature != "retention" or rule.ended_at is not None:
+        return None
+    last = {
+        act.subject: act
+        for act in folded.named.get(_REVIEWED, ())
+        if (act.subject in rule.things or act.subject == rule.request) and act.until_at >= rule.from_at
+    }
+    erased = dict(rule.done)
+    for subject, act in last.items():
+        if subject in erased:
+            continue
+        if act.body.get("outcome") == "erase":
+            return Missed(f"to be erased since entry {act.index}, and not shown to be", act.index, act.until_at)
+        due_at = act.body.get("next_due_at")
+        if isinstance(due_at, int) and at >= due_at:
+            return Missed(f"the next review, set by entry {act.index}, is not shown", act.index, due_at)
+    return None
 
 
 def _day(text: str | None) -> str:
@@ -292,26 +354,19 @@ def against_conditions(
     Each exhibit that the act uses is followed to its origin as things stood when it was used, by what the viewer
     may see: an onward hand-over or a lifting out of its sight changes nothing.
 
-    Cost: that of `provenance.exhibit` for each exhibit that an act uses.
+    Cost: that of `provenance.conditions_on` for each exhibit that an act uses.
     """
-    read: dict[tuple[str, int], Provenance | None] = {}
 
-    def followed(exhibit: str, at: int) -> Provenance | None:
-        key = (exhibit, at)
-        if key not in read:
-            try:
-                read[key] = provenance.exhibit(views, exhibit, happened_by=at, known_by=known_by, sight=sight)
-            except NotFound:
-                read[key] = None
-        return read[key]
+    @cache
+    def on_exhibit(exhibit: str, at: int) -> tuple[Condition, ...]:
+        return provenance.conditions_on(views, exhibit, happened_by=at, known_by=known_by, sight=sight)
 
     def against(act: Act) -> Iterator[Outside]:
         if act.act not in USES or act.actor is None:
             return
         seen: set[str] = set()
         for exhibit in exhibits_of(act):
-            chain = followed(exhibit, act.until_at)
-            for condition in () if chain is None else chain.conditions:
+            for condition in on_exhibit(exhibit, act.until_at):
                 found = under_condition(views, condition, act)
                 if found is not None and found.why is not None and condition.condition not in seen:
                     seen.add(condition.condition)

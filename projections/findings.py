@@ -335,10 +335,10 @@ class _Asked:
     ) -> Iterable[Overdue]:
         """What was to be given back or erased; nothing is read where no act brings anything under such a rule."""
         timed = self.law.timed
-        if not any(act.act in timed for act in acts):
+        if not any(act.act in timed or act.act == "retention.reviewed" for act in acts):
             return ()
-        _, rules = self.restraints(acts, bound, running, known_on, forward=True)
-        return breaches.overdue(rules, running, at=bound)
+        folded, rules = self.restraints(acts, bound, running, known_on, forward=True)
+        return breaches.overdue(folded, rules, running, self.law, at=bound)
 
     def _outside(
         self, acts: Iterable[Act], bound: int, running: Iterable[Clock], known_on: date | None

@@ -219,12 +219,40 @@ def test_erasing_a_part_or_only_the_original_is_not_erasing_it(views: Follow, tm
 
 
 def test_a_review_of_retention_that_was_set_and_not_made_is_overdue(views: Follow, tmp_path: Path):
-    """Where the law has no number, what the holder himself set counts."""
-    log, book = result(), law(tmp_path, KEPT.replace("within = { weeks = 4 }\n", ""))
+    """Where the law has no number, what the holder himself set counts; conditions and findings say so alike."""
+    log, book = result(items=("x", "y")), law(tmp_path, KEPT.replace("within = { weeks = 4 }\n", ""))
+
+    def stands(at: str) -> tuple[str, str]:
+        view = views(log)
+        found = findings.case(view, log.case, at=on(at), law=book)
+        one = shown(view, log, book, at=on(at))["kept"]
+        missing = [(each.rule, each.since_from_at, each.detail) for each in found if each.kind == "use_overdue"]
+        assert (missing != []) == (one.standing == "overdue") == one.breached
+        assert all(each[0] == "kept" and each[2] == one.detail for each in missing)
+        return one.standing, one.detail
+
     log.say("retention.reviewed", "x", "GStA", "2024-04-01", outcome="retain", next_due_at=on("2024-10-01"))
-    view = views(log)
-    assert "in_force" == shown(view, log, book, at=on("2024-09-30"))["kept"].standing
-    assert "overdue" == shown(view, log, book, at=on("2024-10-01"))["kept"].standing
+    set_by = log.size() - 1
+    # That another thing was looked at later says nothing of this one.
+    log.say("retention.reviewed", "y", "GStA", "2024-05-01", outcome="retain", next_due_at=on("2025-10-01"))
+    assert ("in_force", "") == stands("2024-09-30")
+    assert ("overdue", f"the next review, set by entry {set_by}, is not shown") == stands("2024-10-01")
+    log.say("retention.reviewed", "x", "GStA", "2024-10-02", outcome="erase")
+    assert ("overdue", f"to be erased since entry {log.size() - 1}, and not shown to be") == stands("2024-10-03")
+    log.say("payload.erased", "x", "GStA", "2024-10-04", scope="full")
+    assert ("partly_done", "1 of 2") == stands("2024-10-05")
+
+
+def test_a_missed_review_is_found_once_where_a_limit_or_a_duty_speaks_of_it(views: Follow):
+    """By the law of this release: the day that a review named is a limit, and what it found needless a duty."""
+    for outcome, kind in (("retain", "limit_lapsed"), ("erase", "duty")):
+        log = result()
+        log.say("retention.reviewed", "x", "GStA", "2024-04-01", outcome=outcome, next_due_at=on("2024-10-01"))
+        view = views(log)
+        assert "overdue" in {one.standing for one in binding.exhibit(view, some_id("x"), at=LATER)}
+        found = findings.case(view, log.case, at=LATER)
+        about = [one for one in found if one.index == log.size() - 1 or one.kind == "use_overdue"]
+        assert [(kind, "eu-led-2016-680")] == [(one.kind, one.instrument) for one in about]
 
 
 def test_what_was_given_in_confidence_does_not_leave_the_state_that_received_it(views: Follow, tmp_path: Path):
@@ -426,10 +454,10 @@ def test_what_binds_a_person_is_found_by_the_person(views: Follow, tmp_path: Pat
     assert {"speciality", "onward"} == {one.id for one in found}
     assert {id_text(some_id("p"))} == {one.person for one in found}
     # A case that is known does not make a person known who had not been named by then.
-    for asked in ({}, {"happened_by": on("2024-03-31")}, {"known_by": on("2024-03-31")}):
-        name = "p" if asked else "nobody"
+    early = on("2024-03-31")
+    for name, happened_by, known_by in (("nobody", None, None), ("p", early, None), ("p", None, early)):
         with pytest.raises(NotFound):
-            binding.person(view, some_id(name), law=book, **{"at": LATER, **asked})
+            binding.person(view, some_id(name), at=LATER, happened_by=happened_by, known_by=known_by, law=book)
 
 
 def given_for_evaluation(by: str, to: str, purpose: str) -> tuple[Log, int]:
