@@ -1,9 +1,9 @@
 """
 Whatever a program started ends with it, however it ends: also when it is killed and can clean up nothing itself.
 
-A second process waits until the first is gone, then kills the process groups and removes the folders that it was
-told of. It learns of the end in two ways: nobody can write to its input any more, or it has another parent; the
-first alone would not do, because a forked child of the first may hold that input open.
+A second process waits until the first is gone, then kills the process groups, unmounts the file systems and removes
+the folders that it was told of. It learns of the end in two ways: nobody can write to its input any more, or it has
+another parent; the first alone would not do, because a forked child of the first may hold that input open.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class Guard:
         """Forget a process that has ended: another may get its number."""
         self._tell(f"-group {process.pid}")
 
+    def unmount(self, folder: Path) -> None:
+        """Unmount what is mounted on this folder when the guarded process is gone."""
+        self._tell(f"+mount {folder}")
+
     def remove(self, folder: Path) -> None:
         """Remove this folder when the guarded process is gone."""
         self._tell(f"+folder {folder}")
@@ -66,9 +70,10 @@ def guard() -> Guard:
     return _guard_of(os.getpid())
 
 
-def _wait(parent: int) -> tuple[list[int], list[str]]:
-    """Return the groups to kill and the folders to remove, once *parent* is gone."""
+def _wait(parent: int) -> tuple[list[int], list[str], list[str]]:
+    """Return the groups to kill, what to unmount and the folders to remove, once *parent* is gone."""
     groups: dict[int, None] = {}
+    mounts: dict[str, None] = {}
     folders: dict[str, None] = {}
     unread = b""
     while True:
@@ -88,19 +93,23 @@ def _wait(parent: int) -> tuple[list[int], list[str]]:
                 groups[int(value)] = None
             elif what == "-group":
                 groups.pop(int(value), None)
+            elif what == "+mount":
+                mounts[value] = None
             else:
                 folders[value] = None
-    return list(groups), list(folders)
+    return list(groups), list(mounts), list(folders)
 
 
 def _main() -> None:
     # Ctrl-C is for the guarded process, which may want to stop in order.
     for one in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(one, signal.SIG_IGN)
-    groups, folders = _wait(int(sys.argv[1]))
+    groups, mounts, folders = _wait(int(sys.argv[1]))
     for group in groups:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(group, signal.SIGKILL)
+    for mount in mounts:
+        subprocess.run(["umount", "-l", mount], capture_output=True, check=False)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
 

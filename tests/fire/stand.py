@@ -65,6 +65,8 @@ class Disk:
             ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder], capture_output=True, check=False
         ) if not os.getuid() else None  # fmt: skip
         self.mounted = done is not None and not done.returncode
+        if self.mounted:
+            guard().unmount(folder)
         self.name = "a file system of its own in memory" if self.mounted else "a limit on the size of files"
 
     def fill(self) -> None:
