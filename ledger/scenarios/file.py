@@ -1,58 +1,36 @@
 """
-Scenario files: real cases as dated statements, played on a simulated log clock.
+Scenario files: real cases as dated statements.
 
 A scenario is a TOML file that a jurist can read and correct: a cast of roots and authorities, the
 things that the case is about, and what was said of them, in the order in which the log learned it.
 Slugs stand for ids; a day stands for the whole of that day in the zone of whoever acted.
-``scenarios/README.md`` describes the format.
-
-Playing founds a ledger and publishes every statement through the real publishing path. Keys and ids
-are derived from the origin and the slugs, so two plays give the same root; and anybody can derive
-them, so the origin must say that it is a simulation.
+``scenarios/README.md`` describes the format. Everything is checked that can be without playing it.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from ledger.acts import catalogue
 from ledger.drafts import KINDS as KINDS_OF_STATEMENT
 from ledger.drafts import RINGS, VOICES
-from ledger.errors import FormatError, NotFound, NotPermitted
-from ledger.instants import YEARS, instant
-from ledger.keys import LogKeys, PrivateKey, Signer
-from ledger.ledger import SIMULATION, Ledger, Receipt, Root, system_clock
-from ledger.statement import Basis, Draft, Speaker, Visibility
-from ledger.verify import endorsement_message, possession_message
+from ledger.errors import FormatError, NotFound
+from ledger.instants import YEARS, instant, rfc3339
+from ledger.statement import Basis
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.acts import Catalogue
 
-__all__ = [
-    "ORIGIN",
-    "Cast",
-    "Holder",
-    "Item",
-    "Said",
-    "Scenario",
-    "Simulation",
-    "begin",
-    "identity",
-    "load",
-    "play",
-]
-
-ORIGIN: Final = "ledger.comity.example/simulation"
-"""The origin under which scenarios are played unless another is given."""
+__all__ = ["KINDS", "Cast", "Holder", "Item", "Names", "Said", "Scenario", "derived", "enrolment", "identity", "load"]
 
 KINDS: Final = (
     "case",
@@ -67,12 +45,10 @@ KINDS: Final = (
 """Kinds of thing: each is a table of the file, and a kind of stream."""
 
 _BYTES_MAX: Final = 4 << 20
-_SECOND: Final = 1_000_000
-_MINUTE: Final = 60 * _SECOND
-_HOUR: Final = 60 * _MINUTE
-_ADMITTED_AT: Final = 6 * _HOUR
-_ENROLLED_AT: Final = 7 * _HOUR
-_RECORDED_AT: Final = 9 * _HOUR
+SECOND: Final = 1_000_000
+_MINUTE: Final = 60 * SECOND
+HOUR: Final = 60 * _MINUTE
+_RECORDED_AT: Final = 9 * HOUR
 # Fields whose schema refers to no one kind of stream, and what a slug in them means.
 _LOOSE: Final = {"condition": "condition", "target_subject": "thing"}
 
@@ -223,7 +199,7 @@ class _Reader:
     def scenario(self, data: Mapping[str, Any]) -> Scenario:
         known = {"title", "founded", "sources", "root", "authority", "person", "condition", "statement"}
         self._keys(data, "", known | set(KINDS), {"title", "founded", "root", "authority", "statement"})
-        founded = _midnight(self._day(data["founded"], "founded"))
+        founded = midnight(self._day(data["founded"], "founded"))
         for slug, row in self._table(data["root"], "root").items():
             self._holders[slug] = self._holder(slug, row)
         for slug, row in self._table(data["authority"], "authority").items():
@@ -285,7 +261,7 @@ class _Reader:
             self._day(row["enrolled"], f"{key}.enrolled") if "enrolled" in row else None,
             enrolled_by,
         )
-        body = _enrolment(cast, None, None)
+        body = enrolment(cast, None, None)
         for fault in self._catalogue.faults("authority.enrolled", 1, body):
             self._fail(f"{key}.{fault.path}", fault.rule)
         return cast
@@ -407,8 +383,8 @@ class _Reader:
             if recorded <= before:
                 self._fail(key, "statements stand in the order in which they were recorded")
             return recorded
-        morning = _midnight(self._day(value, key)) + _RECORDED_AT
-        if morning // (24 * _HOUR) < before // (24 * _HOUR):
+        morning = midnight(self._day(value, key)) + _RECORDED_AT
+        if morning // (24 * HOUR) < before // (24 * HOUR):
             self._fail(key, "statements stand in the order in which they were recorded")
         # Of one day, each a minute after the one before it.
         return max(morning, before + _MINUTE)
@@ -425,8 +401,8 @@ class _Reader:
 
     def _body(self, said: Said) -> None:
         """Try the body against its schema, with ids made up for the trial."""
-        trial = _Names(
-            "trial" + SIMULATION,
+        trial = Names(
+            "trial",
             self._cast,
             self._items,
             {label: identity("trial", "statement", label) for label in self._labels},
@@ -517,8 +493,9 @@ class _Reader:
             self._fail(key, error.what)
 
 
-def _midnight(day: date) -> int:
-    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * _SECOND
+def midnight(day: date) -> int:
+    """When a day begins in UTC, in microseconds since 1970."""
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * SECOND
 
 
 # --------------------------------------------------------------------------------------- names, ids
@@ -530,18 +507,19 @@ def identity(origin: str, kind: str, slug: str) -> bytes:
 
     It has the form of a random UUID, as the ids of a real ledger have.
     """
-    raw = bytearray(_derived(origin, kind, slug)[:16])
+    raw = bytearray(derived(origin, kind, slug)[:16])
     raw[6] = 0x40 | raw[6] & 0x0F
     raw[8] = 0x80 | raw[8] & 0x3F
     return bytes(raw)
 
 
-def _derived(origin: str, kind: str, slug: str) -> bytes:
+def derived(origin: str, kind: str, slug: str) -> bytes:
+    """32 bytes that belong to a slug in a simulation: anybody can derive them."""
     return sha256(f"comity.scenario.v1\0{origin}\0{kind}\0{slug}".encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
+class Names:
     """What slugs and labels stand for under one origin."""
 
     origin: str
@@ -550,9 +528,11 @@ class _Names:
     labels: Mapping[str, bytes]
 
     def authority(self, slug: str) -> bytes:
+        """The id of an authority."""
         return identity(self.origin, "authority", slug)
 
     def item(self, slug: str) -> bytes:
+        """The id of a thing, a person or a condition."""
         return identity(self.origin, self.items[slug].kind, slug)
 
     def body(self, acts: Catalogue, said: Said) -> dict[str, Any]:
@@ -570,7 +550,7 @@ class _Names:
     def _value(self, said: Said, kinds: Mapping[str, str], value: Any, path: str) -> Any:
         if isinstance(value, Mapping):
             if set(value) == {"commitment"} and isinstance(value["commitment"], str):
-                return _derived(self.origin, "commitment", value["commitment"]).hex()
+                return derived(self.origin, "commitment", value["commitment"]).hex()
             inner = f"{path}." if path else ""
             return {name: self._value(said, kinds, item, inner + name) for name, item in value.items()}
         if isinstance(value, list):
@@ -580,8 +560,7 @@ class _Names:
                 micros = instant(value.isoformat(), zone=said.zone, end=path.endswith("_until"))
             except FormatError as error:
                 raise FormatError(error.what, field=f"{said.where}.body.{path}") from error
-            moment = datetime.fromtimestamp(micros // _SECOND, UTC).replace(microsecond=micros % _SECOND)
-            return moment.isoformat().replace("+00:00", "Z")
+            return rfc3339(micros)
         kind = kinds.get(path) or _LOOSE.get(path)
         if kind is None or not isinstance(value, str):
             return value
@@ -601,352 +580,8 @@ class _Names:
         return self.item(slug)
 
 
-# ------------------------------------------------------------------------------------------ playing
-
-
-class _Clock:
-    """The simulated log clock: it stands still until it is set."""
-
-    def __init__(self, now: int) -> None:
-        self.now = now
-
-    def __call__(self) -> int:
-        return self.now
-
-
-class Published(NamedTuple):
-    """A statement of a scenario and the log's answer to it."""
-
-    scenario: str
-    said: Said
-    receipt: Receipt
-
-
-@dataclass
-class _Told:
-    """What a simulation remembers of its play."""
-
-    names: dict[str, bytes] = field(default_factory=dict)
-    published: list[Published] = field(default_factory=list)
-
-
-class Simulation(Ledger):
-    """
-    A ledger that scenarios were played into.
-
-    The ids of its statements are drawn from a stream that its origin determines, so that they are
-    the same in every play.
-    """
-
-    _drawn = 0
-    _told: _Told | None = None
-
-    @property
-    def told(self) -> _Told:
-        """Slugs with their ids, and every statement played with its receipt."""
-        if self._told is None:
-            self._told = _Told()
-        return self._told
-
-    def named(self, slug: str) -> bytes:
-        """The 16-byte id of an authority, thing, person or condition; NotFound for another slug."""
-        found = self.told.names.get(slug)
-        if found is None:
-            raise NotFound(f"the scenarios played have no {slug!r}", what_now="see their files")
-        return found
-
-    def labelled(self, label: str) -> Receipt:
-        """The receipt of the first statement of that label; NotFound if there is none."""
-        for published in self.told.published:
-            if published.said.label == label:
-                return published.receipt
-        raise NotFound(f"the scenarios played have no label {label!r}", what_now="see their files")
-
-    def _randomness(self) -> bytes:
-        self._drawn += 1
-        return _derived(self.origin, "draw", str(self._drawn))[:10]
-
-
-class _Due(NamedTuple):
-    """Something to publish: when, its place among what is due then, and what it is."""
-
-    at: int
-    place: int
-    what: Holder | Cast | tuple[Scenario, Said]
-
-
-def play(
-    scenarios: Scenario | Sequence[Scenario],
-    folder: Path,
-    *,
-    origin: str = ORIGIN,
-) -> Simulation:
-    """
-    Found a ledger in *folder* and publish the scenarios into it, in the order of the log clock.
-
-    Several scenarios share one log: roots and authorities that both name must be the same in both.
-    The keys of the authorities are left in ``keys/``, so that the story can be continued.
-
-    Args:
-        scenarios: one or several.
-        folder: holds no ledger yet.
-        origin: must end in ``/simulation``.
-
-    Returns:
-        The ledger, open; whoever plays it closes it.
-
-    Raises:
-        NotPermitted: the origin does not say that it is a simulation.
-        FormatError: two scenarios contradict each other.
-        Rejected, Refused: the ledger did not accept a statement; nothing after it was published.
-
-    Cost: about 10 ms a statement.
-    """
-    return _player(scenarios, folder, origin).play()
-
-
-def begin(scenarios: Scenario | Sequence[Scenario], folder: Path, *, store: str, origin: str = ORIGIN) -> Simulation:
-    """
-    Found the ledger of ``play`` in a PostgreSQL database, by the real clock, and publish nothing.
-
-    What ``play`` signs elsewhere under the same origin can be published into it, by whatever way. The keys of
-    operator and roots are left in ``keys/``.
-
-    Args:
-        scenarios: one or several.
-        folder: holds no ledger yet.
-        store: ``postgresql://...``.
-        origin: must end in ``/simulation``.
-
-    Raises:
-        NotPermitted: the origin does not say that it is a simulation.
-        Conflict: folder or database hold a ledger.
-    """
-    return _player(scenarios, folder, origin).begin(store)
-
-
-def _player(scenarios: Scenario | Sequence[Scenario], folder: Path, origin: str) -> _Player:
-    if not origin.endswith(SIMULATION):
-        raise NotPermitted(
-            f"{origin} is not a simulation",
-            why="the keys of a scenario can be derived by anybody, and its clock is not a clock",
-            what_now=f"choose an origin that ends in {SIMULATION}",
-        )
-    together = [scenarios] if isinstance(scenarios, Scenario) else list(scenarios)
-    holders: dict[str, Holder] = _joined(together, "root", [s.holders for s in together])
-    cast: dict[str, Cast] = _joined(together, "authority", [s.cast for s in together])
-    _apart(together)
-    return _Player(together, holders, cast, folder, origin)
-
-
-def _joined(scenarios: Sequence[Scenario], what: str, tables: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for scenario, table in zip(scenarios, tables, strict=True):
-        for slug, row in table.items():
-            if found.setdefault(slug, row) != row:
-                raise FormatError(
-                    "is described otherwise in another scenario", field=f"{scenario.name}.toml: {what}.{slug}"
-                )
-    return found
-
-
-def _apart(scenarios: Sequence[Scenario]) -> None:
-    owners: dict[str, str] = {}
-    for scenario in scenarios:
-        for slug, item in scenario.items.items():
-            owner = owners.setdefault(slug, scenario.name)
-            if owner != scenario.name:
-                raise FormatError(
-                    f"{owner}.toml has a thing of this name; scenarios share authorities only",
-                    field=f"{scenario.name}.toml: {item.kind}.{slug}",
-                )
-
-
-class _Player:
-    """Plays scenarios into one ledger."""
-
-    def __init__(
-        self,
-        scenarios: Sequence[Scenario],
-        holders: Mapping[str, Holder],
-        cast: Mapping[str, Cast],
-        folder: Path,
-        origin: str,
-    ) -> None:
-        self._scenarios = scenarios
-        self._holders = holders
-        self._cast = cast
-        self._folder = folder
-        self._origin = origin
-        self._labels: dict[str, dict[str, bytes]] = {scenario.name: {} for scenario in scenarios}
-        self._ledger_id = identity(origin, "ledger", "ledger")
-
-    def play(self) -> Simulation:
-        founded = min(scenario.founded for scenario in self._scenarios)
-        clock = _Clock(founded)
-        founding = [holder for holder in self._holders.values() if holder.admitted is None]
-        ledger = self._found(founding, clock)
-        try:
-            for due in sorted(self._due(founded), key=lambda due: due[:2]):
-                clock.now = due.at
-                self._publish(ledger, founding, due.what)
-        except BaseException:
-            ledger.close()
-            raise
-        self._tell(ledger)
-        return ledger
-
-    def begin(self, store: str) -> Simulation:
-        founding = [holder for holder in self._holders.values() if holder.admitted is None]
-        ledger = self._found(founding, system_clock, store)
-        keys = self._folder / "keys"
-        keys.mkdir(mode=0o700, exist_ok=True)
-        for name, signer in [
-            ("operator", self._signer("operator", "operator")),
-            *((f"root-{one.slug}", self._signer("root", one.slug)) for one in self._holders.values()),
-        ]:
-            signer.key.save(keys / f"{name}.pem")
-        return ledger
-
-    def _found(self, founding: Sequence[Holder], clock: Callable[[], int], store: str | None = None) -> Simulation:
-        ledger = Simulation.found(
-            self._folder,
-            origin=self._origin,
-            operator=self._signer("operator", "operator"),
-            roots=[
-                Root.of(holder.slug, self._signer("root", holder.slug), self._origin, holder.enrolls)
-                for holder in founding
-            ],
-            store=store,
-            log_keys=LogKeys.from_seed(_derived(self._origin, "log", "keys")),
-            clock=clock,
-            ledger_id=self._ledger_id,
-        )
-        assert isinstance(ledger, Simulation)
-        return ledger
-
-    def _due(self, founded: int) -> Iterator[_Due]:
-        place = 0
-        for holder in self._holders.values():
-            if holder.admitted is not None:
-                yield _Due(_midnight(holder.admitted) + _ADMITTED_AT, place, holder)
-                place += 1
-        for cast in self._cast.values():
-            place += 1
-            at = founded + place * _SECOND if cast.enrolled is None else _midnight(cast.enrolled) + _ENROLLED_AT
-            yield _Due(at, place, cast)
-        for scenario in self._scenarios:
-            for said in scenario.statements:
-                place += 1
-                yield _Due(said.recorded, place, (scenario, said))
-
-    def _publish(
-        self, ledger: Simulation, founding: Sequence[Holder], what: Holder | Cast | tuple[Scenario, Said]
-    ) -> None:
-        if isinstance(what, Holder):
-            draft, signer = self._admission(ledger, founding, what)
-            ledger.publish(draft, signer)
-        elif isinstance(what, Cast):
-            draft, signer = self._enrolment(ledger, what)
-            ledger.publish(draft, signer)
-        else:
-            scenario, said = what
-            receipt = ledger.publish(self._draft(ledger, scenario, said), self._signer("authority", said.by))
-            ledger.told.published.append(Published(scenario.name, said, receipt))
-            if said.label is not None:
-                self._labels[scenario.name][said.label] = receipt.statement_id
-
-    def _signer(self, kind: str, slug: str) -> Signer:
-        key = PrivateKey.from_seed(_derived(self._origin, "key", f"{kind}/{slug}"))
-        return Signer(identity(self._origin, kind, slug), key)
-
-    def _roster(self, ledger: Simulation, act: str, subject: bytes, body: dict[str, Any], zone: str) -> Draft:
-        return Draft(
-            act=act,
-            case=self._ledger_id,
-            subject=subject,
-            body=body,
-            occurred_from=ledger.clock(),
-            occurred_until=ledger.clock(),
-            zone=zone,
-            visibility=Visibility("public"),
-        )
-
-    def _admission(self, ledger: Simulation, founding: Sequence[Holder], holder: Holder) -> tuple[Draft, Signer]:
-        root = self._signer("root", holder.slug)
-        endorsement = endorsement_message(self._origin, root.authority, root.key.public)
-        endorsers = [self._signer("root", other.slug) for other in founding]
-        body = {
-            "holder": holder.slug,
-            "authority": root.authority,
-            "public_key": root.key.public,
-            "possession": root.key.sign(possession_message(self._origin, root.authority, root.key.public)),
-            "enrolls": holder.enrolls,
-            "endorsements": [
-                {"root": other.authority, "signature": other.key.sign(endorsement)} for other in endorsers
-            ],
-        }
-        draft = self._roster(ledger, "root.admitted", self._ledger_id, body, holder.zone)
-        return draft, self._signer("operator", "operator")
-
-    def _enrolment(self, ledger: Simulation, cast: Cast) -> tuple[Draft, Signer]:
-        member = self._signer("authority", cast.slug)
-        public = possession = None
-        if cast.key:
-            public = member.key.public
-            possession = member.key.sign(possession_message(self._origin, member.authority, public))
-        body = _enrolment(cast, public, possession)
-        draft = self._roster(ledger, "authority.enrolled", member.authority, body, cast.zone)
-        if cast.enrolled_by is not None:
-            return draft, self._signer("authority", cast.enrolled_by)
-        return draft, self._signer("root", cast.holder)
-
-    def _draft(self, ledger: Simulation, scenario: Scenario, said: Said) -> Draft:
-        labels = self._labels[scenario.name]
-        names = _Names(self._origin, scenario.cast, scenario.items, labels)
-        return Draft(
-            act=said.act,
-            case=identity(self._origin, "case", said.subject.case),
-            subject=names.item(said.subject.slug),
-            body=names.body(ledger.catalogue, said),
-            occurred_from=said.occurred_from,
-            occurred_until=said.occurred_until,
-            zone=said.zone,
-            kind=said.kind,
-            occurred_confirmed=said.confirmed,
-            voice=said.voice,
-            speaker=_speaker(names, said),
-            addressees=tuple(names.authority(slug) for slug in said.addressees),
-            visibility=Visibility(said.visibility),
-            proceedings=tuple(names.item(slug) for slug in said.proceedings),
-            basis=said.basis,
-            answers=tuple(labels[label] for label in said.answers),
-        )
-
-    def _tell(self, ledger: Simulation) -> None:
-        """Leave the keys for whoever continues the story, and the names for whoever tells it."""
-        keys = self._folder / "keys"
-        keys.mkdir(mode=0o700, exist_ok=True)
-        for cast in self._cast.values():
-            signer = self._signer("authority", cast.slug)
-            ledger.told.names[cast.slug] = signer.authority
-            if cast.key:
-                signer.key.save(keys / f"{cast.slug}.pem")
-        for scenario in self._scenarios:
-            for item in scenario.items.values():
-                ledger.told.names[item.slug] = identity(self._origin, item.kind, item.slug)
-
-
-def _speaker(names: _Names, said: Said) -> Speaker | None:
-    if said.speaker is None:
-        return None
-    mandate = None if said.mandate is None else names.labels[said.mandate]
-    if isinstance(said.speaker, str):
-        return Speaker(authority=names.authority(said.speaker), mandate=mandate, source=said.source)
-    return Speaker(country=said.speaker["country"], authority_kind=said.speaker["kind"], source=said.source)
-
-
-def _enrolment(cast: Cast, public_key: bytes | None, possession: bytes | None) -> dict[str, Any]:
+def enrolment(cast: Cast, public_key: bytes | None, possession: bytes | None) -> dict[str, Any]:
+    """The body of the act by which an authority is enrolled, with its key where it has one."""
     return {
         "holder": cast.holder,
         "authority_kind": cast.kind,
