@@ -1,6 +1,5 @@
 """``comity serve``: the log over HTTP."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -49,7 +48,7 @@ def serve(
     with closing(open_configured(chosen, read_only=not section.publish)) as opened:
         if not opened.store.read_only:
             # What is published is judged under this release's law: the entries name it by its hash.
-            keep(Path(chosen.ledger.folder) / "law")
+            keep(chosen.ledger.folder / "law")
         answered = run(opened, section, listening=lambda where: note(f"{opened.origin} at {where}", quiet=quiet))
     if not answered:
         raise Trouble(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from fastavro.schema import parse_schema, to_parsing_canonical_form
 
+from ledger.acts import release
 from ledger.errors import FormatError, NotVerified
 from ledger.gateway.http import Request, Response, Route
 
@@ -71,20 +72,14 @@ class Registry:
     @cached_property
     def _by_id(self) -> dict[int, Released]:
         found: dict[int, Released] = {}
-        for line in (self._root / "RELEASED").read_text(encoding="utf-8").splitlines():
-            row = line.split()
-            if len(row) != 4 or row[0].startswith(("#", "codes/")):
-                continue
-            name, version, number = row[0], int(row[1]), int(row[2])
+        for (name, version), frozen in release(self._root).schemas.items():
             data = (self._root / (f"acts/{name}.{version}.avsc" if "." in name else f"{name}.avsc")).read_bytes()
-            if sha256(data).hexdigest() != row[3]:
+            if sha256(data).hexdigest() != frozen.sha256:
                 raise NotVerified(f"the schema {name} is not the file that was released", step="schemas")
             read = json.loads(data)
             canonical = to_parsing_canonical_form(parse_schema(json.loads(data)))
             text = json.dumps(read, separators=(",", ":"), ensure_ascii=False)
-            found[number] = Released(name, version, number, text, canonical)
-        if len({(one.name, one.version) for one in found.values()}) != len(found):
-            raise NotVerified("two schemas have one name and version", step="schemas")
+            found[frozen.number] = Released(name, version, frozen.number, text, canonical)
         return found
 
     @cached_property

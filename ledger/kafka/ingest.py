@@ -285,7 +285,7 @@ class Ingest:
             return
         self._judge(items)
         self._answer(producer, [one for one in items if one.answer is not None or one.fault is not None])
-        self._commit(consumer, items)
+        self._commit_offsets(consumer, items)
         self.count.rounds += 1
 
     # --- the log ---
@@ -380,7 +380,7 @@ class Ingest:
 
     # --- the offsets ---
 
-    def _commit(self, consumer: KafkaConsumer, items: list[_Item]) -> None:
+    def _commit_offsets(self, consumer: KafkaConsumer, items: list[_Item]) -> None:
         """Commit how far every partition of this round is answered: not beyond what is held."""
         upto = {one.where: self._next[one.where] for one in items}
         for one in self._held:

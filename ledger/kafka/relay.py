@@ -92,7 +92,6 @@ class Outgoing:
     key: bytes
     value: bytes
     headers: list[tuple[str, bytes]]
-    act: str = ""
 
 
 class Source(Protocol):

@@ -27,7 +27,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger import resources
-from ledger.acts import codec
+from ledger.acts import codec, release
 from ledger.errors import FormatError, NotVerified
 from ledger.statement import Batch, Entry, Signed, Statement, decode_entry, decode_header, decode_statement
 from ledger.verify import leaf_hash
@@ -53,12 +53,8 @@ _SET_ASIDE: Final = codec("set_aside.avsc")
 @cache
 def schema_ids() -> dict[str, int]:
     """Return the id of every released schema that is no act, by name."""
-    found = {}
-    for line in (resources.path("schemas") / "RELEASED").read_text(encoding="utf-8").splitlines():
-        row = line.split()
-        if len(row) == 4 and "." not in row[0] and not row[0].startswith(("#", "codes/")):
-            found[row[0]] = int(row[2])
-    return found
+    frozen = release(resources.path("schemas")).schemas
+    return {name: one.number for (name, _), one in frozen.items() if "." not in name}
 
 
 @cache
@@ -269,7 +265,7 @@ def index_in(headers: Iterable[tuple[str, bytes]]) -> int:
 
 def turn_in(headers: Iterable[tuple[str, bytes]]) -> bytes:
     """Return whose turn wrote this, empty where nobody says."""
-    return next((value for name, value in headers if name == "relay"), b"")
+    return next((value for name, value in headers if name == "relay"), b"") or b""
 
 
 def pack_entry(entry: bytes) -> bytes:
