@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from ledger.errors import FormatError
 from ledger.log.glance import IDS_MAX, Glance, glance
 from ledger.statement import (
+    STATEMENT_BYTES_MAX,
     Attachment,
     Basis,
     Statement,
     Visibility,
+    _varint,
     decode_entry,
     decode_statement,
     encode_entry,
@@ -123,6 +125,15 @@ _WHOLE = encode_statement(PLAIN)
 _SEQUENCE = 16 + 1 + len(PLAIN.ledger) + 16 + 32
 
 
+def _longest(more: int) -> bytes:
+    """An entry around a statement as long as one may be, and longer."""
+    header = encode_statement(replace(PLAIN, body=b""))[:-1]
+    size = STATEMENT_BYTES_MAX - len(header) - 3 + more
+    statement = header + _varint(size) + bytes(size)
+    tail = _around(_WHOLE).partition(_WHOLE)[2]
+    return b"\2" + _varint(len(statement)) + statement + tail
+
+
 @given(damaged(accepted() | entries.map(encode_entry)) | st.binary(max_size=400))
 @settings(max_examples=500)
 @example(_around(_WHOLE))
@@ -133,6 +144,8 @@ _SEQUENCE = 16 + 1 + len(PLAIN.ledger) + 16 + 32
 @example(_around(_WHOLE.replace(b"Berlin", b"\xff\xfe\xfd\xfc\xfb\xfa")))  # no text
 @example(_around(encode_statement(replace(PLAIN, occurred_from=-1))))
 @example(_around(encode_statement(replace(PLAIN, zone="Ürümqi"))))
+@example(_longest(0))
+@example(_longest(1))
 @example(encode_entry(ACCEPTED))
 def test_no_bytes_are_read_that_do_not_decode(data):
     """It takes less than the decoders take, never more, and never anything else."""

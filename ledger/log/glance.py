@@ -17,7 +17,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from ledger.codec import read_long
-from ledger.statement import FORMAT
+from ledger.statement import ENTRY_BYTES_MAX, FORMAT, STATEMENT_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,7 +130,7 @@ def glance(entry: bytes) -> Glance | None:
     size, identity, publisher, key, sequence, case, subject, act, body = head.groups()
     begin = head.end(1)
     end = begin + _number(size)
-    if head.end() + _number(body) != end:
+    if head.end() + _number(body) != end or end - begin > STATEMENT_BYTES_MAX or len(entry) > ENTRY_BYTES_MAX:
         return None
     tail = tail_form.fullmatch(entry, end)
     if tail is None:
