@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
 from ledger.law import form
-from projections import breaches, conditions, deadlines, provenance
+from projections import breaches, conditions, deadlines, lineage
 from projections.checks import Declared, Outside, Overdue
 from projections.duties import SETTLED, USES, Finding, findings
 from projections.facts import COLUMNS, Fact, Table, id_bytes, id_text
@@ -381,9 +381,7 @@ class _Asked:
         used = {one for act in given for one in (*conditions.exhibits_of(act), *_parents(act))}
         homes: tuple[str, ...] = ()
         if used:
-            homes = provenance.homes(
-                self.views, sorted(used), known_by=self.known_by, sight=self.sight, forward=forward
-            )
+            homes = lineage.homes(self.views, sorted(used), known_by=self.known_by, sight=self.sight, forward=forward)
         # The acts of a case come first, before those of a request of another case that it names.
         others = {one: self.sight.of_case(one) for one in homes if one != given[0].case}
         if not others:

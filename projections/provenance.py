@@ -11,7 +11,7 @@ a case, recipient by recipient.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from ledger.errors import NotFound
 from projections.facts import (
@@ -25,9 +25,9 @@ from projections.facts import (
     Who,
     id_bytes,
     id_text,
-    row_of,
-    rows,
 )
+from projections.gaps import Gap, NotShown
+from projections.lineage import MADE, Origin, Reader, origin_of
 from projections.sentences import articles, sentence
 from projections.travelling import (
     GIVING,
@@ -39,7 +39,7 @@ from projections.travelling import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from projections.sight import Sight
     from projections.views import Views
@@ -132,53 +132,6 @@ def collect(fact: Fact, rows: dict[str, list[tuple[object, ...]]]) -> None:
 
 
 # ---------------------------------------------------------------------------------------- answers
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """
-    One exhibit of the lineage: how it came to be, by the entry at `index`.
-
-    `parents` is empty for one that was acquired, not derived. `distance` is 0 for the exhibit asked
-    about, 1 for what it was derived from, and so on. Indexes that no entry supports are None.
-    """
-
-    exhibit: str
-    index: int
-    exhibit_kind: str | None
-    parents: tuple[str, ...]
-    transformation: str | None
-    reproducible: bool | None
-    acquired_by: Who | None
-    source_country: str | None
-    method: str | None
-    authorisation_index: int | None
-    measure_index: int | None
-    hash: str | None
-    hash_kind: str | None
-    manifest_root: str | None
-    items: int | None
-    acquired_from_at: int | None
-    acquired_until_at: int | None
-    copy: str | None
-    series: str | None
-    distance: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """
-    Something the chain does not show, or shows to be wrong, at the entry `index`.
-
-    Codes: hash_missing, hash_differs, hash_not_comparable, other_half_missing, reported_only,
-    holder_not_shown, authorisation_not_shown, parent_not_shown, not_reproducible, withheld,
-    discrepancy, integrity_check_failed.
-    """
-
-    code: str
-    exhibit: str
-    index: int
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,7 +295,7 @@ def exhibit(
 
     Cost: O(entries about its lineage, and about requests and conditions of the cases concerned).
     """
-    chain = _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight)
+    chain = Chain(views, exhibit_id, Clocks(happened_by, known_by), sight)
     return chain.provenance(happened_by if at is None else at)
 
 
@@ -355,7 +308,7 @@ def conditions_on(
     Arguments are those of :func:`exhibit`. Cost: as there; a third of it where its cases attach no condition.
     """
     try:
-        chain = _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight)
+        chain = Chain(views, exhibit_id, Clocks(happened_by, known_by), sight)
     except NotFound:
         return ()
     return chain.conditions(happened_by)
@@ -377,7 +330,7 @@ def legal_basis_timeline(
     Raises:
         NotFound: as `exhibit`.
     """
-    return _Chain(views, exhibit_id, Clocks(happened_by, known_by), sight).timeline()
+    return Chain(views, exhibit_id, Clocks(happened_by, known_by), sight).timeline()
 
 
 def exhibits(
@@ -389,47 +342,10 @@ def exhibits(
     sight: Sight | None = None,
 ) -> tuple[Origin, ...]:
     """List the exhibits of a case in the order of the log; empty where it has none."""
-    reader = _Reader(views, Clocks(happened_by, known_by), sight)
-    found = reader.of_case(id_text(id_bytes(case_id)), _MADE)
-    return tuple(_origin(reader, made, 0) for made in found)
+    reader = Reader(views, Clocks(happened_by, known_by), sight)
+    found = reader.of_case(id_text(id_bytes(case_id)), MADE)
+    return tuple(origin_of(reader, made, 0) for made in found)
 
-
-def homes(
-    views: Views,
-    exhibits: Iterable[str],
-    *,
-    known_by: int | None = None,
-    sight: Sight | None = None,
-    forward: bool = False,
-) -> tuple[str, ...]:
-    """
-    Return the cases that exhibits, and everything they were derived from, have gone through.
-
-    Args:
-        views: the projections, opened for reading.
-        exhibits: the exhibits, UUID text.
-        known_by: what the log knew by then, µs; None for no bound.
-        sight: as `exhibit`.
-        forward: also the cases of what was derived from them.
-
-    Cost: a few rows for each exhibit of the lineages.
-    """
-    reader = _Reader(views, Clocks(None, known_by), sight)
-    found: dict[str, None] = {}
-    queue = list(dict.fromkeys(exhibits))
-    seen = set(queue)
-    for exhibit in queue:
-        rows_ = reader.subject(exhibit)
-        near = [parent for row in rows_ if row.act in _MADE for parent in row.body.get("parents", ())]
-        if forward:
-            near += [derived.subject for derived in reader.linked(exhibit, "parent")]
-        found.update((row.case, None) for row in (*rows_, *reader.linked(exhibit, "listed")))
-        queue += (one for one in dict.fromkeys(near) if one not in seen)
-        seen.update(near)
-    return tuple(found)
-
-
-_MADE: Final = ("exhibit.acquired", "exhibit.derived")
 
 _STEPS: Final[Mapping[str, str]] = {
     "measure.authorised": "authorised",
@@ -480,111 +396,19 @@ _CASE_WIDE: Final = (
 )
 
 
-class _Reader:
-    """The rows of one answer, at one pair of clocks and through one pair of eyes, each read once."""
-
-    def __init__(self, views: Views, clocks: Clocks, sight: Sight | None) -> None:
-        self.views = views
-        self.clocks = clocks
-        self.sight = sight
-        self._subjects: dict[str, list[Row]] = {}
-        self._statements: dict[str, Row | None] = {}
-
-    def subject(self, thing: str) -> list[Row]:
-        """The rows of one stream, in the order of the log."""
-        if thing not in self._subjects:
-            self._subjects[thing] = self._rows("subject = ?", [id_bytes(thing)])
-        return self._subjects[thing]
-
-    def of_case(self, case: str, acts: Sequence[str]) -> list[Row]:
-        """The rows of a case with one of *acts*."""
-        marks = ",".join("?" * len(acts))
-        where = f"case_id = ? AND act IN ({marks})"
-        return self._rows(where, [id_bytes(case), *acts])
-
-    def statement(self, statement: str | None) -> Row | None:
-        """The row of one statement, None where it is not shown."""
-        if statement is None:
-            return None
-        if statement not in self._statements:
-            found = self._rows("statement = ?", [id_bytes(statement)])
-            self._statements[statement] = found[0] if found else None
-        return self._statements[statement]
-
-    def linked(self, thing: str, role: str, clocks: Clocks | None = None) -> list[Row]:
-        """The rows whose act names *thing* in *role*."""
-        clocks = clocks or self.clocks
-        passes, bounds = clocks.where()
-        names = ", ".join(f"f.{name}" for name, _ in COLUMNS)
-        sql = (
-            f"SELECT DISTINCT {names} FROM provenance.link l JOIN provenance.fact f USING (idx)"
-            f" WHERE l.thing = ? AND l.role = ? AND {passes} ORDER BY idx"
-        )
-        found = self.views.db.execute(sql, (id_bytes(thing), role, *bounds))
-        return self._seen(row_of(values, clocks) for values in found)
-
-    def _rows(self, where: str, values: Sequence[object]) -> list[Row]:
-        return self._seen(rows(self.views.db, "provenance.fact", self.clocks, where, values))
-
-    def _seen(self, found: Iterable[Row]) -> list[Row]:
-        return [row for row in found if self.sight is None or self.sight.sees_entry(row.index)]
-
-    def corrected_by(self, found: Row) -> int | None:
-        """The index of the correction of a row, as far as it was known."""
-        by = self.linked(found.statement, "corrected", self.clocks.known_only())
-        return by[-1].index if by else None
-
-    def disputed_by(self, found: Row) -> tuple[int, ...]:
-        """The indexes of disputes of a row, as far as they were known."""
-        by = self.linked(found.statement, "disputed", self.clocks.known_only())
-        return tuple(dispute.index for dispute in by)
-
-
-def _origin(reader: _Reader, made: Row, distance: int) -> Origin:
-    body, views = made.body, reader.views
-    derived = made.act == "exhibit.derived"
-    measure = reader.statement(body.get("measure"))
-    authorisation = reader.statement(body.get("authorisation"))
-    if authorisation is None and measure is not None:
-        authorisation = reader.statement(measure.body.get("authorisation"))
-    by = body.get("acquired_by")
-    return Origin(
-        made.subject,
-        made.index,
-        body.get("exhibit_kind"),
-        tuple(body.get("parents", ())),
-        body.get("transformation"),
-        body.get("reproducible"),
-        views.said(made).speaker if derived or by is None else views.who(by),
-        body.get("source_country"),
-        body.get("method"),
-        None if authorisation is None else authorisation.index,
-        None if measure is None else measure.index,
-        body.get("hash"),
-        body.get("hash_kind"),
-        body.get("manifest_root"),
-        body.get("items"),
-        body.get("acquired_from"),
-        body.get("acquired_until"),
-        body.get("copy"),
-        body.get("series"),
-        distance,
-    )
-
-
-class _Chain:
+class Chain:
     """One exhibit, everything it was derived from, and what the log says of them."""
 
     def __init__(self, views: Views, exhibit_id: str | bytes, clocks: Clocks, sight: Sight | None) -> None:
         self.views = views
-        self.reader = _Reader(views, clocks, sight)
+        self.reader = Reader(views, clocks, sight)
         self.clocks = clocks
         self.exhibit = id_text(id_bytes(exhibit_id))
         self.distance = self._ancestors(self.reader)
         self.not_yet = not self.reader.subject(self.exhibit)
         if self.not_yet:
             # Today's lineage, of which only what had happened and was known then is told.
-            self.distance = self._ancestors(_Reader(views, Clocks(), sight))
+            self.distance = self._ancestors(Reader(views, Clocks(), sight))
         self.made = {
             exhibit: made for exhibit in self.distance if (made := self._made(self.reader, exhibit)) is not None
         }
@@ -598,10 +422,10 @@ class _Chain:
     # ------------------------------------------------------------------------------- what is read
 
     @staticmethod
-    def _made(reader: _Reader, exhibit: str) -> Row | None:
-        return next((row for row in reader.subject(exhibit) if row.act in _MADE), None)
+    def _made(reader: Reader, exhibit: str) -> Row | None:
+        return next((row for row in reader.subject(exhibit) if row.act in MADE), None)
 
-    def _ancestors(self, reader: _Reader) -> dict[str, int]:
+    def _ancestors(self, reader: Reader) -> dict[str, int]:
         """Every exhibit it was derived from, itself included, with how many derivations away."""
         distance = {self.exhibit: 0}
         queue = [self.exhibit]
@@ -647,10 +471,12 @@ class _Chain:
         return tuple(own)
 
     def case_rows(self, *acts: str) -> list[Row]:
+        """The rows of these acts in the cases of the lineage and in those linked to them, in the order of the log."""
         found = {row.index: row for case in self.cases for row in self.reader.of_case(case, acts)}
         return [found[index] for index in sorted(found)]
 
     def corrected(self, row: Row) -> int | None:
+        """The entry that corrects a row, as far as it was known; read once."""
         if row.index not in self._corrections:
             self._corrections[row.index] = self.reader.corrected_by(row)
         return self._corrections[row.index]
@@ -671,7 +497,7 @@ class _Chain:
             self.exhibit,
             first.case,
             self.not_yet,
-            tuple(_origin(self.reader, made, self.distance[exhibit]) for exhibit, made in self.made.items()),
+            tuple(origin_of(self.reader, made, self.distance[exhibit]) for exhibit, made in self.made.items()),
             chain,
             holders,
             conditions,
@@ -713,7 +539,7 @@ class _Chain:
                     add(row, None)
         ordered = sorted(found.values(), key=lambda item: (item[0].when.from_at, item[0].index, item[1] or ""))
         hops = [self._hop(row, exhibit) for row, exhibit in ordered]
-        return self._with_gaps(self._with_path(hops))
+        return NotShown(self.reader, self.exhibit, self.made).marked(self._with_path(hops))
 
     def _add_authority(self, made: Row, add: Add) -> None:
         """Add the measure that an exhibit comes from, its authorisation and its end."""
@@ -798,144 +624,6 @@ class _Chain:
             else hop
             for hop in hops
         ]
-
-    # ------------------------------------------------------------------------------------- the gaps
-
-    def _with_gaps(self, hops: list[Hop]) -> tuple[Hop, ...]:
-        known: dict[str, tuple[str, bool]] = {}
-        holders: dict[str, set[str | None]] = {exhibit: set() for exhibit in self.distance}
-        done = []
-        for hop in hops:
-            check, gaps = None, list[Gap]()
-            if hop.exhibit is not None and hop.corrected_by is None:
-                salted = self._body(hop).get("hash_kind") == "salted"
-                check = self._hash_check(hop, hop.exhibit, known, gaps, salted=salted)
-                self._chain_gaps(hop, hop.exhibit, hops, holders, gaps)
-                if hop.step in MAKING | TAKING | GIVING:
-                    holders[hop.exhibit].update(taker.id for taker in hop.takers)
-            elif hop.step == "withheld":
-                gaps.append(Gap("withheld", self.exhibit, hop.index, hop.sentence))
-            done.append(replace(hop, hash_check=check, gaps=tuple(gaps)))
-        return tuple(done)
-
-    def _hash_check(
-        self,
-        hop: Hop,
-        exhibit: str,
-        known: dict[str, tuple[str, bool]],
-        gaps: list[Gap],
-        *,
-        salted: bool,
-    ) -> str | None:
-        """Compare the hash that a hop states with the one stated when the exhibit was made."""
-        if hop.step not in {"acquired", "derived", "handed_over", "taken_over"}:
-            return "missing" if hop.step in GIVING | TAKING else None
-
-        def gap(code: str, words: str) -> str:
-            gaps.append(Gap(code, exhibit, hop.index, words))
-            return code.removeprefix("hash_")
-
-        if hop.act == "exhibit.returned":
-            # A return states no hash, only whether what goes back is what had come.
-            stated = self._body(hop).get("check")
-            return "same" if stated == "identical" else gap("hash_missing", f"Entry {hop.index} shows no comparison.")
-        stated, first = hop.hash, known.get(exhibit)
-        if stated is None:
-            return gap("hash_missing", f"Entry {hop.index} states no hash of the exhibit.")
-        if first is None:
-            known[exhibit] = (stated, salted)
-            return "first"
-        if stated == first[0]:
-            return "same"
-        if first[1]:
-            # Salted commitments of one exhibit differ when the salts do.
-            words = f"The salted hash at entry {hop.index} cannot be compared with the first one."
-            return gap("hash_not_comparable", words)
-        return gap(
-            "hash_differs",
-            f"The hash at entry {hop.index} is not the one stated before for the same exhibit.",
-        )
-
-    def _chain_gaps(
-        self,
-        hop: Hop,
-        exhibit: str,
-        hops: list[Hop],
-        holders: dict[str, set[str | None]],
-        gaps: list[Gap],
-    ) -> None:
-        body = self._body(hop)
-
-        def gap(code: str, words: str) -> None:
-            gaps.append(Gap(code, exhibit, hop.index, words))
-
-        if hop.step == "acquired":
-            origin = self.made.get(exhibit)
-            if origin is not None and _origin(self.reader, origin, 0).authorisation_index is None:
-                gap("authorisation_not_shown", "No entry shows who authorised the acquisition.")
-        elif hop.step == "derived":
-            if body.get("reproducible") is False:
-                gap("not_reproducible", "The derivation cannot be repeated.")
-            for parent in map(str, cast("list[object]", body.get("parents", []))):
-                if parent not in self.made:
-                    gap("parent_not_shown", f"No entry shows where {parent} comes from.")
-                elif hop.said.speaker.id not in holders[parent]:
-                    name = hop.said.speaker.designation
-                    gap("holder_not_shown", f"No entry shows how {name} came to hold {parent}.")
-        elif hop.step == "discrepancy":
-            gap("discrepancy", hop.sentence)
-        elif hop.step == "withheld":
-            gap("withheld", hop.sentence)
-        if body.get("check", body.get("result")) in _FAILED:
-            gap("integrity_check_failed", hop.sentence)
-        if hop.step in GIVING | TAKING:
-            self._half_gaps(hop, exhibit, hops, gap)
-            # Who discloses decides on the exhibit; he need not hold it.
-            decides = hop.step in {"disclosed", "informed", "shared"}
-            if not decides and hop.giver is not None and hop.giver.id not in holders[exhibit]:
-                name = hop.giver.designation
-                gap("holder_not_shown", f"No entry shows how {name} came to hold it.")
-        if hop.said.voice == "reported" and hop.step in GIVING | TAKING | MAKING:
-            gap("reported_only", "Nobody concerned has said this: it is known by report.")
-
-    def _half_gaps(self, hop: Hop, exhibit: str, hops: list[Hop], gap: Note) -> None:
-        """Name what the other side has not said, and a hash that nobody has compared."""
-        others = {
-            "handed_over": ("taken_over",),
-            "taken_over": ("handed_over",),
-            "result_handed_over": ("result_received",),
-            "result_received": ("result_handed_over",),
-            "disclosed": ("taken_over", "result_received"),
-            "shared": ("taken_over",),
-            "informed": ("taken_over",),
-        }[hop.step]
-        same = [
-            other for other in hops if other.step in others and other.exhibit == exhibit and other.corrected_by is None
-        ]
-        if hop.step in GIVING:
-            names = {taker.id for taker in hop.takers}
-            same = [other for other in same if not names or other.said.speaker.id in names]
-        else:
-            speaker = hop.said.speaker.id
-            same = [o for o in same if not o.takers or speaker in {taker.id for taker in o.takers}]
-        said = [other for other in same if other.said.voice != "reported"]
-        if not said and hop.step in {
-            "handed_over",
-            "taken_over",
-            "result_handed_over",
-            "result_received",
-        }:
-            what = "the result" if others[0].startswith("result_") else "it"
-            words = others[0].removeprefix("result_").replace("_", " ")
-            gap("other_half_missing", f"The other side has not said that {what} was {words}.")
-        if hop.step in {"disclosed", "shared", "result_handed_over"} and not any(
-            other.hash is not None or self._body(other).get("check") == "identical" for other in said
-        ):
-            gap("hash_missing", "Nobody has shown that what arrived is what was sent.")
-
-    def _body(self, hop: Hop) -> dict[str, object]:
-        found = self.reader.statement(hop.statement)
-        return {} if found is None else found.body
 
     # ------------------------------------------------------------------------ holders, disclosures
 
@@ -1103,12 +791,9 @@ class _Chain:
         return False
 
 
-_FAILED: Final = frozenset({"different", "partly_identical"})
-
 _NOT_OF_A_STATE: Final = frozenset({"union_body", "international_court", "international_organisation", "operator"})
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Add = Callable[[Row | None, str | None], None]
-    Note = Callable[[str, str], None]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from projections.facts import Row, Said, When, Who
-    from projections.provenance import Holding, Hop, _Chain
+    from projections.provenance import Chain, Holding, Hop
 
 #: Steps by which somebody comes to hold an exhibit.
 GIVING: Final = frozenset({"informed", "disclosed", "handed_over", "result_handed_over", "shared"})
@@ -102,7 +102,7 @@ class OnExhibit:
         at: the instant at which conditions that end by themselves are read, µs; None where none has ended.
     """
 
-    def __init__(self, chain: _Chain, at: int | None) -> None:
+    def __init__(self, chain: Chain, at: int | None) -> None:
         self.chain = chain
         self.at = at
 

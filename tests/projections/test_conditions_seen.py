@@ -9,7 +9,7 @@ import pytest
 
 from ledger.errors import NotFound
 from ledger.statement import Visibility
-from projections import binding, findings, provenance
+from projections import binding, findings, lineage
 from projections.facts import id_text
 from tests.projections.build import DAY, Log, on, some_id
 from tests.projections.test_findings import GROUND, LATER, a_request, law_of
@@ -155,7 +155,7 @@ def test_a_case_reached_only_out_of_sight_adds_nothing(views: Follow):
 
     def homes(who: str | None) -> set[str]:
         sight = None if who is None else findings.asked(view, at=LATER, viewer=some_id(who)).sight
-        return set(provenance.homes(view, [x], sight=sight))
+        return set(lineage.homes(view, [x], sight=sight))
 
     here, there = id_text(log.case), id_text(some_id("other"))
     assert [{here, there}, {here, there}, {here}, {here}] == [homes(w) for w in (None, ADDRESSED, INSIDE, OVERSEER)]
