@@ -47,7 +47,7 @@ from ledger.publishing import (
     batch_paths,
     spare_cores,
 )
-from ledger.reading import recorded
+from ledger.reading import recorded, roster_of
 from ledger.sequencer import Answer, Limits, Receipt, Refusal, Seal, Sequencer
 from ledger.statement import Draft, Signed, Visibility, random_id, sha256_of
 from ledger.store import POSTGRES, STORE_FILE, Store, address_in, check_address, open_store
@@ -490,12 +490,7 @@ class Ledger:
         if self._sequencer is not None:
             self._sequencer.refresh()
             return self._sequencer.roster
-        roster = Roster()
-        for index, data in self.store.roster():
-            act = recorded(index, data, self.catalogue)
-            if act.body is not None:
-                roster.fold(index, act.statement, act.body)
-        return roster
+        return roster_of(self.store.roster(), self.catalogue)
 
     def vkeys(self) -> list[str]:
         """Return the log's verifier keys as C2SP signed-note writes them."""

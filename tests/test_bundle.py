@@ -676,6 +676,16 @@ def test_a_bundle_is_written_only_under_its_checkpoint(tmp_path: Path) -> None:
         write_bundle(out, LEDGER_12, **options)
 
 
+def test_a_bundle_that_was_not_written_leaves_no_file(tmp_path: Path) -> None:
+    """So the same name is free once what was wrong is put right."""
+    out = tmp_path / "a.zip"
+    options: dict[str, Any] = {"indexes": [0], "checkpoint": NOTE, "catalogue": catalogue()}
+    with pytest.raises(FormatError, match="commitment"):
+        write_bundle(out, LEDGER_12, **options, attachments={bytes(32): b"x"})
+    assert [] == list(tmp_path.iterdir())
+    write_bundle(out, LEDGER_12, **options)
+
+
 def test_a_bundle_of_the_founding_alone_verifies() -> None:
     """The smallest ledger there is."""
     ledger = founded()

@@ -106,13 +106,18 @@ def write_bundle(
     """
     if isinstance(out, Path):
         try:
-            with out.open("xb") as file:
+            file = out.open("xb")
+        except FileExistsError:
+            raise Conflict(f"{out} exists", what_now="name another file: a bundle is never overwritten") from None
+        try:
+            with file:
                 return write_bundle(
                     file, store, indexes=indexes, checkpoint=checkpoint, catalogue=catalogue,
                     case=case, law=law, attachments=attachments,
                 )  # fmt: skip
-        except FileExistsError:
-            raise Conflict(f"{out} exists", what_now="name another file: a bundle is never overwritten") from None
+        except BaseException:
+            out.unlink(missing_ok=True)  # half a bundle is none, and would stand in the way of the next
+            raise
     head = parse_checkpoint(parse_note(checkpoint).text)
     shown = sorted(set(indexes))
     if shown and not 0 <= shown[0] <= shown[-1] < head.size:
