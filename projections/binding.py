@@ -622,8 +622,11 @@ class _Asked:
             for a in folded.named.get(name, ())
             if a.body.get("condition") == body.get("condition")
         ]
-        lifted = [a for a in changes if a.act == "use_condition.lifted"]
         varied = next((a for a in reversed(changes) if a.act == "use_condition.varied"), None)
+        # A variation says anew what binds: what was lifted before it no longer counts.
+        lifted = [
+            a for a in changes if a.act == "use_condition.lifted" and (varied is None or order(a) > order(varied))
+        ]
         now = body if varied is None else varied.body
         expires = now.get("expires_at")
         ends_at = expires if isinstance(expires, int) else None

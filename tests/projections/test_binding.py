@@ -167,6 +167,19 @@ def test_a_variation_says_anew_what_a_condition_allows_whom_it_binds_and_how_lon
     assert "expired" == shown(view, log, law_of(tmp_path / "other", RETURN))["condition"].standing
 
 
+def test_a_condition_under_which_nothing_came_yet_stands_as_it_was_last_said(views: Follow, tmp_path: Path):
+    """Lifted for everybody it no longer stands; varied afterwards it stands anew."""
+    log = a_request()
+    common: dict[str, Any] = {"condition": some_id("only"), "recipients": []}
+    log.say("use_condition.attached", "r", "Lille", "2024-03-11", **common, purposes=["police_evaluation"])
+    log.say("use_condition.lifted", "r", "Lille", "2024-04-01", **common)
+    book = law(tmp_path, RETURN)
+    assert "lifted" == shown(views(log), log, book)["condition"].standing
+    log.say("use_condition.varied", "r", "Lille", "2024-05-01", **common, purposes=["asset_recovery"])
+    one = shown(views(log), log, book)["condition"]
+    assert ("in_force", ("asset_recovery",), ()) == (one.standing, one.purposes, one.things)
+
+
 # ------------------------------------------------------------------------- return, erasure, secrecy
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from ledger.cli.demo.page import Report, Stage, command, say, section, table, typed
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from projections.admissibility import Standing
-    from projections.provenance import BasisStep, Provenance
+    from projections.provenance import BasisStep, Hop, Provenance
     from projections.status import CaseStatus, ThingStatus
 
 THEN: Final = "2020-06-02"
@@ -304,7 +304,7 @@ _DID: Final = {
 }
 
 
-def _link(hop: Any) -> str:
+def _link(hop: Hop) -> str:
     did = _DID.get(hop.step)
     takers = ", ".join(who(one) for one in hop.takers)
     if did is None:
