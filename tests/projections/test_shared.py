@@ -190,7 +190,10 @@ def test_an_online_rebuild_compares_and_can_be_taken_back(
         worker.settle(held, forced=True)
     assert 31 == worker.catch_up()
     grown = digests(shared)
+    held = worker.take(EVERYTHING)
     assert dict.fromkeys(NAMES, 30) == shared.rollback()
+    with pytest.raises(Fenced):
+        worker.apply(held, {Unit("status", 0): Step()})
     assert damaged == digests(shared)
     shared.catch_up()
     shared.rollback()
