@@ -160,19 +160,17 @@ def _who(answers: "Views", clock: "Clock") -> str:
 
 
 def _rule(clock: "Clock") -> str:
-    return ("" if clock.verified else "UNVERIFIED. ") + f"{_cited(clock.article)}: {clock.text}"
+    from projections.wording import cited
 
-
-def _cited(article: str) -> str:
-    """A provision as it is cited: a bare number is an article; a section, or a word, says itself what it is."""
-    return f"Art. {article}" if article[:1].isdigit() else article
+    return ("" if clock.verified else "UNVERIFIED. ") + f"{cited(clock.article, 'Art.')}: {clock.text}"
 
 
 def _story(clock: "Clock", zone: str) -> str:
     """What it rests on, step by step, so that it can be contested."""
     from ledger.cli.shown import day
+    from projections.wording import cited
 
-    said = [f"{_cited(step.article)}: {step.text}" if step.article else step.text for step in clock.steps]
+    said = [f"{cited(step.article, 'Art.')}: {step.text}" if step.article else step.text for step in clock.steps]
     if clock.counting:
         said.append(f"counted by {clock.counting}, calendar {clock.calendar}, zone {clock.zone}")
     if clock.problem:
@@ -189,7 +187,7 @@ def _story(clock: "Clock", zone: str) -> str:
     longer = clock.extension
     if longer is not None and longer.due_at is not None and clock.met_index is None and clock.waived_index is None:
         might = "would have made" if clock.standing == "lapsed" else "could make"
-        said.append(f"{_cited(longer.article)} {might} it end on {longer.last_day}")
+        said.append(f"{cited(longer.article, 'Art.')} {might} it end on {longer.last_day}")
     lapse = clock.published
     if lapse is not None:
         said.append(f"its lapse on {day(lapse.due_at, clock.zone or zone)} was published with entry {lapse.index}")

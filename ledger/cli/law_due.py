@@ -46,6 +46,7 @@ def due(
     """
     from ledger.law.counting import counting_of
     from ledger.law.counting import due as compute
+    from projections.wording import cited
 
     law = edition_of(edition, editions)
     began = _moment(start)
@@ -83,7 +84,8 @@ def due(
             }
         )
         return
-    text(f"{rule.id}, {law.instrument(rule.instrument).title} Art. {rule.article}: {rule.text}")
+    words = next((one.text for one in rule.variants if one.name == variant), rule.text)
+    text(f"{rule.id}, {law.instrument(rule.instrument).title} {cited(result.article, 'Art.')}: {words}")
     text(f"Last day {result.last_on}; expires {result.at.isoformat(' ')} ({result.zone}).")
     if not result.verified:
         text("Not verified against the official wording.")

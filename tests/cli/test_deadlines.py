@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cli.world import World, good
+from tests.cli.world import World, comity, good
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +116,10 @@ class TestDeadlines:
     def test_troubles(self, received: World, asked: tuple[str, ...], status: int) -> None:
         """A standing that is none, two views at once, an id and a name that nobody bears."""
         assert status == received.run("deadlines", *asked).status
+
+
+@pytest.mark.parametrize(("more", "words"), [((), "within 10 days"), (("--variant", "emergency"), "96 hours")])
+def test_due_says_the_rule_that_was_counted(more: tuple[str, ...], words: str) -> None:
+    """The words and the article of the variant that was asked for, not those of the ordinary rule."""
+    said = good(comity("due", "EPOC-REF", "--start", "2026-09-03T10:20:00", "--in", "DE", *more)).out
+    assert words in said.splitlines()[0]
