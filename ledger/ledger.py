@@ -7,16 +7,17 @@ How a draft becomes a recorded statement is ``ledger.publishing``; what may be r
     >>> receipt = ledger.publish(draft, signer)  # doctest: +SKIP
     >>> receipt.index, receipt.proof  # doctest: +SKIP
 
-======================= =================================================================
+======================= ==================================================================================
 file of the folder      what it is
-======================= =================================================================
+======================= ==================================================================================
 ``ledger.db``           the log: entries, tree, checkpoints (``ledger.store.sqlite``)
 ``store``               instead of it, where the log is in PostgreSQL: its address
 ``checkpoint``          the newest signed checkpoint, as a witness would hold it
 ``log.key``             the log's Ed25519 key; ``log.mldsa.key`` its ML-DSA-44 key
+``law``                 each edition of the law that entries were judged under (``ledger.law.editions``)
 ``outbox.db``           what was signed here and has no answer yet (``ledger.store.outbox``)
 ``projections.db``      what people look at; disposable
-======================= =================================================================
+======================= ==================================================================================
 """
 
 from __future__ import annotations
