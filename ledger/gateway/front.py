@@ -149,7 +149,9 @@ class Front:
 
     def route(self, method: str, path: str) -> Route:
         """Return who answers; see the table of the module."""
-        if method == "POST" and path == "/statements":
+        if path == "/statements":
+            if method != "POST":
+                return Route("publish", lambda _: _not_taken(method, "POST"))
             return Route("publish", self._publish, publishes=True, takes_body=True)
         found = self._registry.route(method, path)
         if found is not None:
@@ -158,7 +160,7 @@ class Front:
         if answer is None:
             return Route("none", lambda _: problem(404, "there is nothing here", now="GET / says what there is"))
         if method != "GET":
-            return Route(name, lambda _: problem(405, f"{method} is not taken here", Allow="GET, HEAD"))
+            return Route(name, lambda _: _not_taken(method, "GET, HEAD"))
         return Route(name, answer)
 
     def _read(self, path: str) -> tuple[str, Callable[[Request], Response] | None]:
@@ -387,6 +389,10 @@ def told(answer: Answer) -> dict[str, Any]:
         "expected": answer.expected,
         "note": answer.note.decode(),
     }
+
+
+def _not_taken(method: str, allowed: str) -> Response:
+    return problem(405, f"{method} is not taken here", now=f"ask with {allowed}", Allow=allowed)
 
 
 def _signed(body: bytes, most: int) -> tuple[bool, list[Signed]]:

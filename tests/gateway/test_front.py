@@ -167,6 +167,19 @@ def test_statements_are_taken_only_where_the_keys_are(town, tmp_path):
         assert 200 == gateway.ask("GET", "/checkpoint")[0]
 
 
+def test_another_method_is_told_which_are_taken(gateway):
+    """A path that is there is not said to be missing, whatever it is asked with."""
+    for method, path, allowed in (
+        ("GET", "/statements", "POST"),
+        ("DELETE", "/statements", "POST"),
+        ("POST", "/checkpoint", "GET, HEAD"),
+        ("PUT", "/tile/0/000", "GET, HEAD"),
+    ):
+        status, headers, _ = gateway.ask(method, path)
+        assert (405, allowed) == (status, headers["allow"])
+    assert 404 == gateway.ask("POST", "/nowhere")[0]
+
+
 # --- the log ---
 
 

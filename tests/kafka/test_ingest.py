@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kafka import KafkaConsumer, TopicPartition
 
@@ -361,6 +361,7 @@ def test_the_watch_tells_silence_from_rest():
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_bytes_are_a_submission_or_a_fault(data: bytes):
     """Whatever is delivered is decoded or refused with a reason, and nothing else happens."""
     for value in (data, wire.frame("submission") + data):
@@ -372,6 +373,7 @@ def test_any_bytes_are_a_submission_or_a_fault(data: bytes):
 
 
 @given(st.binary(max_size=80))
+@settings(deadline=None)
 def test_the_publisher_of_any_bytes_is_read_or_not(data: bytes):
     """Who is to be answered is read from the front of a statement without judging the rest."""
     found = wire.publisher_of(data)
