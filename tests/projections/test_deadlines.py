@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from ledger import resources, scenarios
 from ledger.domain import procedure
 from ledger.errors import NotFound
-from ledger.law.data import Limit
 from ledger.law.law import HERE, read
 from ledger.law.manifest import manifest_of
 from projections import deadlines
@@ -837,42 +836,6 @@ def test_a_limit_of_a_protocol_is_not_verified_where_nobody_knows_who_accepted_i
 
     (found,) = (c for c in clocks(story.acts, rules(), seats, at=begins("2026-03-03")) if c.limit == "E212-90")
     assert not found.verified
-
-
-def test_every_limit_of_the_law_makes_a_clock() -> None:
-    """Each limit of this release is started by its act, under its instrument, and stands somewhere sayable."""
-    law = rules()
-    missing, seen = [], 0
-    for instrument in law.law.instruments.values():
-        # Two States without an overlay, so that the instrument's own limits hold, and
-        # that it binds as well: a treaty of two has the clocks of these two.
-        here, there = [
-            one
-            for one in ("PT", "LU", "SI", "HR", "MT", "GB", "US")
-            if not law.overlaid(instrument.id, one) and law.law.bound(instrument.id, one, date(2026, 7, 1)) is not False
-        ][:2]
-        seats = {name("Lille"): Seat(here, None, "court"), name("Berlin"): Seat(there, None, "prosecutor")}
-        for limit in law.law.data(Limit, instrument.id):
-            day = max(limit.from_on, instrument.from_on) + timedelta(days=31)
-            for start in limit.starts if limit.nature != "condition" else ():
-                fields = {field: values[0] for field, values in limit.where.only.items()}
-                body: dict[str, Any] = {field: values[0] for field, values in start.when.items()}
-                body |= {limit.named: begins(day.isoformat(), 40)} if limit.named else {}
-                issued_on = (day - timedelta(days=2)).isoformat()
-                story = Story(issued_on, **({"instrument": instrument.id, "requested_country": there} | fields))
-                if start.act == "request.issued":
-                    story.acts[0] = replace(story.acts[0], body={**story.acts[0].body, **body})
-                else:
-                    thing = "request" if start.act.startswith("request.") else "thing"
-                    story.say(start.act, day.isoformat(), thing=thing, **body)
-                found = clocks(story.acts, law, seats, at=begins(day.isoformat(), 1))
-                seen += 1
-                assert {clock.standing for clock in found} <= STANDINGS.keys()
-                if limit.id not in {clock.limit for clock in found}:
-                    missing.append((limit.id, start.act))
-
-    assert [] == missing
-    assert seen > len(law.law.instruments)
 
 
 def manifest_text(law: Rules) -> str:

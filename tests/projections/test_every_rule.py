@@ -15,7 +15,7 @@ from ledger.acts import catalogue
 from ledger.law.counting import calendar
 from ledger.law.data import Competence, Duty, Ground, Limit, Particular, Period, Remedy, Use
 from projections.checks import Outside
-from projections.clocks import clocks
+from projections.clocks import STANDINGS, clocks
 from projections.duties import findings
 from projections.matters import Act, Seat
 from projections.rules import book
@@ -273,6 +273,7 @@ def test_every_limit_can_run(instrument: str, limit: Limit, start: Pattern):
     found = clocks(world.acts, book().limits, world.seats, at=micros(world.day) + DAY)
 
     assert limit.id in {clock.limit for clock in found if clock.instrument == instrument}
+    assert {clock.standing for clock in found} <= STANDINGS.keys()
 
 
 def the_least_of(duty: Duty, world: World, start: Pattern) -> tuple[World, dict[str, Any]]:
