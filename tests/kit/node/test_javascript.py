@@ -22,9 +22,9 @@ import pytest
 from kit.conformance import run, vectors
 from ledger.gateway.front import Front, Offer, told
 from ledger.statement import Signed, decode_entry, decode_statement
+from tests.gateway.asking import serving
 from tests.kafka.brokers import ApacheKafka
 from tests.kafka.conveyor import Conveyor
-from tests.gateway.asking import serving
 from tests.town import DE_PROSECUTOR, ORIGIN, check_everything, found, named
 
 if TYPE_CHECKING:
