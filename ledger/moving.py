@@ -19,7 +19,6 @@ Killed between any two lines, the log is fenced or whole, and repeating the comm
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import sqlite3
@@ -30,14 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from ledger.acts import catalogue
-from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotVerified
+from ledger.errors import Conflict, FormatError, NotFound, NotVerified
 from ledger.files import sync
 from ledger.keys import ed25519
 from ledger.log import fsck
 from ledger.log.tree import Frontier, root_at, stored_count
-from ledger.reading import recorded
+from ledger.reading import roster_of
 from ledger.statement import decode_entry, decode_header, decode_statement
-from ledger.store import POSTGRES, STORE_FILE, Row, address_in, check_address, fence, open_store
+from ledger.store import LOG_FILE, POSTGRES, STORE_FILE, Row, address_in, check_address, fence, named_in, open_store
 from ledger.verify import Roster, check_signatures, leaf_hash, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
@@ -53,8 +52,6 @@ BATCH: Final = 2_048
 
 ARRIVING: Final = ".arriving"
 """What is appended to the name of a file until it holds the whole log."""
-
-FILE: Final = "ledger.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,19 +83,10 @@ def copy(source: Store, target: Store, *, progress: Progress = lambda _: None) -
     Cost: some 60 us an entry from file to file; memory for one batch.
     """
     newest = source.checkpoint()
-    size = target.size()
     if newest is None:
         raise NotFound("there is nothing to copy: the log has no checkpoint", what_now="run `comity fsck`")
     stop = parse_checkpoint(parse_note(newest).text).size
-    if size > stop:
-        raise Conflict(
-            f"the target holds {size} entries, and the source {stop}",
-            why="the target went on where the source stopped, or is another log",
-            what_now="keep both as they are, and find out which one publishers were answered from",
-        )
-    if size and root_at(size, target.hashes) != root_at(size, source.hashes):
-        raise Conflict("the target holds another log", why="its first entries differ", what_now="name an empty one")
-    first = size
+    first = size = _beginning(target, source)
     frontier = Frontier.load(size, target.hashes)
     nodes_kept = source.node_hashes(stored_count(size))
     seals = (one for one in source.checkpoints() if one[0] > size)
@@ -125,6 +113,24 @@ def copy(source: Store, target: Store, *, progress: Progress = lambda _: None) -
         size = frontier.size
         progress(size)
     return size - first
+
+
+def _beginning(target: Store, source: Store) -> int:
+    """Return how many entries of *source* the target holds; Conflict where it holds anything else."""
+    size, whole = target.size(), source.size()
+    if size > whole:
+        raise Conflict(
+            f"the target holds {size} entries, and the source {whole}",
+            why="the target went on where the source stopped, or is another log",
+            what_now="keep both as they are, and find out which one publishers were answered from",
+        )
+    if size and root_at(size, target.hashes) != root_at(size, source.hashes):
+        raise Conflict(
+            "the target holds another log",
+            why=f"{target.address} is no beginning of this one",
+            what_now="name an empty one",
+        )
+    return size
 
 
 def _sealed(seal: tuple[int, bytes, bytes], root: bytes) -> tuple[int, bytes, bytes]:
@@ -230,10 +236,7 @@ def migrate(folder: Path, target: str, *, progress: Progress = lambda _: None) -
         NotVerified: source or copy do not agree with themselves, or with each other.
     """
     address = _present(folder)
-    if target.startswith(POSTGRES):
-        check_address(target)
-    elif Path(target).absolute() != (folder / FILE).absolute():
-        raise FormatError(f"is {target}, and should be postgresql://... or {folder / FILE}", field="target")
+    target = _named(folder, target)
     if target == address or (not target.startswith(POSTGRES) and not address.startswith(POSTGRES)):
         if fence.standing(address) is None:
             raise Conflict("the log is there already", why=f"{folder} says so", what_now="use it")
@@ -257,17 +260,9 @@ def migrate(folder: Path, target: str, *, progress: Progress = lambda _: None) -
         place = _arrival(target)
         _check_target(place, source)
         fence.put_up(address, "left", target)
-        if place.startswith(POSTGRES):
-            _reserve(place)
-        with closing(fence.open_arriving(place)) as arriving:
-            copied = copy(source, arriving, progress=progress)
-            root = compare(source, arriving)
-            size = arriving.size()
-        assert size >= before, "a fenced source does not shrink"
-    if place.startswith(POSTGRES):
-        fence.take_down(place, "arriving")
-    else:
-        _put(Path(place), Path(target))
+        size, root, copied = _brought(source, place, progress)
+    assert size >= before, "a fenced source does not shrink"
+    _let_in(place, target)
     _name(folder, target)
     return Moved(target, size, root, copied)
 
@@ -277,9 +272,10 @@ def abandon(folder: Path, target: str) -> None:
     Take a move back that was begun and not finished: the log stays where it was.
 
     Raises:
-        Conflict: the target holds the whole log, and may have been appended to.
+        Conflict: no such move was begun; or the target holds the whole log, and may have been appended to.
     """
     address = _present(folder)
+    target = _named(folder, target)
     if fence.standing(address) != ("left", target):
         raise Conflict("no move to there was begun", why=_went(address), what_now="nothing needs to be taken back")
     with closing(open_store(address, read_only=True)) as source:
@@ -297,6 +293,18 @@ def _present(folder: Path) -> str:
     if address is None:
         raise NotFound(f"there is no ledger in {folder}", what_now="name its folder")
     return address
+
+
+def _named(folder: Path, target: str) -> str:
+    """Return the target of a move as its fence keeps it; FormatError where the log cannot move there."""
+    if target.startswith(POSTGRES):
+        check_address(target)
+        return target
+    path = Path(target).absolute()
+    if path != (folder / LOG_FILE).absolute():
+        raise FormatError(f"is {target}, and should be postgresql://... or {folder / LOG_FILE}", field="target")
+    # From whichever folder the command is repeated, it is the same.
+    return str(path)
 
 
 def _went(address: str) -> str:
@@ -326,13 +334,30 @@ def _whole_at(target: str, source: Store) -> tuple[int, bytes] | None:
         return size, root_at(size, found.hashes)
 
 
+def _brought(source: Store, place: str, progress: Progress) -> tuple[int, bytes, int]:
+    """Copy all of *source* behind a fence and compare it; return size, root, and how many entries were new there."""
+    if place.startswith(POSTGRES):
+        _reserve(place)
+    with closing(fence.open_arriving(place)) as arriving:
+        copied = copy(source, arriving, progress=progress)
+        return arriving.size(), compare(source, arriving), copied
+
+
+def _let_in(place: str, target: str) -> None:
+    """Let a whole copy take entries: its fence falls, or its file gets its name."""
+    if place.startswith(POSTGRES):
+        fence.take_down(place, "arriving")
+    else:
+        _put(Path(place), Path(target))
+
+
 def _check_target(place: str, source: Store) -> None:
     """Refuse a target that holds anything but a beginning of this log behind a fence."""
     if not place.startswith(POSTGRES):
         if Path(place).exists():
             # For writing: whoever began this file may have been killed before it had its tables.
             with closing(open_store(place)) as found:
-                _check_beginning(place, found, source)
+                _beginning(found, source)
         return
     try:
         found = open_store(place, read_only=True)
@@ -345,15 +370,7 @@ def _check_target(place: str, source: Store) -> None:
                 why=f"{found.size()} entries are in it, and no fence stands before it",
                 what_now="name an empty database or schema",
             )
-        _check_beginning(place, found, source)
-
-
-def _check_beginning(place: str, found: Store, source: Store) -> None:
-    size = found.size()
-    if size > source.size() or (size and root_at(size, found.hashes) != root_at(size, source.hashes)):
-        raise Conflict(
-            "the target holds another log", why=f"{place} is no beginning of this one", what_now="name an empty one"
-        )
+        _beginning(found, source)
 
 
 def _reserve(address: str) -> None:
@@ -392,13 +409,10 @@ def _name(folder: Path, target: str) -> None:
     """Let the folder say where its log is: the name is changed in one step, and durable."""
     named = folder / STORE_FILE
     if target.startswith(POSTGRES):
-        temporary = folder / f"{STORE_FILE}.new"
-        temporary.write_text(target + "\n", encoding="utf-8")
-        sync(temporary)
-        temporary.replace(named)
+        _replace(named, f"{target}\n".encode())
     else:
         named.unlink(missing_ok=True)
-    sync(folder)
+        sync(folder)
 
 
 # --------------------------------------------------------------------------------- backup and restore
@@ -425,13 +439,12 @@ def back_up(folder: Path, to: Path, *, signatures: bool = True, progress: Progre
     if fence.standing(address) is not None:
         raise Conflict("the log is being moved", why=_went(address), what_now="finish the move first")
     to.mkdir(parents=True, exist_ok=True, mode=0o700)
-    kept = to / FILE
+    kept = to / LOG_FILE
     with closing(open_store(address, read_only=True)) as source:
         before = 0
         if kept.exists():
             with closing(open_store(kept, read_only=True)) as copied:
-                before = copied.size()
-                _check_beginning(str(kept), copied, source)
+                before = _beginning(copied, source)
         elif not address.startswith(POSTGRES):
             _pages(Path(address), kept)
         with closing(open_store(kept)) as copied:
@@ -472,19 +485,19 @@ def restore(
         Conflict: the backup ends before a checkpoint that was published, or the folder holds a log.
         NotVerified: the backup is damaged, or a checkpoint is not of this log or of another history of it.
     """
-    kept = backup / FILE
+    kept = backup / LOG_FILE
     if not kept.exists():
         raise NotFound(f"there is no backup in {backup}", what_now="name the folder that `comity backup` wrote")
     if fence.standing(str(kept)) is not None:
         raise Conflict(
             "the log had left this store before it was copied", why=_went(str(kept)), what_now="name a newer backup"
         )
-    target = store or _named_store(folder) or str(folder / FILE)
+    target = store or named_in(folder) or str(folder / LOG_FILE)
     if target.startswith(POSTGRES):
         check_address(target)
-    elif (folder / FILE).exists():
+    elif (folder / LOG_FILE).exists():
         raise Conflict(
-            f"{folder / FILE} exists already",
+            f"{folder / LOG_FILE} exists already",
             why="nothing that may be a log is ever overwritten",
             what_now="keep it: move it to another folder, then restore again",
         )
@@ -495,26 +508,14 @@ def restore(
         place = _arrival(target)
         _check_target(place, source)
         folder.mkdir(parents=True, exist_ok=True)
-        if place.startswith(POSTGRES):
-            _reserve(place)
-        with closing(fence.open_arriving(place)) as arriving:
-            copied = copy(source, arriving, progress=progress)
-            compare(source, arriving)
-    if place.startswith(POSTGRES):
-        fence.take_down(place, "arriving")
-    else:
-        _put(Path(place), Path(target))
+        _, _, copied = _brought(source, place, progress)
     if newest is not None:
         _replace(folder / "checkpoint", newest)
     _copy_law(backup, folder)
     _name(folder, target)
+    # Last: whatever was interrupted before is repeated, and once the log takes entries nothing is missing beside it.
+    _let_in(place, target)
     return Moved(target, report.size, report.root, copied)
-
-
-def _named_store(folder: Path) -> str:
-    with contextlib.suppress(FileNotFoundError):
-        return (folder / STORE_FILE).read_text(encoding="utf-8").strip()
-    return ""
 
 
 def _pages(source: Path, target: Path) -> None:
@@ -545,11 +546,7 @@ def _check_reaches(source: Store, notes: Sequence[Path]) -> bytes | None:
         Conflict: it ends before one of these checkpoints.
         NotVerified: one of them is no checkpoint of this log, or of another history of it.
     """
-    roster = Roster()
-    for index, data in source.roster():
-        act = recorded(index, data, catalogue())
-        if act.body is not None:
-            roster.fold(index, act.statement, act.body)
+    roster = roster_of(source.roster(), catalogue())
     newest: tuple[int, bytes] | None = None
     for path in notes:
         note = path.read_bytes()
@@ -609,4 +606,4 @@ def _copy_law(source: Path, target: Path) -> None:
             partial.rename(kept)
 
 
-__all__ = ["ComityError", "Moved", "abandon", "back_up", "check", "compare", "copy", "migrate", "restore"]
+__all__ = ["Moved", "abandon", "back_up", "check", "compare", "copy", "migrate", "restore"]

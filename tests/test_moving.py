@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, LOG_KEYS, Clock, check_ever
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tests.town import Town
 
@@ -369,28 +369,75 @@ def test_nothing_that_may_be_a_log_is_overwritten(folder, tmp_path, cluster):
     assert held(folder / "ledger.db") == held(tmp_path / "backup" / "ledger.db")
 
 
-@pytest.mark.parametrize("what", ["backup", "restore"])
-def test_killed_at_any_step_backup_and_restore_are_repeated(tmp_path, folder, what):
+def test_killed_at_any_step_a_backup_is_repeated(tmp_path, folder):
     """Whatever is left is nothing, or a sound beginning; the next run finishes it."""
     before = held(folder / "ledger.db")
-    if what == "restore":
-        moving.back_up(folder, tmp_path / "backup")
-        base = tmp_path / "base"
-        base.mkdir()
-    else:
-        base = folder
 
     def work(left: Path, _note: Callable[[str], None]) -> None:
-        if what == "backup":
-            moving.back_up(left, left / "backup", signatures=False)
-        else:
-            moving.restore(tmp_path / "backup", left, signatures=False)
+        moving.back_up(left, left / "backup", signatures=False)
 
-    for left, _ in every_step(tmp_path, base, work):
-        kept = left / "backup" if what == "backup" else left
-        if what == "backup" or not (kept / "ledger.db").exists():
+    for left, _ in every_step(tmp_path, folder, work):
+        work(left, print)
+        assert before == held(left / "backup" / "ledger.db")
+
+
+def edition(folder: Path) -> Path:
+    """A ledger's folder with an edition of the law in it."""
+    (folder / "law" / "abc").mkdir(parents=True)
+    (folder / "law" / "abc" / "manifest").write_text("edition")
+    return folder
+
+
+def restored(backup: Path, folder: Path, place: str) -> None:
+    """The log of the backup is in this place and takes entries; its name, checkpoint and law are beside it."""
+    assert _open(place)
+    assert held(backup / "ledger.db") == held(place)
+    assert place == address_in(folder)
+    assert (backup / "checkpoint").read_bytes() == (folder / "checkpoint").read_bytes()
+    assert "edition" == (folder / "law" / "abc" / "manifest").read_text()
+
+
+def test_killed_at_any_step_a_restore_is_repeated(tmp_path, folder):
+    """A log that takes entries has its checkpoint and its law beside it; until then the same command goes on."""
+    backup = tmp_path / "backup"
+    moving.back_up(edition(folder), backup)
+    (tmp_path / "base").mkdir()
+
+    def work(left: Path, _note: Callable[[str], None]) -> None:
+        moving.restore(backup, left, signatures=False)
+
+    for left, _ in every_step(tmp_path, tmp_path / "base", work):
+        place = str(left / "ledger.db")
+        if not _open(place):
             work(left, print)
-        assert before == held(kept / "ledger.db")
+        restored(backup, left, place)
+
+
+@pytest.mark.parametrize("before", ["copy", "compare", "_replace", "_copy_law", "_name", "_let_in"])
+def test_a_restore_into_a_database_is_repeated_from_wherever_it_stopped(tmp_path, folder, cluster, before, monkeypatch):
+    """Its fence falls last: nobody finds a log that takes entries, and lacks what belongs beside it."""
+    backup, address = tmp_path / "backup", cluster.address(cluster.schema())
+    moving.back_up(edition(folder), backup)
+    with monkeypatch.context() as stopped:
+        stopped.setattr(moving, before, lambda *_, **__: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            moving.restore(backup, tmp_path / "new", store=address, signatures=False)
+    assert not _open(address)
+    moving.restore(backup, tmp_path / "new", store=address, signatures=False)
+    restored(backup, tmp_path / "new", address)
+
+
+def test_a_move_is_finished_from_another_folder_than_it_was_begun_in(folder, cluster, monkeypatch):
+    """A path that was relative where it was typed first names the same file."""
+    moving.migrate(folder, cluster.address(cluster.schema()))
+    monkeypatch.chdir(folder.parent)
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(moving, "compare", lambda *_: 1 // 0)
+        with pytest.raises(ZeroDivisionError):
+            moving.migrate(Path("ledger"), "ledger/ledger.db")
+    monkeypatch.chdir("/")
+    assert str(folder / "ledger.db") == moving.migrate(folder, str(folder / "ledger.db")).address
+    goes_on(folder, "back")
 
 
 def test_a_log_that_has_left_is_neither_backed_up_nor_restored(folder, tmp_path, cluster):

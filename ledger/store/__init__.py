@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 POSTGRES: Final = ("postgresql://", "postgres://")
 """How the address of a PostgreSQL store begins."""
 
+LOG_FILE: Final = "ledger.db"
+"""The file of a ledger's folder that holds its log, when it is in the folder."""
+
 STORE_FILE: Final = "store"
 """The file of a ledger's folder that says where its log is, when it is not in the folder."""
 
@@ -197,13 +200,18 @@ class Store(Protocol):
         """Yield (size, root, signed note) of every checkpoint ever issued, in order."""
 
 
-def address_in(folder: Path) -> str | None:
-    """Return where the log of the ledger in *folder* is; None when there is none."""
+def named_in(folder: Path) -> str | None:
+    """Return the address that the folder's file ``store`` says; None when there is no such file."""
     try:
         return (folder / STORE_FILE).read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        path = folder / "ledger.db"
-        return str(path) if path.exists() else None
+        return None
+
+
+def address_in(folder: Path) -> str | None:
+    """Return where the log of the ledger in *folder* is; None when there is none."""
+    path = folder / LOG_FILE
+    return named_in(folder) or (str(path) if path.exists() else None)
 
 
 def check_address(address: str) -> None:
