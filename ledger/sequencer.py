@@ -34,7 +34,7 @@ from ledger.errors import FormatError, NotVerified, Unavailable
 from ledger.frozen import builder
 from ledger.law.manifest import rules
 from ledger.log.tree import Frontier
-from ledger.reading import recorded
+from ledger.reading import recorded, roster_of
 from ledger.signatures import Check, Helper, Pending, Workers
 from ledger.signatures import check as check_signatures
 from ledger.statement import (
@@ -898,11 +898,7 @@ class Sequencer:
             cache.clear()
         self._fresh.clear()
         self._epoch = -1
-        self.roster = Roster()
-        for index, data in self._store.roster():
-            act = recorded(index, data, self.catalogue)
-            if act.body is not None:
-                self.roster.fold(index, act.statement, act.body)
+        self.roster = roster_of(self._store.roster(), self.catalogue)
         self._size = self._store.size()
         self._frontier = Frontier.load(self._size, self._store.hashes)
 
