@@ -161,6 +161,16 @@ class KafkaSection:
 
 
 @dataclass(frozen=True, slots=True)
+class MetricsSection:
+    """Where relay, ingest and projectors, which nobody asks for anything else, say how they are."""
+
+    # Where each of them answers /metrics for Prometheus: address and port, [::]:9440 for IPv6; port 0 takes a free
+    # one. Plain HTTP, for a network of your own. Empty: nowhere. Two services on one machine need two ports: give each
+    # its COMITY_METRICS_LISTEN. Gateways answer it where they listen.
+    listen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
     """Everything that an operator can choose."""
 
@@ -168,6 +178,7 @@ class Configuration:
     sequencer: SequencerSection = SequencerSection()
     gateway: GatewaySection = GatewaySection()
     kafka: KafkaSection = KafkaSection()
+    metrics: MetricsSection = MetricsSection()
     # Where each key that is no default comes from: `section.key` -> the file or the variable.
     sources: Mapping[str, str] = dataclasses.field(default_factory=dict, compare=False)
 
@@ -177,6 +188,7 @@ SECTIONS: Final = {
     "sequencer": SequencerSection,
     "gateway": GatewaySection,
     "kafka": KafkaSection,
+    "metrics": MetricsSection,
 }
 
 SECRETS: Final = (
@@ -340,11 +352,13 @@ def _check_together(made: Configuration) -> None:
         except ValueError:
             raise FormatError("is not a day, such as 2026-11-22", field="ledger.inception") from None
     address(made.gateway.listen)
+    if made.metrics.listen:
+        address(made.metrics.listen, "metrics.listen")
 
 
-def address(text: str) -> tuple[str, int]:
+def address(text: str, field: str = "gateway.listen") -> tuple[str, int]:
     """
-    Read where to listen: ``127.0.0.1:8440``, ``[::1]:8440``.
+    Read where to listen: ``127.0.0.1:8440``, ``[::1]:8440``; *field* is named where it cannot be read.
 
     Raises:
         FormatError: it is neither.
@@ -357,7 +371,7 @@ def address(text: str) -> tuple[str, int]:
         or not (port.isascii() and port.isdecimal() and len(port) < 6 and int(port) < 65_536)
         or (":" in host and not bracketed)
     ):
-        raise FormatError(f"is {text[:80]!r}, and should be host:port", field="gateway.listen")
+        raise FormatError(f"is {text[:80]!r}, and should be host:port", field=field)
     return host.strip("[]"), int(port)
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import structlog
@@ -27,6 +27,7 @@ import structlog
 from ledger.errors import Conflict, FormatError, NotFound, NotVerified, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import explained
+from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import ENTRIES
 from projections.filling import Store, batches, decode
 from projections.shared import WHOLE_LOG, Fenced, Place, Shared, Step, Unit, partition_of, units_of
@@ -96,6 +97,22 @@ class Limits:
     far_behind_size: int = 20_000
 
 
+@dataclass(slots=True)
+class Tally:
+    """
+    What one worker has done so far; written by it alone, read by any thread.
+
+    `applied` counts entries, `partitions` those that it fills now, `owed` entries of them that the log had and Kafka
+    had not brought when they were last compared; `by_kafka` says whether Kafka divides the work, and not the log.
+    """
+
+    applied: int = 0
+    partitions: int = 0
+    owed: int = 0
+    by_kafka: bool = False
+    pulse: Pulse = field(default_factory=Pulse)
+
+
 class SilentPartition(Unavailable):
     """A partition, or the whole group, stays silent: the consumer has to be made anew."""
 
@@ -120,6 +137,7 @@ class Worker:
         consumer: subscribed to ``comity.entries`` in the group, never saying by itself how far it is.
         limits: see there.
         clock: seconds, never going back.
+        tally: counts what is done, over workers that follow each other.
     """
 
     def __init__(
@@ -131,7 +149,10 @@ class Worker:
         *,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        tally: Tally | None = None,
     ) -> None:
+        self._tally = Tally() if tally is None else tally
+        self._tally.by_kafka, self._tally.owed = not isinstance(consumer, Alone), 0
         self._shared = shared
         self._store = store
         self._catalogue = catalogue
@@ -173,13 +194,21 @@ class Worker:
 
         One that another worker holds by now is given up without a word: its owner fills it.
         """
+        before = self.applied
         try:
-            return self._step()
+            count = self._step()
         except Fenced as fenced:
             log.warning("projection_worker_fenced", why=fenced.what)
             # Either the group has given them to another, which the next poll says, or the tables were swapped.
             self._held, self._numbers, self._offsets = {}, frozenset(), {}
             return 0
+        else:
+            # Whoever raises or is fenced has not come round.
+            self._tally.pulse.beat()
+            return count
+        finally:
+            self._tally.applied += self.applied - before
+            self._tally.partitions = len(self._numbers)
 
     def _step(self) -> int:
         limits = self._limits
@@ -353,6 +382,7 @@ class Worker:
     def _settle(self, now: float) -> None:
         """Compare with the log; begin a silent partition anew, and apply from the log what it owes."""
         self._held, owed = self._shared.settle(self._held)
+        self._tally.owed = sum(owed.values())
         sizes = {unit.partition: place.size for unit, place in self._held.items()}
         before, self._owing = self._owing, {}
         for number in owed:
@@ -423,6 +453,7 @@ def work(
     topic: str = ENTRIES,
     limits: Limits | None = None,
     apart_seconds: float = APART_SECONDS,
+    tally: Tally | None = None,
 ) -> int:
     """
     Fill the shared projections until *ended* says so; return how many entries were applied.
@@ -438,12 +469,14 @@ def work(
         topic: what ``comity.entries`` is called; the group is named after it.
         limits: see there.
         apart_seconds: after how long without it Kafka is tried again.
+        tally: counts what is done, for whoever looks meanwhile.
 
     Raises:
         ProjectionFailed: too much of one projection would be parked.
         Conflict: the tables are of another release, or the topic has another number of partitions.
     """
-    applied = 0
+    tally = Tally() if tally is None else tally
+    before = tally.applied
     while not ended():
         if connection is not None:
             try:
@@ -457,24 +490,21 @@ def work(
                             why="their number never changes",
                         )
                     consumer.subscribe([topic])
-                    worker = Worker(shared, store, catalogue, consumer, limits=limits)
-                    try:
-                        worker.run(ended)
-                    finally:
-                        applied += worker.applied
+                    Worker(shared, store, catalogue, consumer, limits=limits, tally=tally).run(ended)
             except (Unavailable, NotFound) as error:
+                tally.pulse.interruptions += 1
                 log.warning("projection_worker_without_kafka", what=error.what, why=error.why)
             if ended():
                 break
         until = None if connection is None else time.monotonic() + apart_seconds
-        alone = Worker(shared, store, catalogue, Alone(shared), limits=limits)
+        alone = Worker(shared, store, catalogue, Alone(shared), limits=limits, tally=tally)
         try:
             alone.run(lambda: ended() or (until is not None and time.monotonic() >= until))  # noqa: B023 -- used at once
         except Unavailable as error:
+            tally.pulse.interruptions += 1
             log.warning("projection_worker_waits", what=error.what, why=error.why)
             time.sleep(1)
         finally:
-            applied += alone.applied
             # Another may stand in, and Kafka's own division begins.
             shared.stand_down()
-    return applied
+    return tally.applied - before

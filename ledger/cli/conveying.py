@@ -14,6 +14,8 @@ from ledger.cli.options import AsJson, LedgerFolder, Quiet
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ledger.configuration import Configuration
     from ledger.kafka.connection import Connection
 
@@ -72,6 +74,7 @@ def relay(
     JSON, at the end: {sent}.
     """
     from ledger.cli.opened import logging
+    from ledger.gateway.services import Listener, of_relay
     from ledger.kafka.relay import Relay, sources
     from ledger.kafka.topics import declared
     from ledger.opening import open_configured
@@ -86,7 +89,9 @@ def relay(
             if unknown := set(only) - set(known):
                 raise Trouble(2, f"--only: no topic {min(unknown)} is carried", now=f"there are {', '.join(known)}")
             carried = [one for one in carried if one.topic in only]
-        sent = Relay(opened.store, connection, carried, resume_at=resume_at).run(until_stopped(), once=once)
+        carrying = Relay(opened.store, connection, carried, resume_at=resume_at)
+        with Listener(chosen.metrics.listen, of_relay(carrying, opened.store), telling(quiet=quiet)):
+            sent = carrying.run(until_stopped(), once=once)
     if as_json:
         document({"sent": sent})
     else:
@@ -111,6 +116,7 @@ def ingest(
     JSON, at the end: {recorded, refused, set_aside}.
     """
     from ledger.cli.opened import logging
+    from ledger.gateway.services import Listener, of_ingest
     from ledger.kafka.ingest import Ingest
     from ledger.kafka.topics import declared
     from ledger.law.editions import keep
@@ -128,7 +134,8 @@ def ingest(
             connection,
             wanted,
         )
-        count = taking.run(until_stopped(), once=once)
+        with Listener(chosen.metrics.listen, of_ingest(taking), telling(quiet=quiet)):
+            count = taking.run(until_stopped(), once=once)
     if as_json:
         document({"recorded": count.recorded, "refused": count.refused, "set_aside": count.set_aside})
     else:
@@ -216,6 +223,11 @@ def _publishers(chosen: "Configuration") -> set[bytes]:
         return set()
     with closing(open_configured(chosen, read_only=True)) as opened:
         return {one.id for one in opened.roster.authorities()}
+
+
+def telling(*, quiet: bool) -> "Callable[[str], None]":
+    """Return what says where the metrics of a service are."""
+    return lambda where: note(f"metrics at {where}/metrics", quiet=quiet)
 
 
 def until_stopped() -> threading.Event:

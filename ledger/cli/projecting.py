@@ -208,14 +208,15 @@ def project_work(
     holds the projections too, which every command then reads there. JSON, at the end: {applied}.
     """
     from ledger.acts import catalogue
-    from ledger.cli.conveying import kafka_of, until_stopped
+    from ledger.cli.conveying import kafka_of, telling, until_stopped
     from ledger.cli.opened import logging
     from ledger.cli.trouble import Trouble
+    from ledger.gateway.services import Listener, of_projector
     from ledger.kafka.topics import ENTRIES, declared
     from ledger.opening import open_configured
     from ledger.store import POSTGRES
     from projections.shared import Shared
-    from projections.workers import work
+    from projections.workers import Tally, work
 
     chosen = configuration(config, ledger)
     stop = until_stopped()
@@ -234,7 +235,9 @@ def project_work(
             )
         with closing(Shared(opened, catalogue(), opened.address, partitions=count)) as shared:
             connection = None if without_kafka else kafka_of(chosen, kafka)
-            applied = work(shared, opened, catalogue(), connection, stop.is_set, topic=topic)
+            tally = Tally()
+            with Listener(chosen.metrics.listen, of_projector(tally, shared, opened), telling(quiet=quiet)):
+                applied = work(shared, opened, catalogue(), connection, stop.is_set, topic=topic, tally=tally)
     if as_json:
         document({"applied": applied})
     else:

@@ -52,17 +52,7 @@ async def _run(ledger: Ledger, section: GatewaySection, listening: Callable[[str
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(one, told.set)
-    host, port = address(section.listen)
-    secured = _tls(section)
-    try:
-        port = await server.listen(host, port, secured)
-    except OSError as error:
-        raise Unavailable(
-            f"nobody can listen at {section.listen}", why=str(error.strerror or error), what_now="name another address"
-        ) from error
-    shown = f"[{host}]" if ":" in host else host
-    listening(f"http{'' if secured is None else 's'}://{shown}:{port}")
-    _LOG.info("listening", port=port)
+    listening(await listen(server, section.listen, _tls(section)))
     await told.wait()
     service.leave()
     _LOG.info("leaving")
@@ -70,6 +60,25 @@ async def _run(ledger: Ledger, section: GatewaySection, listening: Callable[[str
     answered = await server.stop(section.stop_seconds)
     _LOG.info("stopped", all_answered=answered)
     return answered
+
+
+async def listen(server: Server, where: str, secured: ssl.SSLContext | None = None) -> str:
+    """
+    Let a server listen at ``host:port``; return its URL.
+
+    Raises:
+        Unavailable: the address is taken, or is not this machine's.
+    """
+    host, port = address(where)
+    try:
+        port = await server.listen(host, port, secured)
+    except OSError as error:
+        raise Unavailable(
+            f"nobody can listen at {where}", why=str(error.strerror or error), what_now="name another address"
+        ) from error
+    _LOG.info("listening", port=port)
+    shown = f"[{host}]" if ":" in host else host
+    return f"http{'' if secured is None else 's'}://{shown}:{port}"
 
 
 def bounds_of(section: GatewaySection) -> Bounds:

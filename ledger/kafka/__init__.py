@@ -17,6 +17,7 @@ The log is the archive: losing Kafka loses nothing, and nothing here rests on Ka
 - ``ledger.kafka.wire``: the bytes of each value, and what stands in the headers;
 - ``ledger.kafka.topics``: which topics there are, declared as data, and how they come to be;
 - ``ledger.kafka.connection``: how a cluster is reached, and what its errors mean;
+- ``ledger.kafka.pulse``: when a service last came round, and how often it began anew;
 - ``ledger.kafka.relay``: from the log to the topics, once each and in order;
 - ``ledger.kafka.ingest``: from the submissions to the log, and the answers back.
 """

@@ -32,6 +32,7 @@ from kafka.structs import OffsetAndMetadata
 from ledger.errors import FormatError, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import BACKOFF_SECONDS, Connection, explained, missing, passing, said, track
+from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS, Declared, make
 from ledger.sequencer import Refusal
 from ledger.statement import decode_statement, sha256_of
@@ -145,12 +146,18 @@ class _Item:
 
 @dataclass(slots=True)
 class Count:
-    """What a run has done so far."""
+    """
+    What a run has done so far; `rejected` are among those `recorded`.
+
+    `lag` is how many submissions of its partitions had come and were not taken when it last looked.
+    """
 
     recorded: int = 0
+    rejected: int = 0
     refused: int = 0
     set_aside: int = 0
     rounds: int = 0
+    lag: int = 0
     silent: set[TopicPartition] = field(default_factory=set)
 
 
@@ -184,6 +191,7 @@ class Ingest:
         self._rejections = declared.named(REJECTIONS)
         self.limits = limits or IngestLimits()
         self.count = Count()
+        self.pulse = Pulse()
         # The topic of each publisher answered in this session; the names of all topics that there were before it.
         self._receipts: dict[bytes, str] = {}
         self._present: frozenset[str] = frozenset()
@@ -211,6 +219,7 @@ class Ingest:
                     with explained([self._submissions]):
                         raise
                 backoff = BACKOFF_SECONDS[0] if self.count.rounds > rounds else min(2 * backoff, BACKOFF_SECONDS[1])
+                self.pulse.interruptions += 1
                 log.warning("ingest_interrupted", why=said(error), seconds=backoff)
                 stop.wait(backoff)
             else:
@@ -249,6 +258,7 @@ class Ingest:
             while not stop.is_set():
                 polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
                 self._round(producer, consumer, polled)
+                self.pulse.beat()
                 now = time.monotonic()
                 if now - looked_at >= limits.watch_seconds:
                     looked_at = now
@@ -266,11 +276,13 @@ class Ingest:
         """End the session where the consumer has fallen silent."""
         assigned = consumer.assignment()
         if not assigned:
+            self.count.lag = 0
             return
         positions = {one: consumer.position(one) for one in assigned}
         ends = consumer.end_offsets(list(assigned))
         silent = watch.silent(positions, ends, now)
-        log.debug("ingest_lag", lag=sum(ends[one] - positions[one] for one in assigned))
+        self.count.lag = sum(ends[one] - positions[one] for one in assigned)
+        log.debug("ingest_lag", lag=self.count.lag)
         if silent:
             self.count.silent.update(silent)
             raise SilentPartition(silent)
@@ -341,6 +353,7 @@ class Ingest:
                     self.count.refused += 1
                 else:
                     self.count.recorded += 1
+                    self.count.rejected += not answer.accepted
                 if topic is not None:
                     value = wire.pack_answer(told(signed.statement, answer))
                     sent.append(producer.send(topic, value, signed.statement[:16]))

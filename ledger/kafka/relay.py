@@ -36,6 +36,7 @@ from kafka.partitioner.default import murmur2
 from ledger.errors import Conflict, NotFound, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import BACKOFF_SECONDS, Connection, explained, missing, passing, said, track
+from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.tree import SharedPaths
 from ledger.statement import decode_entry
@@ -479,6 +480,14 @@ class Relay:
         self._connection = connection
         self._carried = carried
         self._resume_at = resume_at
+        self._lanes: dict[str, Lane] = {}
+        self.sent = 0
+        self.pulse = Pulse()
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many entries of the log each topic has been given, by topic; nothing of one not looked at yet."""
+        return {topic: lane.size for topic, lane in self._lanes.copy().items()}
 
     def run(self, stop: threading.Event, *, once: bool = False) -> int:
         """
@@ -492,23 +501,24 @@ class Relay:
             Fenced: another relay came later.
             ComityError: a topic is missing, this user may not write, or (with *once*) the cluster is unavailable.
         """
-        count = 0
+        before = self.sent
         backoff = BACKOFF_SECONDS[0]
         while True:
             try:
                 for sent in self._session(stop, once=once):
-                    count += sent
+                    self.sent += sent
                     backoff = BACKOFF_SECONDS[0]
             except (Unavailable, faults.KafkaError) as error:
                 if once or not passing(error):
                     with explained():
                         raise
+                self.pulse.interruptions += 1
                 log.warning("relay_interrupted", why=said(error), seconds=backoff)
                 if stop.wait(backoff):
-                    return count
+                    return self.sent - before
                 backoff = min(2 * backoff, BACKOFF_SECONDS[1])
             else:
-                return count
+                return self.sent - before
 
     def _session(self, stop: threading.Event, *, once: bool) -> Iterator[int]:
         """Recover, then follow; yields how much was sent."""
@@ -516,13 +526,14 @@ class Relay:
             lanes = [Lane(one, producer, self._connection) for one in self._carried]
             for lane in lanes:
                 lane.recover(self._resume_at)
+                self._lanes[lane.topic] = lane
             size = 0
-            while not stop.is_set():
+            while not self._ended(stop):
                 note = self._store.checkpoint()
                 sealed = 0 if note is None else _head(note).size
                 if sealed > size:
                     for lane in lanes:
-                        yield lane.advance(sealed, stop.is_set)
+                        yield lane.advance(sealed, lambda: self._ended(stop))
                     size = sealed
                     log.debug("relay_sent", size=size)
                 if once:
@@ -530,3 +541,8 @@ class Relay:
                 for lane in lanes:
                     lane.idle()
                 self._store.wait(size, 0.5)
+
+    def _ended(self, stop: threading.Event) -> bool:
+        """Whether to stop; asked before every group, so that whoever asks no more is stuck."""
+        self.pulse.beat()
+        return stop.is_set()

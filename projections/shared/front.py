@@ -304,6 +304,13 @@ class Shared(Projections):
             )
             return [parked_row(*row) for row in cursor.fetchall()]
 
+    def parked_sizes(self) -> dict[str, int]:
+        """Return how many acts of each projection are parked."""
+        with self._database.snapshot() as cursor:
+            return {
+                name: tables.parked_count(cursor, one.generation, name) for name, one in tables.standing(cursor).items()
+            }
+
     def retry(self) -> int:
         """
         Take what is parked once more, each projection in one transaction; return how much still is.
