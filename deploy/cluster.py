@@ -63,6 +63,9 @@ listen = "127.0.0.1:{gateway}"
 
 [kafka]
 bootstrap = [{bootstrap}]
+
+[metrics]
+listen = "{metrics}"
 """
 
 
@@ -172,6 +175,8 @@ class Stack:
         self._apache = kafka == "apache"
         port = _port if fixed_ports else _any_port
         self.gateway = port(8440)
+        #: Where those say how they are whom nobody asks for anything else.
+        self.metrics = {"relay": port(9440), "ingest": port(9451), "projector": port(9461)}
         self.brokers = [port(19092 + 10 * number) for number in range(brokers if self._apache else 1)]
         self._controllers = [port(19093 + 10 * number) for number in range(len(self.brokers))]
         self.bootstrap = ",".join(f"127.0.0.1:{one}" for one in self.brokers)
@@ -364,6 +369,7 @@ class Stack:
                 keys='keys = "../ledger"\n' if keys else "",
                 gateway=self.gateway,
                 bootstrap=", ".join(f'"127.0.0.1:{port}"' for port in self.brokers),
+                metrics=f"127.0.0.1:{self.metrics[name]}" if name in self.metrics else "",
             ),
             encoding="utf-8",
         )
@@ -411,6 +417,8 @@ class Stack:
         gateway = f"http://127.0.0.1:{self.gateway}"
         yield "gateway", f"{gateway}/ (checkpoint, tiles, POST /statements)"
         yield "", f"{gateway}/readyz, {gateway}/metrics"
+        for name, port in self.metrics.items():
+            yield "", f"http://127.0.0.1:{port}/metrics ({name})"
         yield "schema registry", f"{gateway}/subjects"
         kind = "Apache Kafka" if self._apache else "a small broker in place of Apache Kafka"
         yield "Kafka", f"{self.bootstrap} ({kind})"

@@ -9,7 +9,8 @@ import re
 import shlex
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import kubernetes_validate
 import pytest
@@ -20,6 +21,10 @@ from typer.main import get_command
 from ledger.cli.app import app
 from ledger.configuration import SECTIONS, load, variable
 from ledger.gateway.metrics import Metrics
+from ledger.gateway.services import of_ingest, of_projector, of_relay, text
+from ledger.kafka.ingest import Count
+from ledger.kafka.pulse import Pulse
+from projections.workers import Tally
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEPLOY = ROOT / "deploy"
@@ -148,12 +153,23 @@ def test_the_example_configurations_load(file: str):
 
 
 def exposed() -> set[str]:
-    """The names that a gateway answers /metrics with."""
+    """The names that a gateway, a relay, an ingest or a projector answers /metrics with."""
     metrics = Metrics(size=lambda: 1.0, sealed=lambda: 1.0, ready=lambda: 1.0)
     metrics.requests.labels("publish", "POST", "200").inc()
     metrics.seconds.labels("publish").observe(0.1)
     metrics.statements.labels("accepted").inc()
-    return set(re.findall(r"^(comity_\w+)[ {]", metrics.text().decode(), re.MULTILINE))
+
+    log = SimpleNamespace(checkpoint=lambda: None, size=lambda: 1)
+    relay = SimpleNamespace(pulse=Pulse(), sent=1, sizes={"comity.entries": 1})
+    ingest = SimpleNamespace(pulse=Pulse(), count=Count())
+    shared = SimpleNamespace(sizes=lambda: {"status": 1}, parked_sizes=lambda: {"status": 0})
+    said = [
+        metrics.text(),
+        text(of_relay(cast("Any", relay), cast("Any", log))),
+        text(of_ingest(cast("Any", ingest))),
+        text(of_projector(Tally(), cast("Any", shared), cast("Any", log))),
+    ]
+    return set(re.findall(r"^(comity_\w+)[ {]", b"".join(said).decode(), re.MULTILINE))
 
 
 def test_every_metric_that_is_asked_for_is_exposed():
@@ -165,7 +181,66 @@ def test_every_metric_that_is_asked_for_is_exposed():
 
     assert len(named) > 5
     assert set() == named - exposed()
+    for name in ("relay_lag", "ingest_lag", "ingest_submissions_total", "projection_lag", "projection_parked",
+                 "service_seen_timestamp_seconds", "service_interruptions_total"):  # fmt: skip
+        assert any(f"comity_{name}" in one["expr"] for one in alerts), name
+        assert any(f"comity_{name}" in target["expr"] for one in board["panels"] for target in one["targets"]), name
     assert {"summary", "what_now"} == {key for one in alerts for key in one["annotations"]}
+
+
+def metrics_addresses() -> dict[str, set[str]]:
+    """Where each service says how it is, by service: in compose, in Kubernetes, in systemd."""
+    found: dict[str, set[str]] = {}
+    for name, one in compose()["services"].items():
+        if address := (one.get("environment") or {}).get("COMITY_METRICS_LISTEN"):
+            found.setdefault(name, set()).add(address)
+    for name, pod in pods().items():
+        for one in pod["containers"][0]["env"]:
+            if one["name"] == "COMITY_METRICS_LISTEN":
+                found.setdefault(name, set()).add(one["value"])
+    for path in UNITS:
+        for key, value in unit(path)[1]:
+            if key == "Environment" and value.startswith("COMITY_METRICS_LISTEN="):
+                name = path.name.removeprefix("comity-").split("@")[0].split(".")[0]
+                found.setdefault(name, set()).add(value.partition("=")[2].replace("%i", "1"))
+    return found
+
+
+def test_who_waits_for_no_questions_says_how_it_is():
+    """Relay, ingest and projectors have an address for it wherever they run, and nobody else has."""
+    found = metrics_addresses()
+
+    assert {"relay", "ingest", "projector"} == set(found)
+    for name, listens in found.items():
+        port = {"relay": 9440, "ingest": 9451, "projector": 9461}[name]
+        assert {"0.0.0.0:9440", f"127.0.0.1:{port}"} == listens
+        for one in listens:
+            assert load(None, {"COMITY_METRICS_LISTEN": one}).metrics.listen == one
+
+
+def test_everybody_who_says_how_he_is_is_asked():
+    """Prometheus scrapes each at the port where it listens; and in Kubernetes whoever scrapes is let through."""
+    (read,) = documents(DEPLOY / "prometheus.yml")
+    asked = {
+        one["job_name"]: (dns["names"], dns["port"]) for one in read["scrape_configs"] for dns in one["dns_sd_configs"]
+    }
+    (allowed,) = [
+        made["spec"]
+        for _, made in manifests()
+        if made["kind"] == "NetworkPolicy" and "metrics" in made["metadata"]["name"]
+    ]
+
+    assert {
+        f"comity-{name}": ([name], 8440 if name == "gateway" else 9440)
+        for name in ("gateway", "relay", "ingest", "projector")
+    } == asked
+    assert {"relay", "ingest", "projector"} == set(allowed["podSelector"]["matchExpressions"][0]["values"])
+    assert [{"port": 9440, "protocol": "TCP"}] == allowed["ingress"][0]["ports"]
+    for name in metrics_addresses():
+        assert [{"name": "metrics", "containerPort": 9440}] == pods()[name]["containers"][0]["ports"]
+    jobs = {name for one in documents(DEPLOY / "alerts.yml")[0]["groups"][0]["rules"]
+            for name in re.findall(r"job=~?\"comity-\(?([\w|]+)", one["expr"])}  # fmt: skip
+    assert {"gateway", "relay|ingest|projector"} == jobs
 
 
 def test_the_route_that_is_watched_is_counted_under_that_name():
