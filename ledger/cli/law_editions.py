@@ -11,7 +11,7 @@ from ledger.cli.options import AsJson
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
-    from ledger.law.law import Law
+    from ledger.law.law import Change, Law
 
 Edition = Annotated[
     str | None,
@@ -48,10 +48,12 @@ def law_diff(
     Say what differs between two days, or between two editions.
 
     A hash is that of `Entry.rules`, or its first eight digits or more; 'release' is this release's edition.
-    Rules, heads of instruments, ways of counting (kind counting) and calendars (kind calendar) are compared.
+    Rules, heads of instruments, ways of counting (kind counting), calendars (kind calendar), the time to
+    answer (kind answer) and the steps of the procedures (kind graph) are compared. Steps that changed in the
+    common graph are told once; an instrument is named where its own changed otherwise.
 
-    JSON, a line a rule: {instrument, country, kind, id, keys, before, after}; the instrument of ways of
-    counting and of calendars is empty.
+    JSON, a line a rule: {instrument, country, kind, id, keys, before, after}; the instrument of what all
+    share is empty. The id of steps is the kind of thing and the act, before and after are its steps.
     """
     changes = _law(before, editions).diff(_law(after, editions))
     if as_json:
@@ -75,11 +77,7 @@ def law_diff(
                 one.instrument + (f" in {one.country}" if one.country else ""),
                 one.kind,
                 one.id,
-                "new"
-                if one.before is None
-                else "gone"
-                if one.after is None
-                else ", ".join(one.keys) or f"{one.before} -> {one.after}",
+                _changed(one),
             )
             for one in changes
         ],
@@ -109,6 +107,20 @@ def law_archive(
         document({"edition": kept.name, "folder": str(kept), "held": names})
         return
     text(f"Edition {kept.name} is kept in {archive}.")
+
+
+def _changed(change: "Change") -> str:
+    """What changed, in words: new, gone, the keys that differ, or the steps that came and went."""
+    before, after = change.before, change.after
+    if change.kind == "graph" and (isinstance(before, tuple) or isinstance(after, tuple)):
+        was, now = (one if isinstance(one, tuple) else () for one in (before, after))
+        told = [f"new: {one}" for one in now if one not in was] + [f"gone: {one}" for one in was if one not in now]
+        return "; ".join(told)
+    if before is None:
+        return "new"
+    if after is None:
+        return "gone"
+    return ", ".join(change.keys) or f"{before} -> {after}"
 
 
 # ------------------------------------------------------------------------------------------ reading

@@ -16,7 +16,7 @@ from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 from ledger.domain.procedure import Edge, Graph, Procedure, When, parse
 from ledger.domain.procedure import load as superset
@@ -40,6 +40,7 @@ HERE: Final = Path(__file__).parent
 _KIND = TypeVar("_KIND", bound=Datum)
 _NAMES: Final[dict[type[Datum], str]] = {kind: name for name, kind in KINDS.items()}
 _ANSWER: Final = frozenset({"within", "text", "from", "verified", "basis"})
+_Steps: TypeAlias = dict[str, tuple[str, ...]]
 _ANSWER_UNITS: Final[tuple[Unit, ...]] = ("hours", "days", "weeks", "months", "years")
 
 
@@ -340,11 +341,15 @@ class Law:
         """
         What is different in ``other``: new, gone or changed, by instrument, State, kind and id.
 
-        Covers every datum, the heads of the instruments, the counting rules, the calendars, the common graph, and
-        the time to answer.
+        Covers every datum, the heads of the instruments, the counting rules, the calendars, the common graph, the
+        time to answer, and the steps of an instrument that both have, where they changed otherwise than the common
+        graph did (of a State's overlay: otherwise than the instrument did).
         """
         changes: list[Change] = []
         before, after = _flat(self), _flat(other)
+        for instrument, country, name, was, now in _redrawn(self, other):
+            before[instrument, country, "graph", name, None] = was
+            after[instrument, country, "graph", name, None] = now
         for key in sorted(before.keys() | after.keys(), key=lambda k: tuple(str(part or "") for part in k)):
             old, new = before.get(key), after.get(key)
             if old == new:
@@ -374,15 +379,21 @@ def _flat(law: Law) -> dict[tuple[str, str | None, str, str, date | None], objec
     for name, institution in known.institutions.items():
         found["", None, "calendar", name, None] = institution
     found["", None, "answer", "answer", None] = law.answer
+    for name, steps in _steps(law.graph).items():
+        found["", None, "graph", name, None] = steps
     for stream, graph in law.graph.graphs.items():
-        steps: dict[str, list[str]] = {}
-        for edge in graph.edges:
-            when = "" if edge.when is None else f" when {edge.when.field} is {', '.join(map(str, edge.when.values))}"
-            steps.setdefault(edge.act, []).append(f"{edge.origin or 'anywhere'} to {edge.to or 'the same'}{when}")
-        for act, each in steps.items():
-            found["", None, "graph", f"{stream} {act}", None] = tuple(sorted(each))
         for stage, words in graph.stages.items():
             found["", None, "graph", f"{stream} is {stage}", None] = words
+        for name, side in graph.sides.items():
+            acts = (" or ".join(act + _when(when) for act, when in each) for each in (side.opens, side.closes))
+            said = "opened by {}, closed by {}".format(*acts) + (", elsewhere" if side.elsewhere else "")
+            found["", None, "graph", f"{stream} beside {name}", None] = f"{side.words}: {said}"
+    for act, words in law.graph.words.items():
+        found["", None, "graph", f"words of {act}", None] = words
+    for act, words in law.graph.each_once.items():
+        found["", None, "graph", f"{act} on each side", None] = words
+    for half in law.graph.halves:
+        found["", None, "graph", f"{half.first} and {half.second}", None] = half.words
     for (name, country), one in (
         *(((name, None), one) for name, one in law.instruments.items()),
         *law.overlays.items(),
@@ -396,6 +407,61 @@ def _flat(law: Law) -> dict[tuple[str, str | None, str, str, date | None], objec
                     if country is None or version.country is not None:
                         found[name, country, kind, ident, None if law.on else version.from_on] = version
     return found
+
+
+def _when(when: When | None) -> str:
+    return "" if when is None else f" when {when.field} is {', '.join(map(str, when.values))}"
+
+
+def _steps(procedure: Procedure) -> _Steps:
+    """The steps of each act of each kind of thing, by kind and act, in words that do not depend on their order."""
+    found: dict[str, list[str]] = {}
+    for kind, graph in procedure.graphs.items():
+        for edge in graph.edges:
+            # What the body names instead of the graph is a part of the step.
+            origin = edge.origin or "nothing"
+            to = edge.to or ("the same" if edge.to_field is None else f"what {edge.to_field} names")
+            stands = "" if edge.from_field is None else f" if {edge.from_field} names that"
+            found.setdefault(f"{kind} {edge.act}", []).append(f"{origin} to {to}{stands}{_when(edge.when)}")
+    return {name: tuple(sorted(each)) for name, each in found.items()}
+
+
+def _redrawn(
+    old: Law, new: Law
+) -> Iterator[tuple[str, str | None, str, tuple[str, ...] | None, tuple[str, ...] | None]]:
+    """
+    Acts whose steps changed under an instrument otherwise than above it.
+
+    Each as instrument, State, kind and act, steps before, steps after. What changed in the common
+    graph alike is told there once, and not again for every instrument.
+    """
+    above: dict[str, tuple[_Steps, _Steps]] = {}
+    common = _steps(old.graph), _steps(new.graph)
+    shared = [name for name in old.instruments if name in new.instruments]
+    overlays = dict.fromkeys((*old.overlays, *new.overlays))
+    both = [*((name, None) for name in shared), *(key for key in overlays if key[0] in shared)]
+    for name, country in both:
+        was, now = (_steps(edited(law.graph, _last(law, name, country))) for law in (old, new))
+        drawn = was, now
+        parent = above.get(name, common)
+        above.setdefault(name, drawn)
+        for act in sorted(drawn[0].keys() | drawn[1].keys()):
+            came = _came(drawn, act)
+            if any(came) and came != _came(parent, act):
+                yield name, country, act, drawn[0].get(act), drawn[1].get(act)
+
+
+def _came(sides: tuple[_Steps, _Steps], act: str) -> tuple[set[str], set[str]]:
+    """The steps of an act that are new, and those that are gone."""
+    was, now = (set(side.get(act, ())) for side in sides)
+    return now - was, was - now
+
+
+def _last(law: Law, instrument: str, country: str | None) -> tuple[Stage, ...]:
+    """The edits of the graph as they stand last; those that ended without another in their place are left out."""
+    rows = law.instrument(instrument, country).data.get("stage", {}).values()
+    last = (versions[-1] for versions in rows)
+    return tuple(one for one in last if isinstance(one, Stage) and (law.on is not None or one.until_on is None))
 
 
 def edited(procedure: Procedure, stages: tuple[Stage, ...]) -> Procedure:

@@ -116,6 +116,29 @@ def test_a_difference_names_rule_and_key(tmp_path: Path) -> None:
     assert "Nothing differs." in good(comity("law", "diff", HERE, HERE)).out
 
 
+def test_a_difference_of_a_procedure_names_the_steps(tmp_path: Path) -> None:
+    """A step that came or went is said in words, of the common graph or of the instrument, and in JSON as lists."""
+    folder = edition(tmp_path)
+    file = folder / "instruments" / "us-cloud-act-2018.toml"
+    stage = '[stage.x]\narticle = "1"\ntext = "X."\nfrom = 2018-03-23\nverified = false\n'
+    stage += 'add = [{ kind = "request", act = "request.acknowledged", from = ["issued"], to = "acknowledged" }]\n'
+    file.write_text(file.read_text(encoding="utf-8") + "\n" + stage, encoding="utf-8")
+    graph = folder / "procedure.toml"
+    step = 'act = "request.received"\nfrom = ["transmitted", '
+    assert step in graph.read_text(encoding="utf-8")
+    graph.write_text(graph.read_text(encoding="utf-8").replace(step, step.replace('"transmitted", ', ""), 1))
+
+    rows = [row for row in good(comity("law", "diff", HERE, folder, "--json")).lines if "graph" == row["kind"]]
+    common, own = sorted(rows, key=lambda row: str(row["instrument"]))
+    assert ("", "request request.received") == (common["instrument"], common["id"])
+    assert ["transmitted to received"] == [one for one in common["before"] if one not in common["after"]]
+    assert ("us-cloud-act-2018", "request request.acknowledged") == (own["instrument"], own["id"])
+    assert ["issued to acknowledged"] == [one for one in own["after"] if one not in (own["before"] or [])]
+    words = " ".join(good(comity("law", "diff", HERE, folder)).out.split())
+    assert "gone: transmitted to received" in words
+    assert "new: issued to acknowledged" in words
+
+
 def test_an_edition_is_named_by_its_hash(tmp_path: Path) -> None:
     """The hash that an entry carries finds its files in an archive, whole or shortened."""
     folder = edition(tmp_path / "mine")

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from datetime import date
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -175,6 +175,118 @@ def test_a_difference_is_found_wherever_it_is(tmp_path, file, before, after, kin
     (found,) = old.diff(read(new))
     assert (kind, ident, keys) == (found.kind, found.id, found.keys)
     assert old.edition != read(new).edition
+
+
+STAGE = """
+[stage.own]
+article = "2"
+text = "Its own steps."
+from = 2020-01-01
+verified = false
+"""
+STEP = 'add = [{ kind = "request", act = "request.received", from = ["issued"], to = "received" }]'
+CUT = 'remove = [{ kind = "request", act = "request.received" }]'
+OVERLAY = 'parent = "bilateral"\ncountry = "DE"\nreviewed = 2026-07-01\n'
+COMMON = 'act = "request.received"\nfrom = ["transmitted", "forwarded"]'
+EARLIER = 'act = "request.received"\nfrom = ["issued", "transmitted", "forwarded"]'
+RECEIVED = "request request.received"
+
+
+def drawn(before: Law, after: Law) -> dict[tuple[str, str | None, str], tuple[Any, Any]]:
+    """What differs in the procedures: by instrument, State and id, as it was and as it is."""
+    return {
+        (one.instrument, one.country, one.id): (one.before, one.after)
+        for one in before.diff(after)
+        if "graph" == one.kind
+    }
+
+
+def with_steps(folder: Path, edits: str = "", of: str = "bilateral") -> Path:
+    """The law folder of these tests, with a German overlay; its treaty, or the overlay, edits the graph."""
+    instruments = copy(folder) / "instruments"
+    (instruments / "bilateral.de.toml").write_text(OVERLAY, encoding="utf-8")
+    file = instruments / f"{of}.toml"
+    if edits:
+        file.write_text(file.read_text(encoding="utf-8") + STAGE + edits + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ident"),
+    [
+        ("The request has been issued; it", "The request is issued; it", "request is issued"),
+        ("a request sent is a request received", "sent is received", "request.transmitted and request.received"),
+        ('= "the request is received"', '= "it came"', "words of request.received"),
+        ("The requested authority waits for further", "It waits for", "request beside supplement_requested"),
+        ("closes it too", "does so as well", "request.closed on each side"),
+        ('from = ["received", "acknowledged"]\nto = "forwarded"', 'from = ["received"]\nto = "forwarded"',
+         "request request.forwarded"),
+    ],
+)  # fmt: skip
+def test_a_difference_of_the_procedure_is_found_wherever_it_is(tmp_path, before, after, ident):
+    """Stages, halves, words, what is open beside, steps: each is named once, of no instrument."""
+    new = copy(tmp_path / "new")
+    change(new / "procedure.toml", before, after)
+    assert [("", None, ident)] == list(drawn(read(copy(tmp_path / "old")), read(new)))
+
+
+def test_a_step_of_the_common_graph_that_came_or_went_is_told_once(tmp_path):
+    """The act is named with its steps before and after, and no instrument or State that only follows."""
+    old, new = read(with_steps(tmp_path / "old")), with_steps(tmp_path / "new")
+    change(new / "procedure.toml", COMMON, EARLIER)
+    key = ("", None, RECEIVED)
+
+    there, back = drawn(old, read(new)), drawn(read(new), old)
+    was, now = there[key]
+    assert {key: (was, now)} == there
+    assert {key: (now, was)} == back
+    assert ("forwarded to received", "transmitted to received") == was
+    assert ("forwarded to received", "issued to received", "transmitted to received") == now
+
+
+def test_steps_of_one_instrument_that_came_or_went_are_told_of_it(tmp_path):
+    """Added or removed, each is told of the instrument, not of the common graph, and not again of its State."""
+    plain = read(with_steps(tmp_path / "plain"))
+    adds = read(with_steps(tmp_path / "adds", STEP))
+    cuts = read(with_steps(tmp_path / "cuts", CUT))
+    key = ("bilateral", None, RECEIVED)
+
+    ((found, (was, now)),) = drawn(plain, adds).items()
+    assert key == found
+    assert ({"issued to received"}, set()) == (set(now) - set(was), set(was) - set(now))
+    assert {key: (now, was)} == drawn(adds, plain)
+    assert {key: (was, None)} == drawn(plain, cuts)
+    assert {key: (now, None)} == drawn(adds, cuts)
+
+
+def test_a_step_that_the_common_graph_takes_over_is_no_change_of_the_instrument(tmp_path):
+    """What the treaty had added of its own all instruments have now: for the treaty nothing came."""
+    before, after = with_steps(tmp_path / "before", STEP), with_steps(tmp_path / "after")
+    change(after / "procedure.toml", COMMON, EARLIER)
+
+    assert [("", None, RECEIVED)] == list(drawn(read(before), read(after)))
+
+
+def test_steps_of_a_state_are_told_of_that_state(tmp_path):
+    """What its overlay adds is its own; where the instrument itself changed alike, the State only follows."""
+    plain = read(with_steps(tmp_path / "plain"))
+    own = read(with_steps(tmp_path / "own", STEP, of="bilateral.de"))
+    shared = read(with_steps(tmp_path / "shared", STEP))
+
+    assert [("bilateral", "DE", RECEIVED)] == list(drawn(plain, own)) == list(drawn(own, plain))
+    assert [("bilateral", None, RECEIVED)] == list(drawn(plain, shared))
+    # The State had the step before the instrument had it.
+    assert [("bilateral", None, RECEIVED)] == list(drawn(own, shared))
+
+
+def test_how_long_an_answer_may_take_is_compared(tmp_path):
+    """The time that is a choice of the ledger is in an edition like any other."""
+    old, new = copy(tmp_path / "old"), copy(tmp_path / "new")
+    for folder, days in ((old, 30), (new, 60)):
+        words = (HERE / "answers.toml").read_text(encoding="utf-8")
+        (folder / "answers.toml").write_text(words.replace("days = 30", f"days = {days}"), encoding="utf-8")
+    (found,) = read(old).diff(read(new))
+    assert ("answer", "answer", ("count",)) == (found.kind, found.id, found.keys)
 
 
 def test_a_way_of_counting_can_be_new_or_gone(tmp_path):
