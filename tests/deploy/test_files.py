@@ -188,6 +188,14 @@ def test_every_metric_that_is_asked_for_is_exposed():
     assert {"summary", "what_now"} == {key for one in alerts for key in one["annotations"]}
 
 
+def test_every_metric_of_the_services_is_described():
+    """Whoever reads the table finds each by its name, and finds none that is not there."""
+    table = (ROOT / "docs" / "reference" / "kafka.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"^\| `(comity_\w+)", table, re.MULTILINE))
+
+    assert described == {name for name in exposed() if re.match("comity_(service|relay|ingest|project)", name)}
+
+
 def metrics_addresses() -> dict[str, set[str]]:
     """Where each service says how it is, by service: in compose, in Kubernetes, in systemd."""
     found: dict[str, set[str]] = {}
