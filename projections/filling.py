@@ -298,8 +298,12 @@ def batches(store: Store, start: int, stop: int, first: int = _FIRST_BATCH) -> I
             raise GapRefused("a reader of the log", start, batch[0][0] if batch else stop)
         yield batch
         start = batch[-1][0] + 1
-        mean = max(1, sum(len(entry) for _, entry in batch) // len(batch))
-        limit = max(1, min(_BATCH, 2 * limit, _BATCH_BYTES // mean))
+        limit = sized(limit, sum(len(entry) for _, entry in batch) // len(batch))
+
+
+def sized(last: int, mean: int) -> int:
+    """Return how many entries are read at once after *last*, which had *mean* bytes each."""
+    return max(1, min(_BATCH, 2 * last, _BATCH_BYTES // max(1, mean)))
 
 
 class Digest:

@@ -6,6 +6,7 @@ module        what it has
 ============= ================================================================================
 ``front``     `Shared`: all of it as a worker, a command and a test use it
 ``units``     what one worker at a time fills, and how far that is
+``ahead``     the lines of what comes next, made by other processes
 ``fenced``    writing: rows and positions in one transaction, by whoever holds the unit
 ``tables``    the tables: made, copied into, digested
 ``rebuilding`` new tables beside those that stand, swapped in and taken back

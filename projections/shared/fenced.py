@@ -13,12 +13,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+import psycopg2
 import structlog
 
 from ledger.errors import Conflict
 from projections.filling import decode, module
 from projections.shared import tables
-from projections.shared.units import Place, Unit, fresh, moved
+from projections.shared.units import Place, Step, Unit, fresh, moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ledger.acts import Catalogue
     from projections.facts import Fact
     from projections.filling import Parking, Store
-    from projections.shared.units import Step
 
 log: Final = structlog.get_logger("comity.projections")
 
@@ -112,6 +112,48 @@ def apply(cursor: Cursor, held: Mapping[Unit, Place], steps: Mapping[Unit, Step]
             if len(mine) > 1:
                 facts.sort(key=lambda fact: fact.index)
             _parking(cursor, held[mine[0][0]].generation, name, parked.get(name, []), lines).take(facts)
+    _write(cursor, after)
+    return after
+
+
+def copy(
+    cursor: Cursor,
+    held: Mapping[Unit, Place],
+    lines: Mapping[str, Mapping[str, bytes]],
+    size: int,
+    offsets: Mapping[int, int],
+) -> dict[Unit, Place] | None:
+    """
+    Copy the lines of one piece of the log, which every unit of *held* stands before; return where they then are.
+
+    Args:
+        cursor: of the caller's transaction.
+        held: as `take` or the last `apply` gave it.
+        lines: of COPY, by projection and table: all that the piece makes of *held*.
+        size: where the piece ends.
+        offsets: the message that each partition reads next.
+
+    Returns:
+        None, with nothing written, where something is parked or the database does not take a row: `apply` then
+        finds what it is.
+
+    Raises:
+        Fenced: one of them is another's.
+    """
+    _lock(cursor, held, held)
+    if _parked_streams(cursor):
+        return None
+    generations = {unit.name: place.generation for unit, place in held.items()}
+    cursor.execute("SAVEPOINT put")
+    try:
+        for name, texts in lines.items():
+            tables.copy_lines(cursor, generations[name], name, texts)
+    except tables.PASSING:
+        raise
+    except psycopg2.Error:
+        cursor.execute("ROLLBACK TO put")
+        return None
+    after = {unit: moved(place, Step((), offsets.get(unit.partition), size), ()) for unit, place in held.items()}
     _write(cursor, after)
     return after
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -19,7 +20,7 @@ from projections.filling import (
     parked_row,
     size_asked,
 )
-from projections.shared import fenced, tables
+from projections.shared import ahead, fenced, tables
 from projections.shared.answers import open_shared
 from projections.shared.database import Database
 from projections.shared.rebuilding import Rebuild, roll_back
@@ -167,19 +168,14 @@ class Shared(Projections):
             Fenced: one of the units is another's.
             ProjectionFailed: too much would be parked.
 
-        Cost: about 2 us for each entry of the log behind the least of what is compared; what is applied besides.
+        Cost: about 2 us for each entry of the log behind the least of what is compared; what is applied besides,
+            by up to three processes more where that is far (``projections.shared.ahead``).
         """
         store, catalogue = self._source()
         held = self._verified(held, store, catalogue)
         size = store.size()
         if forced:
-            start = min((place.size for place in held.values()), default=size)
-            for facts in decoded(catalogue, batches(store, start, size)):
-                end = facts[-1].index + 1
-                held = self.follow(held, facts, end, ends if end == size else None)
-                if tell is not None:
-                    tell(Progress(end, size))
-            return held, {}
+            return self._read(held, size, ends or {}, tell or (lambda _: None)), {}
         behind = {unit: place for unit, place in held.items() if unit.partition != WHOLE_LOG and place.size < size}
         lowest: dict[int, int] = {}
         for unit, place in behind.items():
@@ -188,6 +184,34 @@ class Shared(Projections):
         counts = {number: sum(index >= least for index in listed.get(number, ())) for number, least in lowest.items()}
         owed = {number: count for number, count in counts.items() if count}
         return self.apply(held, {unit: Step(settled=size) for unit in behind if unit.partition not in owed}), owed
+
+    def _read(
+        self, held: Mapping[Unit, Place], size: int, ends: Mapping[int, int], tell: Callable[[Progress], None]
+    ) -> dict[Unit, Place]:
+        """Apply what the log has below *size*; what is far behind is made by helpers, once all units stand alike."""
+        store, catalogue = self._source()
+        held = dict(held)
+
+        def plainly(stop: int) -> None:
+            start = min((place.size for place in held.values()), default=stop)
+            for facts in decoded(catalogue, batches(store, start, stop)):
+                end = facts[-1].index + 1
+                held.update(self.follow(held, facts, end, ends if end == size else None))
+                tell(Progress(end, size))
+
+        level, log_at = max((place.size for place in held.values()), default=size), self._log_at()
+        if log_at and size - level >= ahead.WORTH_IT:
+            plainly(level)
+            with closing(ahead.made(log_at, held, self.partitions, level, size)) as pieces:
+                for piece in pieces:
+                    with self._database.transaction() as cursor:
+                        after = fenced.copy(cursor, held, piece.lines, piece.stop, ends if piece.stop == size else {})
+                    if after is None:
+                        break
+                    held.update(after)
+                    tell(Progress(piece.stop, size))
+        plainly(size)
+        return held
 
     def _verified(self, held: Mapping[Unit, Place], store: Store, catalogue: Catalogue) -> dict[Unit, Place]:
         """Count what was applied since the last comparison against what the log has, and mend what is not that."""
