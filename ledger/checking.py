@@ -12,16 +12,17 @@ import sys
 from contextlib import closing
 
 from ledger.acts import catalogue
-from ledger.log.fsck import check_part
+from ledger.log.fsck import Part
 from ledger.store import open_store
 
 
 def main(address: str) -> None:
     """Check one range after the other until the input ends."""
     with closing(open_store(address, read_only=True)) as store:
+        part = Part(store, catalogue())
         for line in sys.stdin:
             what, start, stop = line.split()
-            print(json.dumps(check_part(store, catalogue(), what, int(start), int(stop))), flush=True)  # noqa: T201 -- its answer
+            print(json.dumps(part.check(what, int(start), int(stop))), flush=True)  # noqa: T201 -- its answer
 
 
 if __name__ == "__main__":

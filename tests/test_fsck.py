@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.errors import Conflict
+from ledger.errors import Conflict, Unavailable
 from ledger.log import fsck
 from ledger.store.sqlite import SQLiteStore
 from tests.town import DE_PROSECUTOR, Town, found, named, opened
@@ -122,21 +123,77 @@ def test_a_published_checkpoint_that_is_not_kept_is_found(town):
     )
 
 
-def test_what_is_appended_meanwhile_is_no_fault(town, monkeypatch):
-    """Another process publishes while a check runs: its checkpoint is not taken for one of a log that was cut."""
+@pytest.mark.parametrize("step", ["check_tree", "check_checkpoints", "check_entries"])
+def test_what_is_appended_meanwhile_is_no_fault(town, monkeypatch, step):
+    """Another process publishes while a check runs: neither its checkpoint nor its sequence is taken for a fault."""
     folder = town.ledger.folder
     writer = opened(folder, town.clock)
-    real = fsck.check_entries
+    real = getattr(fsck, step)
     monkeypatch.setattr(
-        fsck, "check_entries",
-        lambda *given, **how: (real(*given, **how), writer.say(writer.opening("meanwhile"), DE_PROSECUTOR))[0],
-    )  # fmt: skip
+        fsck, step, lambda *given, **how: (real(*given, **how), writer.say(writer.opening("meanwhile"), DE_PROSECUTOR))
+    )
     with closing(SQLiteStore(folder / "ledger.db", read_only=True)) as store:
         report = fsck.check(store, town.ledger.catalogue)
         assert 11 == store.size()
         fsck.check_published(folder / "checkpoint", store, report)
     writer.ledger.close()
     assert ([], [], 7) == (report.faults, report.warnings, report.checkpoints)
+
+
+@pytest.mark.parametrize("change", ["next + 1", "next - 1"])
+def test_a_sequence_that_no_entry_gives_is_found(town, monkeypatch, change):
+    """Also while others publish: what is next for a key follows from its last entry."""
+    tamper(town, f"UPDATE sequences SET next = {change} WHERE key = (SELECT MIN(key) FROM sequences)")
+    assert "the next sequences of the signing keys are not those that the entries give" == only(town, signatures=True)
+
+
+# --- several processes ---
+
+
+CHANGES = (
+    "UPDATE entries SET state = x'00' WHERE rowid = 2",
+    "UPDATE entries SET originator_version = 5 WHERE rowid = 6",
+    "UPDATE statements SET idx = 3 WHERE idx = 7",
+    "UPDATE entries SET state = (SELECT state FROM entries WHERE rowid = 9) WHERE rowid = 10",
+)
+
+
+@pytest.mark.parametrize("change", [None, *CHANGES])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_several_processes_find_what_one_finds(town, monkeypatch, workers, change):
+    """Each takes ranges as it gets to them; what follows from one entry to the next does so across them too."""
+    monkeypatch.setattr(fsck, "HELPED_MIN", 0)
+    monkeypatch.setattr(fsck, "GROUP", 2)
+    tamper(town, *([] if change is None else [change]), guarded=False)
+    with closing(SQLiteStore(town.ledger.folder / "ledger.db", read_only=True)) as store:
+        alone, helped = (fsck.check(store, town.ledger.catalogue, workers=count) for count in (0, workers))
+    for report in (alone, helped):
+        report.faults.sort(key=repr)
+    assert alone == helped
+    assert (change is None) == helped.sound
+
+
+def test_ranges_join_and_get_narrower():
+    """Each begins where one ended, at a multiple of the width; who is slow at the end has little left to do."""
+    for stop, width, takers in [(0, 4, 2), (1, 4, 2), (100_109, 2_048, 2), (100_109, 2_048, 1), (4_097, 4_096, 9)]:
+        ranges = list(fsck._Ranges(stop, width, takers))
+        assert [0, *(end for _, end in ranges)] == [*(start for start, _ in ranges), stop]
+        assert all(start % width == 0 for start, _ in ranges)
+        widths = [-(-(end - start) // width) for start, end in ranges]
+        assert widths == sorted(widths, reverse=True)
+        assert takers == 1 or all(one == 1 for one in widths[-takers:])
+
+
+def test_a_process_that_ends_early_is_no_answer(town, monkeypatch):
+    """Its part was not checked: nothing is said of the log."""
+    monkeypatch.setattr(fsck, "HELPED_MIN", 0)
+    monkeypatch.setattr(fsck, "GROUP", 2)
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with (
+        closing(SQLiteStore(town.ledger.folder / "ledger.db", read_only=True)) as store,
+        pytest.raises(Unavailable, match="ended early"),
+    ):
+        fsck.check(store, town.ledger.catalogue, workers=1)
 
 
 # --- the checkpoint beside the store ---

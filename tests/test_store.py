@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ledger.errors import Conflict, NotFound, NotVerified
 from ledger.log import fsck
-from ledger.log.tree import Frontier, root_at, stored_count
+from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.store import Row, open_store
 from ledger.store.sqlite import SQLiteStore
 from ledger.verify import leaf_hash, root_of
@@ -262,6 +262,48 @@ def test_more_is_asked_than_one_query_takes(store):
     assert {one: number for number, one in enumerate(wanted[:1500])} == store.indexes_of(wanted)
     with store.writing() as writing:
         assert store.indexes_of(wanted) == writing.known(wanted)
+
+
+@pytest.mark.parametrize(
+    ("node", "named"), [(None, []), (stored_index(0, 9_000), [9_000]), (stored_index(1, 4_500), [None])]
+)
+def test_a_large_tree_is_checked_by_several_processes(file, node, named):
+    """What each found makes one tree; a leaf or a node that is another one is found whoever came to it."""
+    append(file, [b"%d" % number for number in range(3 << fsck.HEIGHT)])
+    with closing(sqlite3.connect(file.address)) as connection, connection:
+        connection.execute("DROP TRIGGER nodes_update")
+        connection.execute("UPDATE nodes SET hash = zeroblob(32) WHERE id = ?", (node,))
+    report = fsck.Report(file.size())
+    with fsck.Helpers(file, 2) as helpers:
+        fsck.check_tree(file, report, helpers=helpers)
+    assert root_of([leaf_hash(entry) for entry in file.scan()]) == report.root
+    assert named == [fault.index for fault in report.faults]
+
+
+def test_a_case_leads_to_its_entries(store):
+    """Whatever is asked, in whatever order: those that it does not lead to are named."""
+    one, two = sha256(b"one").digest()[:16], sha256(b"two").digest()[:16]
+    with store.writing() as writing:
+        frontier, nodes = Frontier(), []
+        for index in range(6):
+            nodes += frontier.append(leaf_hash(b"%d" % index))
+        writing.append(
+            [
+                Row(index, named(f"{index}").hex(), 0, "case.opened", b"%d" % index, named(f"{index}"), case, version)
+                for index, (case, version) in enumerate([(one, 0), (two, 0), (one, 1), (one, 2), (two, 1), (one, 3)])
+            ],
+            list(enumerate(nodes)),
+            {b"key": 6},
+            [leaf_hash(b"%d" % index) for index in range(6)],
+            1_000,
+        )
+    right = [(one, 0, 0), (two, 0, 1), (one, 1, 2), (one, 2, 3), (two, 1, 4), (one, 3, 5)]
+    assert [] == store.misplaced(right)
+    assert [] == store.misplaced(right[::-1])
+    assert [] == store.misplaced([*right[3:], *right])
+    assert [4, 9] == store.misplaced([(one, 0, 0), (one, 1, 4), (one, 2, 3), (one, 7, 9), (two, 1, 4)])
+    assert [2, 3] == store.misplaced([(named("nobody"), 0, 2), (two, 0, 3)])
+    assert [] == store.misplaced([])
 
 
 def test_a_reader_sees_whole_batches(store):

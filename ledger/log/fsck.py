@@ -14,9 +14,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from contextlib import contextmanager, suppress
+import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import cache
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
@@ -47,17 +48,8 @@ FAULTS_MAX: Final = 1_000
 GROUP: Final = 2_048
 """How many entries are read at a time."""
 
-TREE_HEAD_START: Final = 60_000
-"""How many leaves are hashed while another process starts."""
-
-ENTRIES_HEAD_START: Final = 2_048
-"""How many entries are read, and their signatures checked, while another process starts."""
-
-TREE_SHARE: Final = 30
-"""How many entries' hashes in the tree cost as much as one entry with its signature."""
-
-ENROLMENT_COST: Final = 15
-"""How many entries cost as much as one act of the roster, whose key is checked to be of prime order."""
+TAKES: Final = 3
+"""A process takes this part of its share of what is left, so that all end together."""
 
 HELPED_MIN: Final = 8_192
 """From so many entries on, other processes are worth their start."""
@@ -175,52 +167,106 @@ def check(
     Memory is flat: it grows with the number of keys alone.
     """
     report = Report(store.size())
-    roster: Roster | None = None
+
+    def tree(helpers: Helpers | None = None) -> None:
+        check_tree(store, report, helpers=helpers, progress=progress)
+        check_checkpoints(store, report, _Rosters(store, catalogue).before(report.size) if signatures else None)
+
     with Helpers(store, workers if report.size >= HELPED_MIN else 0) as helpers:
         if signatures:
             # The others begin with the signatures at once; this process builds the tree first.
-            tree = partial(check_tree, store, report, progress=progress)
-            roster = check_entries(store, catalogue, report, helpers=helpers, before=tree, progress=progress)
+            check_entries(store, catalogue, report, helpers=helpers, before=tree, progress=progress)
         else:
-            check_tree(store, report, helpers=helpers, progress=progress)
-    check_checkpoints(store, report, roster)
+            tree(helpers)
     return report
 
 
 # --- ranges, over several processes --------------------------------------------------------------
 
 
-def _ranges(stop: int, count: int, width: int, head_start: int) -> list[tuple[int, int]]:
+class _Ranges:
     """
-    Cut 0..stop into up to *count* ranges whose inner borders are multiples of *width*.
+    What is left of 0..stop, for whoever asks next: wide ranges first, then ever narrower ones.
 
-    The first is longer by *head_start*: it is done here, while the other processes start.
+    Nobody needs to know beforehand how fast each process is, when it started or what it does besides.
+    Inner borders are multiples of *width*; safe from any thread.
     """
-    if not stop:
-        return []
-    step = -(-(stop + head_start * (count - 1)) // (count * width)) * width
-    if count == 1 or step >= stop:
-        return [(0, stop)]
-    rest = -(-(stop - step) // ((count - 1) * width)) * width
-    return [(0, step), *((start, min(start + rest, stop)) for start in range(step, stop, rest))]
+
+    def __init__(self, stop: int, width: int, takers: int) -> None:
+        self._stop, self._width, self._takers = stop, width, takers
+        self._start = 0
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[int, int]:
+        with self._lock:
+            start, left = self._start, self._stop - self._start
+            if left <= 0:
+                raise StopIteration
+            wide = left if self._takers == 1 else -(-left // (self._takers * TAKES))
+            self._start += -(-wide // self._width) * self._width
+            return start, min(self._start, self._stop)
 
 
 class Helpers:
-    """
-    Processes that each check one range at a time (``python -m ledger.checking``); closed, they are gone.
-
-    They start when they are told to, or with the first range.
-    """
+    """Processes that check one range after the other (``python -m ledger.checking``); closed, they are gone."""
 
     def __init__(self, store: Source, count: int) -> None:
-        """Allow *count* processes; none is allowed too."""
+        """Allow *count* processes, which start when they are needed (a fifth of a second); none is allowed too."""
         self.count = count
         self._store = store
         self._processes: list[subprocess.Popen[str]] = []
+        self._threads: list[threading.Thread] = []
 
-    def start(self) -> None:
-        """Start those that are allowed; they take a fifth of a second."""
-        while len(self._processes) < self.count:
+    def check(
+        self,
+        what: str,
+        stop: int,
+        width: int,
+        here: Part,
+        before: Callable[[], None] = lambda: None,
+    ) -> list[tuple[int, dict[str, Any]]]:
+        """
+        Check 0..stop, here and in every helper, in ranges of multiples of *width*; what is *before* is done here.
+
+        Args:
+            what: ``tree`` or ``entries``.
+            stop: before which to end.
+            width: of the narrowest range.
+            here: checks in this process.
+            before: what this process does while the others have begun.
+
+        Returns:
+            Start of each range and what was found in it, in order.
+
+        Raises:
+            Unavailable: a process ended early.
+        """
+        ranges = _Ranges(stop, width, self.count + 1)
+        found: dict[int, dict[str, Any]] = {}
+        ended: list[int] = []
+        # Their threads only wait for answers.
+        self._threads = [
+            threading.Thread(target=self._ask, args=(process, what, ranges, found, ended), daemon=True)
+            for process in self._started(stop)
+        ]
+        for thread in self._threads:
+            thread.start()
+        before()
+        for start, end in ranges:
+            found[start] = here.check(what, start, end)
+            if ended:
+                break
+        for thread in self._threads:
+            thread.join()
+        if ended:
+            raise Unavailable("a process that checked a part of the log ended early", what_now="check it again")
+        return sorted(found.items())
+
+    def _started(self, stop: int) -> list[subprocess.Popen[str]]:
+        while stop and len(self._processes) < self.count:
             self._processes.append(
                 subprocess.Popen(  # noqa: S603 -- our own interpreter and module
                     [sys.executable, "-m", "ledger.checking", self._store.address],
@@ -229,41 +275,39 @@ class Helpers:
                     text=True,
                 )
             )
-
-    def divide(self, stop: int, width: int, head_start: int) -> list[tuple[int, int]]:
-        """Cut 0..stop into a range for this process and one for each helper."""
-        return _ranges(stop, self.count + 1, width, 0 if self._processes else head_start)
-
-    @contextmanager
-    def checking(self, what: str, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
-        """Have one range checked by each; gives what each found, in order of their ranges."""
-        if ranges:
-            self.start()
-        asked = self._processes[: len(ranges)]
-        for process, (start, stop) in zip(asked, ranges, strict=True):
-            assert process.stdin is not None
-            with suppress(BrokenPipeError):  # it is missed when its answer is
-                process.stdin.write(f"{what} {start} {stop}\n")
-                process.stdin.flush()
-        yield map(self._found, asked)
+        return self._processes
 
     @staticmethod
-    def _found(process: subprocess.Popen[str]) -> Any:
+    def _ask(
+        process: subprocess.Popen[str],
+        what: str,
+        ranges: _Ranges,
+        found: dict[int, dict[str, Any]],
+        ended: list[int],
+    ) -> None:
+        assert process.stdin is not None
         assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.endswith("\n"):
-            raise Unavailable("a process that checked a part of the log ended early", what_now="check it again")
-        return json.loads(line)
+        for start, stop in ranges:
+            try:
+                process.stdin.write(f"{what} {start} {stop}\n")
+                process.stdin.flush()
+                found[start] = json.loads(process.stdout.readline())
+            except (OSError, ValueError):  # no whole answer
+                ended.append(start)
+                return
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            for process in self._processes:
+                process.kill()  # what it is still checking is for nobody
+        for thread in self._threads:
+            thread.join()
         for process in self._processes:
             assert process.stdin is not None
             assert process.stdout is not None
-            if kind is not None:
-                process.kill()  # what it is still checking is for nobody
             with suppress(BrokenPipeError):
                 process.stdin.close()
             process.stdout.close()
@@ -271,16 +315,54 @@ class Helpers:
         self._processes.clear()
 
 
-def check_part(store: Source, catalogue: Catalogue, what: str, start: int, stop: int) -> dict[str, Any]:
-    """Check one range for the process that asked for it; what was found is JSON data."""
-    report = Report(store.size())
-    if what == "tree":
-        found: dict[str, Any] = {"roots": [root.hex() for root in _check_chunks(store, report, start, stop)]}
-    else:
-        found = _check_range(store, catalogue, report, start, stop).to_json()
-    found["faults"] = [(fault.index, fault.what) for fault in report.faults]
-    found["counts"] = [report.signatures, report.unchecked]
-    return found
+class Part:
+    """What checks ranges of a log, each further on than the one before: in this process, or in one that helps."""
+
+    def __init__(
+        self, store: Source, catalogue: Catalogue | None, progress: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Read *store*; a *catalogue* is needed for entries alone."""
+        self._store = store
+        self._progress = progress
+        self._rosters = None if catalogue is None else _Rosters(store, catalogue)
+
+    def check(self, what: str, start: int, stop: int) -> dict[str, Any]:
+        """Check the ``tree`` or the ``entries`` from *start* to before *stop*; what was found is JSON data."""
+        report = Report(stop)
+        if what == "tree":
+            roots = _check_chunks(self._store, report, start, stop, self._progress)
+            found: dict[str, Any] = {"roots": [root.hex() for root in roots]}
+        else:
+            assert self._rosters is not None
+            found = _check_range(self._store, self._rosters, report, start, stop, self._progress).to_json()
+        found["faults"] = [(fault.index, fault.what) for fault in report.faults]
+        found["counts"] = [report.signatures, report.unchecked]
+        return found
+
+
+class _Rosters:
+    """The roster as it stood before each entry, further and further on."""
+
+    def __init__(self, store: Source, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+        self._acts = iter(store.roster())
+        self._next = next(self._acts, None)
+        self._roster = Roster()
+
+    def before(self, size: int) -> Roster:
+        """Fold what stands before *size*; what cannot be read is named where it is read in order."""
+        while self._next is not None and self._next[0] < size:
+            with suppress(FormatError):
+                act = recorded(*self._next, self.catalogue)
+                if act.body is not None:
+                    self._roster.fold(act.index, act.statement, act.body)
+            self._next = next(self._acts, None)
+        return self._roster
+
+    def folded(self, size: int) -> None:
+        """Know that whoever had the roster has folded into it what stands before *size*."""
+        while self._next is not None and self._next[0] < size:
+            self._next = next(self._acts, None)
 
 
 def _merge(report: Report, found: Any) -> None:
@@ -320,12 +402,11 @@ def check_tree(
     """Rebuild the tree from the entries; compare every node with the one stored. Sets ``report.root``."""
     helpers = helpers or Helpers(store, 0)
     whole = report.size >> HEIGHT << HEIGHT
-    ranges = helpers.divide(whole, 1 << HEIGHT, TREE_HEAD_START)
-    with helpers.checking("tree", ranges[1:]) as others:
-        roots = _check_chunks(store, report, *ranges[0], progress) if ranges else []
-        for found in others:
-            _merge(report, found)
-            roots += [bytes.fromhex(root) for root in found["roots"]]
+    roots: list[bytes] = []
+    here = Part(store, None, progress)
+    for _, found in helpers.check("tree", whole, 1 << HEIGHT, here):
+        _merge(report, found)
+        roots += map(bytes.fromhex, found["roots"])
     # What lies above the chunks: few nodes, compared one by one.
     stack: list[bytes] = []
     for number, chunk in enumerate(roots):
@@ -502,67 +583,52 @@ def check_entries(
     helpers: Helpers | None = None,
     before: Callable[[], None] = lambda: None,
     progress: Callable[[int], None] = lambda _: None,
-) -> Roster:
+) -> None:
     """
-    Read every entry: its signature, key, sequence, versions, clock and row. Returns the roster.
+    Read every entry: its signature, key, sequence, versions, clock and row.
 
-    What is to be done *before* is done here while the others have begun; it may cost what the tree costs.
+    What is to be done *before* is done here while the others have begun.
     """
     helpers = helpers or Helpers(store, 0)
-    ranges = helpers.divide(report.size, GROUP, _head_start(store, report.size) if helpers.count else 0)
     sequences: dict[str, int] = {}
     recorded_at = EARLIEST
-    with helpers.checking("entries", ranges[1:]) as others:
-        before()
-        parts = [_check_range(store, catalogue, report, *ranges[0], progress).to_json()] if ranges else []
-        for found in others:
-            _merge(report, found)
-            parts.append(found)
-    for (start, _), part in zip(ranges, parts, strict=True):
-        if part["clock"][0] < recorded_at:
+    here = Part(store, catalogue, progress)
+    for start, found in helpers.check("entries", report.size, GROUP, here, before):
+        _merge(report, found)
+        if found["clock"][0] < recorded_at:
             report.fault("was recorded before the entry in front of it", start)
-        recorded_at = part["clock"][1]
-        for key, (index, first, following) in part["sequences"].items():
+        recorded_at = found["clock"][1]
+        for key, (index, first, following) in found["sequences"].items():
             expected = sequences.get(key, 0)
             if first != expected:
                 report.fault(f"has sequence {first}; its key's next was {expected}", index)
             sequences[key] = following
     for what in store.miscounted():
         report.fault(what)
-    if {key.hex(): following for key, following in store.next_sequences().items()} != sequences:
+    _check_sequences(store, report, {bytes.fromhex(key): following for key, following in sequences.items()})
+
+
+def _check_sequences(store: Source, report: Report, expected: dict[bytes, int]) -> None:
+    """Compare what each key may use next with what its entries give; others may go on publishing."""
+    stored = store.next_sequences()
+    if stored == expected:
+        return
+    for data in store.scan(report.size):
+        with suppress(FormatError):  # what cannot be read gives no sequence
+            entry = decode_entry(data)
+            statement = (decode_statement if entry.accepted else decode_header)(entry.statement)
+            if stored.get(statement.key, 0) > statement.sequence:
+                expected[statement.key] = statement.sequence + 1
+    if stored != expected:
         report.fault("the next sequences of the signing keys are not those that the entries give")
-    return _roster(store, catalogue, report.size)
-
-
-def _head_start(store: Source, size: int) -> int:
-    """How much longer the first range is: less what is done here alone, the tree and the first enrolments."""
-    enrolments = sum(index < size // 2 for index, _ in store.roster())
-    return ENTRIES_HEAD_START - size // TREE_SHARE - enrolments * ENROLMENT_COST
-
-
-def _roster(store: Source, catalogue: Catalogue, size: int) -> Roster:
-    """Fold the roster as it stood at *size*; what cannot be read is named where it is read in order."""
-    roster = Roster()
-    for index, data in store.roster():
-        if index < size:
-            with suppress(FormatError):
-                act = recorded(index, data, catalogue)
-                if act.body is not None:
-                    roster.fold(index, act.statement, act.body)
-    return roster
 
 
 def _check_range(
-    store: Source,
-    catalogue: Catalogue,
-    report: Report,
-    start: int,
-    stop: int,
-    progress: Callable[[int], None] = lambda _: None,
+    store: Source, rosters: _Rosters, report: Report, start: int, stop: int, progress: Callable[[int], None]
 ) -> _Reading:
     """Read the entries from *start* to before *stop*, and check each signature."""
     # A key may be revoked backwards, by a later entry: what counts is the roster before each entry.
-    reading = _Reading(_roster(store, catalogue, start), report)
+    reading = _Reading(rosters.before(start), report)
     batches: dict[Check, bool] = {}
     for first in range(start, stop, GROUP):
         rows = store.rows(first, min(GROUP, stop - first))
@@ -579,7 +645,7 @@ def _check_range(
                     statement = (decode_statement if accepted else decode_header)(entry.statement)
                     # Of the bodies, which admission has checked, those of the roster alone.
                     if statement.act in ROSTER_ACTS and accepted:
-                        body = catalogue.decode(statement.act, statement.version, statement.body)
+                        body = rosters.catalogue.decode(statement.act, statement.version, statement.body)
                 except FormatError as error:
                     report.fault(f"cannot be read: {error}", index)
                     continue
@@ -617,6 +683,7 @@ def _check_range(
         for index in store.misplaced(cases) if isinstance(store, Guarded) else ():
             report.fault("the index of cases does not lead to it", index)
         progress(first + len(rows))
+    rosters.folded(stop)
     return reading
 
 

@@ -562,17 +562,27 @@ class SQLiteStore:
 
     def misplaced(self, cases: Sequence[tuple[bytes, int, int]]) -> list[int]:
         """Return those indexes to which (case, version, index) does not lead."""
-        wrong = []
-        for start in range(0, len(cases), READ_IDS_MAX // 2):
-            part = cases[start : start + READ_IDS_MAX // 2]
-            # CROSS JOIN keeps the order: one look-up for each that is asked, and no reading of the whole table.
+        # Many entries of one case follow each other: they are looked up together, in one walk along the key.
+        runs: list[tuple[bytes, int, int]] = []
+        last: dict[bytes, int] = {}
+        for case, version, _ in cases:
+            at = last.get(case)
+            if at is not None and runs[at][2] == version - 1:
+                runs[at] = case, runs[at][1], version
+            else:
+                last[case] = len(runs)
+                runs.append((case, version, version))
+        found: set[tuple[bytes, int, int]] = set()
+        for start in range(0, len(runs), READ_IDS_MAX // 3):
+            part = runs[start : start + READ_IDS_MAX // 3]
+            # CROSS JOIN keeps the order: one look-up for each run that is asked, and no reading of the whole table.
             query = (
-                f"WITH asked(id, version) AS (VALUES {','.join(['(?,?)'] * len(part))}) "
-                "SELECT cases.* FROM asked CROSS JOIN cases ON cases.id = asked.id AND cases.version = asked.version"
+                f"WITH asked(id, first, last) AS (VALUES {','.join(['(?,?,?)'] * len(part))}) "
+                "SELECT cases.* FROM asked CROSS JOIN cases "
+                "ON cases.id = asked.id AND cases.version BETWEEN asked.first AND asked.last"
             )
-            found = set(self._reader().execute(query, [value for case in part for value in case[:2]]))
-            wrong += [index for case, version, index in part if (case, version, index) not in found]
-        return wrong
+            found.update(self._reader().execute(query, [value for run in part for value in run]))
+        return [case[2] for case in cases if case not in found]
 
     def altered(self) -> Iterator[str]:
         """Say which checkpoints were taken out, and which triggers are not those that the file was made with."""
