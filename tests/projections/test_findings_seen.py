@@ -56,7 +56,7 @@ def seen(view: Views, log: Log, law: Book, who: str, **asked: Any) -> tuple[Find
         return str(error)
 
 
-@pytest.mark.parametrize(("ring", "embargo"), itertools.product(SEES, (None, EMBARGO)))
+@pytest.mark.parametrize(("ring", "embargo"), list(itertools.product(SEES, (None, EMBARGO))))
 def test_each_ring_and_embargo_for_each_role(views: Follow, tmp_path: Path, ring: str, embargo: int | None):
     """As the trigger itself is seen; an embargo is judged when it is read, whatever instant is asked about."""
     law, log = law_of(tmp_path / "law", CONSULT, GROUND), a_refusal(ring, embargo)
