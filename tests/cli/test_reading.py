@@ -495,6 +495,12 @@ def test_an_answer_is_given_under_the_edition_that_the_entries_name(
     ):
         said = good(world.run(*asked, *then, "--json"))
         assert (release, other, True) == (said.json["edition"], said.json["edition_named"], other[:12] in said.err)
+        said = good(world.run(*asked, *then, *kept, "--json"))
+        assert (other, other, False) == (said.json["edition"], said.json["edition_named"], other[:12] in said.err)
+        # Who reads it is told the same in a sentence: whose edition counts, and why not the one that was named.
+        sentence = f"Judged under this release's edition {release[:12]}: the edition {other[:12]} that the log named"
+        assert sentence + " then is not kept here." in " ".join(good(world.run(*asked, *then)).err.split())
+        assert "edition" not in good(world.run(*asked, *then, *kept)).err
 
 
 def test_json_is_one_document(founded: World) -> None:

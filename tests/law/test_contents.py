@@ -171,6 +171,109 @@ def test_safe_conduct_lasts_fifteen_days_in_a_row():
         assert "consecutive_days" == limit.within.unit, ident
 
 
+@pytest.mark.parametrize(
+    ("ident", "article", "period", "start"),
+    [
+        ("EIO-ACK", "16(1)", "1 weeks", "request.received"),
+        ("EIO-REC", "12(3)", "30 days", "request.received"),
+        ("EIO-EXE", "12(4)", "90 days", "request.recognised"),
+        ("EIO-URG", "12(2)", None, "request.received"),
+        ("EIO-31", "31(3)", "96 hours", "interception.notified"),
+        ("EIO-PROV", "32(2)", "24 hours", "request.received"),
+        ("EAW-CONS", "17(2)", "10 days", "consent.recorded"),
+        ("EAW-DEC", "17(3)", "60 days", "person.arrested"),
+        ("EAW-IMM", "20(1)", "60 days", "immunity_waiver.decided"),
+        ("EAW-SUR", "23(2)", "10 days", "surrender.decided"),
+        ("EAW-SPEC", "27(4), 28(3)", "30 days", "speciality_consent.requested"),
+        ("EAW-45", "27(3)(a), 28(2)(a)", "45 days", "person.discharged"),
+        ("EPOC-N", "8(4), 10(2)", "10 days", "request.received"),
+        ("EPOC-D", "10(3)", "10 days", "request.received"),
+        ("EPOC-E", "10(4)", "8 hours", "request.received"),
+        ("EPOC-REF", "10(4), 12(1)", "10 days", "enforcing_authority.notified"),
+        ("EPOC-CLAR", "10(6)", "5 days", "request.defect_notified"),
+        ("EPOC-XPV", "4(5)", "48 hours", "request.issued"),
+        ("PR-60", "11(1), 11(2)", "60 days", "request.received"),
+        ("ENF-REC", "16(2)", "5 working_days", "enforcement.requested"),
+        ("ENF-INFO", "16(7)", "5 working_days", "request.supplement_requested"),
+        ("EPOC-17", "17(2), 17(9)", "10 days", "request.received"),
+        ("TOP-DEC", "13", "60 days", "request.received"),
+        ("TOP-REM", "17", "15 days", "person.informed"),
+        ("TOP-REMD", "17", "60 days", "challenge.lodged"),
+        ("TSP-DEC", "12(2)", "90 days", "request.received"),
+        ("TSP-MOVE", "15(1)", "30 days", "request.recognised"),
+        ("C112-6M", "3(1)(c)", "6 months", None),
+        ("ECE-PA", "16(4)", "18 days", "person.arrested"),
+        ("ECE-PA-40", "16(4)", "40 days", "person.arrested"),
+        ("ECE-SUR", "18(4)", "15 days", "handover.scheduled"),
+        ("ECE-SUR-30", "18(4)", "30 days", "handover.scheduled"),
+        ("ECE-SPEC", "14(1)(b)", "45 days", "person.discharged"),
+        ("MLA20", "20(4)(a)", "96 hours", "interception.notified"),
+        ("BUD-29", "29(7)", "60 days", "request.executed"),
+        ("AP2-7", "7(7)", "30 days", "request.received"),
+        ("AP2-8", "8(6)", "45 days", "request.received"),
+        ("UNT-SAFE", "18(27)", "15 consecutive_days", "person.discharged"),
+        ("FRZ-48", "9(3)", "48 hours", "request.received"),
+        ("FRZ-48-2", "9(3)", "48 hours", "request.recognised"),
+        ("CNF-45", "20(1)", "45 days", "request.received"),
+        ("SCA-14", "18 USC 2703(h)(2)(A)", "14 days", "request.received"),
+        ("JITP-OP", "21", "4 weeks", "joint_team.material_shared"),
+        ("JITP-NO", "22", "5 years", None),
+        ("JITP-LOG", "25(2)", "3 years", None),
+        ("LED-72", "30(1)", "72 hours", None),
+        ("EEV-STAT", "28(2)", None, None),
+    ],
+)
+def test_the_limits_that_everybody_asks_for_have_their_numbers(ident, article, period, start):
+    """The id, the provision, the period and the act from which it runs; None where it is no clock of an act."""
+    limit = LAW.limit(ident)
+    assert article == limit.article
+    assert period == (limit.within and f"{limit.within.count} {limit.within.unit}")
+    assert start == (limit.starts[0].act if limit.starts else None)
+
+
+@pytest.mark.parametrize(
+    ("ident", "more"),
+    [
+        ("EIO-REC", "30 days"),
+        ("EAW-CONS", "30 days"),
+        ("EAW-DEC", "30 days"),
+        ("PR-60", "30 days"),
+        ("TOP-DEC", "30 days"),
+        ("MLA20", "192 hours"),
+    ],
+)
+def test_what_can_be_extended_is_extended_once_and_by_so_much(ident, more):
+    """Thirty days more, eight days of hours for an interception; a second extension does not count."""
+    extension = LAW.limit(ident).extension
+    assert extension is not None
+    assert (more, 1) == (str(extension.within), extension.times)
+
+
+@pytest.mark.parametrize("ident", ["EPOC-XPV", "EPOC-XPV-PR", "PR-60", "PR-60-EXT", "TOP-DEC", "TOP-REMD"])
+def test_a_start_that_the_text_does_not_name_leaves_the_limit_unverified(ident):
+    """The period was read; from when it runs is a reading, and whoever is told the day is told that too."""
+    limit = LAW.limit(ident)
+    assert not limit.verified
+    assert limit.note
+
+
+@pytest.mark.parametrize(
+    ("instrument", "verified"),
+    [
+        ("coe-cybercrime-cets-224", {}),
+        ("un-cybercrime-2024", {}),
+        ("eu-jit-2002-465", {"1(10), as amended by Dir. 2022/211"}),
+        ("eu-prisoners-2008-909", {"6(3); Reg. 2023/2844, 6(2)", "Dir. 2023/2843, 6"}),
+    ],
+)
+def test_what_was_read_in_other_texts_alone_is_not_verified(instrument, verified):
+    """Of these four the official wording was not read, save for what later acts of the Union say of them."""
+    rows = LAW.instruments[instrument].data.values()
+    assert set(verified) == {
+        datum.article for each in rows for versions in each.values() for datum in versions if datum.verified
+    }
+
+
 def test_every_competence_names_somebody():
     """A competence that nobody has would accuse everybody."""
     for datum in OWN:
