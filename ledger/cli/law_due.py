@@ -41,8 +41,8 @@ def due(
     With --with, a limit that does not hold between the two States is not computed, and one that may hold counts
     as not verified.
 
-    JSON: {limit, article, start, due, last_day, rule, calendar, zone, verified, edition, steps: [{article, text}]};
-    due is an instant with offset: the end of the last day, or of the last hour.
+    JSON: {limit, article, start, due, last_day, rule, calendar, zone, verified, note, edition,
+    steps: [{article, text}]}; due is an instant with offset: the end of the last day, or of the last hour.
     """
     from ledger.law.counting import counting_of
     from ledger.law.counting import due as compute
@@ -79,6 +79,7 @@ def due(
                 "calendar": result.calendar,
                 "zone": result.zone,
                 "verified": result.verified,
+                "note": rule.note or None,
                 "edition": law.edition,
                 "steps": [step._asdict() for step in result.steps],
             }
@@ -88,7 +89,8 @@ def due(
     text(f"{rule.id}, {law.instrument(rule.instrument).title} {cited(result.article, 'Art.')}: {words}")
     text(f"Last day {result.last_on}; expires {result.at.isoformat(' ')} ({result.zone}).")
     if not result.verified:
-        text("Not verified against the official wording.")
+        # The note says what of it is a reading, as where the text does not name the start.
+        text(" ".join(one for one in ("Not verified against the official wording.", rule.note) if one))
     table(("article", "step"), list(result.steps), empty="")
     text(f"Counted by {law.countings[result.counting].title}, calendar {result.calendar}.")
 

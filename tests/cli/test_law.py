@@ -45,9 +45,17 @@ def test_due_takes_a_local_time_a_part_of_a_state_and_a_zone() -> None:
 
 
 def test_due_says_when_a_rule_is_not_verified() -> None:
-    """What was not compared with the official wording is shown so."""
+    """What was not compared with the official wording is shown so, with what of it is a reading."""
     said = good(comity("due", "EIO-31", "--start", "2026-03-05T10:20", "--in", "DE"))
     assert "Not verified against the official wording." in said.out
+
+    asked = ("due", "EPOC-XPV", "--start", "2026-09-03T10:20", "--in", "DE")
+    words = " ".join(good(comity(*asked)).out.split())
+    assert "Not verified against the official wording. The text does not say when the 48 hours begin" in words
+    said_so = good(comity(*asked, "--json")).json
+    assert (False, True) == (said_so["verified"], said_so["note"].startswith("The text does not say when"))
+    verified = good(comity("due", "EIO-REC", "--start", "2026-03-02", "--in", "DE"))
+    assert "Not verified" not in verified.out
 
 
 @pytest.mark.parametrize(
