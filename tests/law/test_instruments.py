@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-from datetime import date, timedelta
+import time
+from dataclasses import fields, is_dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -192,14 +193,50 @@ def test_limits_name_counting_rules_that_are_held():
     assert {limit.counting for limit in LIMITS} <= countings().keys() | {"national"}
 
 
-@settings(deadline=None, max_examples=60)
-@given(st.sampled_from([one for one in LIMITS if one.examples and one.within]), st.integers(0, 400))
-def test_every_limit_is_monotone_in_its_start(limit, days):
-    """Whatever happens later ends no earlier, for every limit of this edition."""
-    example = limit.examples[0]
-    moved = type(example)(
-        start=example.start + timedelta(days=days), place=example.place, due=example.due, zone=example.zone
-    )
-    first = type(example)(start=example.start, place=example.place, due=example.due, zone=example.zone)
-    if example.variant is None:
-        assert computed(limit, first).at <= computed(limit, moved).at
+COUNTED = [
+    (limit, example)
+    for limit in {id(one): one for one in LIMITS}.values()
+    for example in limit.examples
+    if not example.suspended and (limit.within is not None or example.variant is not None)
+]
+"""Every limit that is counted, in each variant and each extension that an example has."""
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(COUNTED), st.integers(0, 400), st.integers(1, 40))
+def test_every_limit_is_monotone_in_its_start(counted, days, later):
+    """Whatever happens later ends no earlier, for every limit of this edition, its variants and its extensions."""
+    limit, example = counted
+    ends = [computed(limit, replace(example, start=example.start + timedelta(days=n))).at for n in (days, days + later)]
+    assert sorted(ends) == ends
+
+
+@pytest.mark.parametrize("day", [date(2026, 3, 28), date(2026, 10, 24), date(2026, 12, 30)], ids=str)
+def test_every_limit_runs_evenly_over_the_change_of_the_clocks_and_the_new_year(day):
+    """From hour to hour an end never goes back; hours are elapsed hours, however often the clocks are set."""
+    began = datetime(day.year, day.month, day.day, tzinfo=UTC)
+    for limit, example in COUNTED:
+        starts = [began + timedelta(hours=n) for n in range(0, 72, 3)]
+        ends = [computed(limit, replace(example, start=start)).at for start in starts]
+        assert sorted(ends) == ends, limit.id
+        if (
+            example.variant is None
+            and limit.within is not None
+            and "hours" == limit.within.unit
+            and not example.extended
+        ):
+            spans = {end - start for start, end in zip(starts, ends, strict=True)}
+            period = timedelta(hours=limit.within.count)
+            assert all(period <= span <= period + timedelta(hours=1) for span in spans), limit.id
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "America/Los_Angeles"])
+def test_every_example_comes_out_in_any_zone_of_the_machine(zone, monkeypatch):
+    """The clock on the wall of the computing centre has no say."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        assert [] == list(wrong(LAW))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
