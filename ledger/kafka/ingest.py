@@ -6,8 +6,12 @@ One round::
     poll      what has come, in the order of its partitions
     unpack    what is no submission is set aside, with its reason
     submit    to the log, in order; it decides, appends, seals
-    answer    to ``comity.receipts.<publisher>``, and wait until Kafka has it
+    answer    to ``comity.receipts.<publisher>``
+    land      wait until Kafka has the answers
     commit    the offsets in the group
+
+A round's answers are on their way while the next is polled and submitted: what one waits for the brokers, the other
+computes. No offset is committed before its answer has landed, and no round answers before the one before it landed.
 
 Killed between any two of these, whatever was not committed comes again. The log answers the same bytes with
 the same receipt, so each statement is recorded once; its publisher may read the same answer twice. A receipt is
@@ -20,7 +24,9 @@ another submits too, which is harmless, and commits nothing.
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,7 +44,6 @@ from ledger.sequencer import Refusal
 from ledger.statement import decode_statement, sha256_of
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator, Sequence
 
     from kafka import KafkaConsumer, KafkaProducer
@@ -57,7 +62,7 @@ class IngestLimits:
     What an ingest allows itself.
 
     A round has in memory what it took and held, five times at most: as it came, as a statement, as an entry, in its
-    answer, and in the producer.
+    answer, and in the producer; the last of these is of the round before for a while.
     """
 
     # How many submissions are taken in one round.
@@ -144,6 +149,15 @@ class _Item:
     fault: tuple[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Flight:
+    """Answers on their way to Kafka, and the offsets to commit once they are there."""
+
+    delivery: Future[None] | None
+    sent: Sequence[Any]
+    offsets: dict[TopicPartition, OffsetAndMetadata]
+
+
 @dataclass(slots=True)
 class Count:
     """
@@ -197,6 +211,7 @@ class Ingest:
         self._present: frozenset[str] = frozenset()
         self._held: list[_Item] = []
         self._next: dict[TopicPartition, int] = {}
+        self._flight: _Flight | None = None
 
     def run(self, stop: threading.Event, *, once: bool = False) -> Count:
         """
@@ -229,7 +244,7 @@ class Ingest:
     def _session(self, stop: threading.Event, *, once: bool) -> None:
         """Join the group and do rounds until told to stop, or until something fails; whatever is open comes again."""
         limits = self.limits
-        self._held, self._next, self._receipts = [], {}, {}
+        self._held, self._next, self._receipts, self._flight = [], {}, {}, None
         watch, looked_at = Watch(limits.silent_seconds), time.monotonic()
         with (
             self._connection.producer() as producer,
@@ -256,7 +271,10 @@ class Ingest:
                     track(producer, name)
             consumer.subscribe([self._submissions])
             while not stop.is_set():
-                polled = consumer.poll(timeout_ms=20 if self._held else 200, max_records=limits.round_size_max)
+                waits = 20 if self._held or self._flight else 200
+                polled = consumer.poll(timeout_ms=waits, max_records=limits.round_size_max)
+                if not polled:
+                    self._land(consumer)
                 self._round(producer, consumer, polled)
                 self.pulse.beat()
                 now = time.monotonic()
@@ -265,6 +283,7 @@ class Ingest:
                     self._look(consumer, watch, now)
                 if once and not polled and not self._held and self._reached(consumer, goal):
                     return
+            self._land(consumer)
 
     def _reached(self, consumer: KafkaConsumer, goal: dict[TopicPartition, int]) -> bool:
         """Whether the group has committed everything up to *goal*, whoever of it did."""
@@ -296,9 +315,11 @@ class Ingest:
         if not items:
             return
         self._judge(items)
-        self._answer(producer, [one for one in items if one.answer is not None or one.fault is not None])
-        self._commit_offsets(consumer, items)
-        self.count.rounds += 1
+        # Before landing, which may find that what is held is another's now: it is not passed over all the same.
+        offsets = self._offsets(items)
+        self._land(consumer)
+        sent = self._answer(producer, [one for one in items if one.answer is not None or one.fault is not None])
+        self._flight = _Flight(self._delivery(producer) if sent else None, sent, offsets)
 
     # --- the log ---
 
@@ -341,8 +362,8 @@ class Ingest:
 
     # --- the answers ---
 
-    def _answer(self, producer: KafkaProducer, items: list[_Item]) -> None:
-        """Tell everybody, and wait until Kafka has it."""
+    def _answer(self, producer: KafkaProducer, items: list[_Item]) -> list[Any]:
+        """Tell everybody; return what becomes of each answer."""
         sent = []
         for one in items:
             topic = None
@@ -359,11 +380,34 @@ class Ingest:
                     sent.append(producer.send(topic, value, signed.statement[:16]))
                     continue
             sent.append(self._set_aside(producer, one))
-        if not sent:
+        return sent
+
+    def _delivery(self, producer: KafkaProducer) -> Future[None]:
+        """Deliver what was sent, in a thread that ends when the producer is closed at the latest."""
+        done: Future[None] = Future()
+
+        def deliver() -> None:
+            try:
+                self._connection.deliver(producer)
+            except BaseException as error:  # noqa: BLE001 -- told to whoever waits
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+        threading.Thread(target=deliver, name="comity-deliver", daemon=True).start()
+        return done
+
+    def _land(self, consumer: KafkaConsumer) -> None:
+        """Wait until Kafka has the answers that are on their way, and commit how far they go."""
+        flight, self._flight = self._flight, None
+        if flight is None:
             return
-        self._connection.deliver(producer)
-        for future in sent:
+        if flight.delivery is not None:
+            flight.delivery.result()
+        for future in flight.sent:
             future.get(timeout=0)
+        self._commit_offsets(consumer, flight.offsets)
+        self.count.rounds += 1
 
     def _set_aside(self, producer: KafkaProducer, one: _Item) -> Any:
         reason, path = one.fault or ("unreadable", "")
@@ -393,13 +437,17 @@ class Ingest:
 
     # --- the offsets ---
 
-    def _commit_offsets(self, consumer: KafkaConsumer, items: list[_Item]) -> None:
-        """Commit how far every partition of this round is answered: not beyond what is held."""
+    def _offsets(self, items: list[_Item]) -> dict[TopicPartition, OffsetAndMetadata]:
+        """Return how far every partition of this round is answered: not beyond what is held."""
         upto = {one.where: self._next[one.where] for one in items}
         for one in self._held:
             upto[one.where] = min(upto[one.where], one.offset)
+        return {where: OffsetAndMetadata(offset, "", -1) for where, offset in upto.items()}
+
+    def _commit_offsets(self, consumer: KafkaConsumer, answered: dict[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit how far the partitions that are still this one's are answered."""
         mine = consumer.assignment()
-        offsets = {where: OffsetAndMetadata(offset, "", -1) for where, offset in upto.items() if where in mine}
+        offsets = {where: offset for where, offset in answered.items() if where in mine}
         if not offsets:
             return
         try:
