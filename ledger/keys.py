@@ -15,13 +15,14 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey, MLDSA44PublicKey
 
+from ledger.configuration import check_secret
 from ledger.errors import FormatError, NotFound, NotPermitted
 from ledger.verify import small_order
 
@@ -150,10 +151,15 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class LogKeys:
-    """The two keys with which a log signs its checkpoints."""
+    """
+    The two keys with which a log signs its checkpoints.
+
+    `folder` is where they were read, if from files: a key that replaces one of them is found there, too.
+    """
 
     ed25519: PrivateKey
     mldsa44: MLDSA44PrivateKey = field(repr=False)
+    folder: Path | None = field(default=None, compare=False)
 
     @classmethod
     def generate(cls) -> LogKeys:
@@ -174,7 +180,7 @@ class LogKeys:
         second = _load(folder / "log.mldsa.key")
         if not isinstance(second, MLDSA44PrivateKey):
             raise FormatError(f"{folder / 'log.mldsa.key'} does not hold an ML-DSA-44 key", field="key")
-        return cls(PrivateKey.load(folder / "log.key"), second)
+        return cls(PrivateKey.load(folder / "log.key"), second, folder)
 
     def save(self, folder: Path) -> None:
         """Write both keys into *folder*."""
@@ -185,6 +191,53 @@ class LogKeys:
     def mldsa44_public(self) -> bytes:
         """The 1,312-byte ML-DSA-44 public key."""
         return self.mldsa44.public_key().public_bytes_raw()
+
+
+LOG_KEY_FILES: Final = ("log.key", "log.mldsa.key", "log.next.key", "log.mldsa.next.key")
+"""What a log's keys are kept as; the latter two, where they are, replace the former once the log says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogKey:
+    """One key of a log, of either kind: `algorithm` is ``ed25519`` or ``ml_dsa_44``, `public` raw."""
+
+    algorithm: str
+    public: bytes
+    sign: Callable[[bytes], bytes] = field(repr=False)
+
+    @classmethod
+    def load(cls, path: Path) -> LogKey:
+        """Read a key file; NotFound, NotPermitted, FormatError as of any key."""
+        found = _load(path)
+        if isinstance(found, MLDSA44PrivateKey):
+            return cls("ml_dsa_44", found.public_key().public_bytes_raw(), found.sign)
+        key = PrivateKey.load(path)
+        return cls("ed25519", key.public, key.sign)
+
+    @classmethod
+    def make(cls, path: Path, algorithm: str) -> LogKey:
+        """Make a key and write it into a file that does not exist yet, readable by its owner alone."""
+        if algorithm == "ml_dsa_44":
+            _save(path, MLDSA44PrivateKey.generate())
+        else:
+            PrivateKey.generate().save(path)
+        return cls.load(path)
+
+    @classmethod
+    def all_in(cls, folder: Path) -> list[LogKey]:
+        """
+        Return the keys of a log that lie in *folder* now.
+
+        Raises:
+            NotPermitted: others than their owner, and a group that reads, can open one.
+            FormatError: one is no key.
+        """
+        found = []
+        for path in (folder / name for name in LOG_KEY_FILES):
+            if path.exists():
+                check_secret(path, "the log's keys")
+                found.append(cls.load(path))
+        return found
 
 
 def _load(path: Path) -> object:

@@ -26,12 +26,14 @@ import os
 import time
 from binascii import b2a_base64
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self
+
+import structlog
 
 from ledger.acts import Catalogue, catalogue
-from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted
-from ledger.keys import LogKeys, Signer
+from ledger.errors import ComityError, Conflict, FormatError, NotFound, NotPermitted, Unavailable
+from ledger.keys import LogKey, LogKeys, Signer
 from ledger.law.editions import keep
 from ledger.law.manifest import rules
 from ledger.log.checkpoint import log_signer, sign_checkpoint, size_of
@@ -53,6 +55,7 @@ from ledger.sequencer import Answer, Limits, Receipt, Refusal, Seal, Sequencer
 from ledger.statement import Draft, Signed, Visibility, random_id, sha256_of
 from ledger.store import POSTGRES, STORE_FILE, Store, address_in, check_address, open_store
 from ledger.verify import (
+    ED25519,
     Checkpoint,
     Note,
     NoteSignature,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
 
     from ledger.domain import Thing
     from ledger.store.outbox import Outbox
+    from ledger.verify import VerifierKey
 
 
 def system_clock() -> int:
@@ -96,23 +100,69 @@ class Root:
         return cls(holder, signer.authority, signer.key.public, proof, enrolls)
 
 
+_LOG: Final = structlog.get_logger("comity.ledger")
+
+
 class _Sealer:
-    """Signs with the log's keys under its origin."""
+    """
+    Signs under the log's origin with those of its keys that the roster says stand, and with no other.
+
+    A key that it lacks is looked for in the folder that the others were read from, so that one which replaces
+    another need only lie there.
+    """
 
     def __init__(
         self, origin: str, log_keys: LogKeys, clock: Callable[[], int], published: Callable[[bytes], None]
     ) -> None:
         self._origin = origin
         self._clock = clock
+        self._folder = log_keys.folder
+        self._trouble = ""
+        self._told: set[bytes] = set()
         self._first = log_signer(origin, "ed25519", log_keys.ed25519.public, log_keys.ed25519.sign)
-        self._second = log_signer(origin, "ml_dsa_44", log_keys.mldsa44_public, log_keys.mldsa44.sign)
+        second = log_signer(origin, "ml_dsa_44", log_keys.mldsa44_public, log_keys.mldsa44.sign)
+        self._signers = {one.key.public_key: one for one in (self._first, second)}
         self.published = published
 
-    def checkpoint(self, size: int, root: bytes) -> bytes:
-        at = max(0, self._clock() // 1_000_000)
-        return sign_checkpoint(Checkpoint(self._origin, size, root), (self._first, self._second), at=at)
+    def has(self, public_key: bytes) -> bool:
+        if public_key not in self._signers and self._folder is not None:
+            self._trouble = ""
+            try:
+                for key in LogKey.all_in(self._folder):
+                    signer = log_signer(self._origin, key.algorithm, key.public, key.sign)
+                    self._signers.setdefault(key.public, signer)
+            except ComityError as error:
+                # Half copied, or open to others: it is no key of ours until that is mended.
+                self._trouble = str(error)
+        return public_key in self._signers
 
-    def refusal(self, refusal: Refusal, signed: Signed, at: int) -> bytes:
+    def check(self, standing: Sequence[VerifierKey]) -> None:
+        for key in standing:
+            if not self.has(key.public_key):
+                kind = "log.next.key" if key.algorithm == ED25519 else "log.mldsa.next.key"
+                identity = sha256_of(key.public_key).hex()
+                if key.public_key not in self._told:
+                    # Where the keys lie is for the operator's eyes; what is raised may reach a publisher.
+                    self._told.add(key.public_key)
+                    _LOG.error("log_key_missing", key=identity, folder=str(self._folder), why=self._trouble)
+                raise Unavailable(
+                    "a key of the log was replaced, and the one that stands is not here: nothing is signed",
+                    why=f"the log names the key {identity[:16]}…, which is none of this service's",
+                    what_now=f"the operator puts it beside the others as {kind}; where the service sees a copy made"
+                    " at its start, restart it",
+                )
+
+    def checkpoint(self, size: int, root: bytes, standing: Sequence[VerifierKey]) -> bytes:
+        self.check(standing)
+        # The one that every verifier reads comes first, however often it was replaced.
+        signers = [self._signers[key.public_key] for key in sorted(standing, key=lambda key: key.algorithm)]
+        at = max(0, self._clock() // 1_000_000)
+        return sign_checkpoint(Checkpoint(self._origin, size, root), signers, at=at)
+
+    def refusal(self, refusal: Refusal, signed: Signed, at: int, standing: Sequence[VerifierKey]) -> bytes:
+        self.check(standing)
+        # Before entry 0 nobody has said which keys stand.
+        signer = next((self._signers[key.public_key] for key in standing if key.algorithm == ED25519), self._first)
         # Whoever has the bytes of a statement may send them with another signature, or under another place in a
         # batch: what is refused then must not pass for a refusal of what their publisher sent.
         batch = signed.batch
@@ -128,8 +178,8 @@ class _Sealer:
             str(at),
         )
         text = "\n".join(lines) + "\n"
-        signature = self._first.sign(text.encode())
-        return format_note(Note(text, (NoteSignature(self._origin, self._first.key.key_id, signature),)))
+        signature = signer.sign(text.encode())
+        return format_note(Note(text, (NoteSignature(self._origin, signer.key.key_id, signature),)))
 
 
 class Ledger:
@@ -152,6 +202,7 @@ class Ledger:
         self.clock = clock
         self.catalogue: Catalogue = catalogue()
         self._sequencer: Sequencer | None = None
+        self._sealer: _Sealer | None = None
         self._published = Published(folder)
         self._client = Client(
             folder,
@@ -163,7 +214,7 @@ class Ledger:
         )
         if log_keys is not None:
             self._published.check_extended(store.size(), store.hashes)
-            sealer = _Sealer(origin, log_keys, clock, self._published.put)
+            sealer = self._sealer = _Sealer(origin, log_keys, clock, self._published.put)
             self._sequencer = Sequencer(
                 store,
                 self.catalogue,
@@ -174,6 +225,7 @@ class Ledger:
                 prove=self._proof_of_receipt,
                 drafts=origin.endswith(SIMULATION),
             )
+            self.check_keys()
             self._keep_edition()
 
     def _keep_edition(self) -> None:
@@ -251,6 +303,7 @@ class Ledger:
         else:
             log_keys = log_keys or LogKeys.generate()
             log_keys.save(folder)
+            log_keys = replace(log_keys, folder=folder)
         kept_in = open_store(store or folder / "ledger.db")
         if kept_in.size():
             kept_in.close()
@@ -383,6 +436,16 @@ class Ledger:
         if self._sequencer is None:
             raise NotPermitted("this ledger was opened for reading", what_now="open it where its log keys are")
         return self._sequencer
+
+    def check_keys(self) -> None:
+        """
+        Check that the keys of the log which stand, as far as this process has read it, are here.
+
+        Raises:
+            Unavailable: one was replaced, and its successor is not among the keys: nothing can be published.
+        """
+        if self._sealer is not None:
+            self._sealer.check(self.sequencer.roster.log_keys)
 
     # --- publishing ---
 

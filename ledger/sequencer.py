@@ -56,12 +56,13 @@ from ledger.store import Row
 from ledger.verify import ROSTER_ACTS, Roster, leaf_hash
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from ledger.acts import Catalogue
     from ledger.domain import Thing
     from ledger.log.tree import SharedPaths
     from ledger.store import Store, Writing
+    from ledger.verify import VerifierKey
 
 BATCH_SIZE_MAX: Final = 4096
 """How many statements one signature may cover."""
@@ -82,6 +83,7 @@ FOLDED_IN_MAX: Final = 4_096
 """How many entries of other processes are folded into what is known; beyond that everything is read anew."""
 
 FOUNDED: Final = "ledger.founded"
+LOG_KEY_REPLACED: Final = "log_key.replaced"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,14 +156,36 @@ _build_seen: Final = builder(Seen)
 class Sealer(Protocol):
     """Holds the log keys: signs checkpoints and refusals."""
 
-    def checkpoint(self, size: int, root: bytes) -> bytes:
-        """Return the signed note of a checkpoint."""
+    def checkpoint(self, size: int, root: bytes, standing: Sequence[VerifierKey]) -> bytes:
+        """
+        Return a checkpoint signed by every key in *standing*: those that sign this size.
+
+        Raises:
+            Unavailable: one of them is not here.
+        """
 
     def published(self, note: bytes) -> None:
         """Take note that this checkpoint is kept, and may be shown to anybody."""
 
-    def refusal(self, refusal: Refusal, signed: Signed, at: int) -> bytes:
-        """Return the signed note of a refusal, which names the bytes and the signature that were received."""
+    def refusal(self, refusal: Refusal, signed: Signed, at: int, standing: Sequence[VerifierKey]) -> bytes:
+        """
+        Return the signed note of a refusal, which names the bytes and the signature that were received.
+
+        Args:
+            refusal: what is told.
+            signed: what was received.
+            at: microseconds since 1970.
+            standing: the keys of the log now; none before it was founded.
+
+        Raises:
+            Unavailable: the one that would sign it is not here.
+        """
+
+    def check(self, standing: Sequence[VerifierKey]) -> None:
+        """Raise Unavailable where one of the keys that must sign the next checkpoint is not here."""
+
+    def has(self, public_key: bytes) -> bool:
+        """Whether the private half of this key is here."""
 
 
 class _Refused(Exception):  # noqa: N818 -- carries an answer, not an error
@@ -492,7 +516,7 @@ class Sequencer:
     def _refuse(self, item: _Waiting, refused: _Refused) -> None:
         """Answer with a refusal, signed by the log."""
         refusal = refused.refusal
-        note = self._sealer.refusal(refusal, item.signed, self._clock())
+        note = self._sealer.refusal(refusal, item.signed, self._clock(), self.roster.log_keys)
         item.answer = Refusal(refusal.code, refusal.what, refusal.field, refusal.expected, note)
         if item.ready is not None:
             item.ready.ring()
@@ -600,6 +624,8 @@ class Sequencer:
         with self._store.writing() as writing:
             if writing.size != self._size:
                 self._catch_up(writing.size)
+            # Another process may have appended that a key was replaced: nothing is judged that cannot be sealed.
+            self._sealer.check(self.roster.log_keys)
             answers = self._order(writing, admitted, seal)
             if verdicts is not None and not all(verdicts()):
                 raise _Forged
@@ -744,6 +770,9 @@ class Sequencer:
             )
             stream, version, case, case_version = f"rejected/{statement.id.hex()}", 0, None, 0
         else:
+            if statement.act == LOG_KEY_REPLACED and not self._sealer.has(body["public_key"]):
+                # From this entry on it must sign. Were the act recorded here, nothing could be sealed.
+                raise _Refused("unavailable", "the new key of the log is not among the keys of this service yet")
             kept, digest, reason = signed.statement, None, None
             thing = self.thing(statement.subject)
             case, case_version = statement.case, self._cases[statement.case]
@@ -919,7 +948,8 @@ class Sequencer:
             # Another process has sealed since. This one holds the tree lock, and has folded what
             # the other appended: it takes the lease, which fences whoever still believes to hold it.
             self._epoch = writing.take_lease()
-        return writing.seal(size, root, self._sealer.checkpoint(size, root), self._epoch)
+        note = self._sealer.checkpoint(size, root, self.roster.log_keys_at(size))
+        return writing.seal(size, root, note, self._epoch)
 
 
 def _checks(items: Iterable[_Waiting]) -> list[Check]:

@@ -74,7 +74,7 @@ def relay(
     JSON, at the end: {sent}.
     """
     from ledger.cli.opened import logging
-    from ledger.gateway.services import Listener, of_relay
+    from ledger.gateway.figures import Listener, of_relay
     from ledger.kafka.relay import Relay, sources
     from ledger.kafka.topics import declared
     from ledger.opening import open_configured
@@ -116,7 +116,7 @@ def ingest(
     JSON, at the end: {recorded, refused, set_aside}.
     """
     from ledger.cli.opened import logging
-    from ledger.gateway.services import Listener, of_ingest
+    from ledger.gateway.figures import Listener, of_ingest
     from ledger.kafka.ingest import Ingest
     from ledger.kafka.topics import declared
     from ledger.law.editions import keep

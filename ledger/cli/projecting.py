@@ -211,7 +211,7 @@ def project_work(
     from ledger.cli.conveying import kafka_of, telling, until_stopped
     from ledger.cli.opened import logging
     from ledger.cli.trouble import Trouble
-    from ledger.gateway.services import Listener, of_projector
+    from ledger.gateway.figures import Listener, of_projector
     from ledger.kafka.topics import ENTRIES, declared
     from ledger.opening import open_configured
     from ledger.store import POSTGRES

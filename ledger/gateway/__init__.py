@@ -6,7 +6,7 @@ The gateway: one log, served over HTTP.
 ``metrics``    what is counted, for Prometheus
 ``registry``   the released schemas as a read-only Confluent Schema Registry
 ``front``      what is offered: which path means what, and who may ask
-``services``   what relay, ingest and projectors say of themselves, and where
+``figures``    what relay, ingest and projectors say of themselves, and where
 ============== =======================================================================
 
 ``http`` knows nothing of ledgers, and ``front`` nothing of sockets.

@@ -66,6 +66,7 @@ STATUS: Final = {
     "out_of_order": 409,
     "id_reused": 409,
     "sequence_reused": 409,
+    "unavailable": 503,
 }
 """The HTTP status of a refusal, by its code; else 422. What the log recorded, accepted or rejected, is 200."""
 
@@ -236,6 +237,11 @@ class Front:
             self._behind_since = now
         elif now - self._behind_since > self._offer.checkpoint_seconds_max:
             found.append(f"no checkpoint covers the entries from {sealed} on")
+        if self._publishes:
+            try:
+                self._ledger.check_keys()
+            except ComityError as error:
+                found.append(f"{error.what}: {error.why}")
         if self._offer.publish and store.read_only:
             found.append("statements cannot be taken: the log's keys are not here")
         return found

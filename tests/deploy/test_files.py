@@ -20,8 +20,8 @@ from typer.main import get_command
 
 from ledger.cli.app import app
 from ledger.configuration import SECTIONS, load, variable
+from ledger.gateway.figures import of_ingest, of_projector, of_relay, text
 from ledger.gateway.metrics import Metrics
-from ledger.gateway.services import of_ingest, of_projector, of_relay, text
 from ledger.kafka.ingest import Count
 from ledger.kafka.pulse import Pulse
 from projections.workers import Tally

@@ -19,7 +19,7 @@ import pytest
 
 from ledger.acts import catalogue
 from ledger.errors import FormatError, Unavailable
-from ledger.gateway.services import BOUNDS, Listener, of_ingest, of_projector, of_relay, text
+from ledger.gateway.figures import BOUNDS, Listener, of_ingest, of_projector, of_relay, text
 from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from projections.shared import Shared
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-    from ledger.gateway.services import Read
+    from ledger.gateway.figures import Read
     from ledger.sequencer import Answer
     from ledger.statement import Signed
     from ledger.store import Store
