@@ -279,6 +279,23 @@ def test_steps_of_a_state_are_told_of_that_state(tmp_path):
     assert [("bilateral", None, RECEIVED)] == list(drawn(own, shared))
 
 
+def test_steps_that_begin_or_end_on_a_day_are_told_between_two_days(tmp_path):
+    """Of one edition too: what an instrument has from 2022 until 2024 came after 2021, and is gone after 2024."""
+    folder = with_steps(tmp_path / "law", STEP)
+    file = folder / "instruments" / "bilateral.toml"
+    stage = 'own]\narticle = "2"\ntext = "Its own steps."\nfrom = '
+    change(file, stage + "2020-01-01", stage + "2022-01-01\nuntil = 2024-01-01")
+    law = read(folder)
+    before, between, after = (law.at(date(year, 6, 1)) for year in (2021, 2022, 2024))
+    key = ("bilateral", None, RECEIVED)
+
+    ((found, (was, now)),) = drawn(before, between).items()
+    assert key == found
+    assert {"issued to received"} == set(now) - set(was)
+    assert {key: (now, was)} == drawn(between, after)
+    assert {} == drawn(before, after)
+
+
 def test_how_long_an_answer_may_take_is_compared(tmp_path):
     """The time that is a choice of the ledger is in an edition like any other."""
     old, new = copy(tmp_path / "old"), copy(tmp_path / "new")
