@@ -447,6 +447,10 @@ class Ledger:
         if self._sealer is not None:
             self._sealer.check(self.sequencer.roster.log_keys)
 
+    def has_key(self, public_key: bytes) -> bool:
+        """Whether the private half of this key, 32 or 1,312 bytes, is among the log's keys here."""
+        return self._sealer is not None and self._sealer.has(public_key)
+
     # --- publishing ---
 
     def submit(self, signed: Signed) -> Answer:

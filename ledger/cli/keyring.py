@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from ledger.cli.directory import Directory
     from ledger.statement import Draft
 
-key_app = typer.Typer(help="Keys: make one, show it, certify, rotate, revoke, retire.", no_args_is_help=True)
+key_app = typer.Typer(
+    help="Keys: make one, show it, certify, rotate, revoke, retire; replace one of the log's.", no_args_is_help=True
+)
 
 SigningKey = Annotated[Path, typer.Option("--key", metavar="FILE", help="Key file (PEM) that signs the statement.")]
 
@@ -250,6 +252,86 @@ def key_retire(
         return held.authority, {"key": held.id}
 
     _say(ledger, key, "key.retired", body, as_json=as_json, quiet=quiet, done="The key is retired")
+
+
+@key_app.command("replace-log", short_help="Replace a key of the log itself, signed by the operator.")
+def key_replace_log(
+    new: Annotated[Path, typer.Argument(metavar="NEW", help="Key file of the new key; made when missing.")],
+    old: Annotated[
+        str, typer.Option("--old", metavar="OLD", help="The log's key that is replaced: its file; with --root, its id.")
+    ],
+    key: Annotated[Path, typer.Option("--key", metavar="FILE", help="Key file of the operator.")],
+    roots: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--root",
+            metavar="FILE",
+            help="Key file of a founding root that endorses it; may be given again.",
+            show_default=False,
+        ),
+    ] = None,
+    ledger: LedgerFolder = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """
+    Replace a key with which the log signs its checkpoints.
+
+    The old Ed25519 key carries it, or with --root a quorum of the founding roots; one of ML-DSA-44 takes the quorum.
+    Whoever appends must see NEW beside the other keys of the log before, as log.next.key or log.mldsa.next.key.
+    Where it is not there nothing is recorded, and the status is 8: put it there, and give the command again.
+
+    JSON: the receipt {index, statement, disposition, reason, recorded_at}.
+    """
+    from hashlib import sha256
+
+    from ledger.cli.opened import ledger as open_ledger
+    from ledger.keys import LogKey
+    from ledger.verify import ED25519, endorsement_message, possession_message
+
+    with open_ledger(ledger) as opened:
+        directory = _roster(opened.store)
+        operator = signer_of(directory, key)
+        carrier = LogKey.load(Path(old)) if Path(old).is_file() else None
+        given = sha256(carrier.public).hexdigest() if carrier is not None else old.lower()
+        standing = {sha256(one.public_key).hexdigest(): one for one in opened.roster.log_keys}
+        found = [identity for identity in standing if len(given) >= 6 and identity.startswith(given)]
+        if len(found) != 1:
+            raise Trouble(
+                4,
+                f"no key of the log that stands is {old}",
+                why="they are " + ", ".join(f"{one[:16]}…" for one in standing),
+                now="give its file, or the first digits of its id",
+            )
+        algorithm = "ed25519" if standing[found[0]].algorithm == ED25519 else "ml_dsa_44"
+        if not roots and (carrier is None or algorithm != "ed25519"):
+            raise Trouble(
+                2,
+                "nobody carries this replacement",
+                why="the old Ed25519 key signs for its successor, by its file; any other is for the founding roots",
+                now="give --root for each of a quorum",
+            )
+        fresh = LogKey.load(new) if new.exists() else LogKey.make(new, algorithm)
+        if not opened.has_key(fresh.public):
+            raise Trouble(
+                8,
+                f"{new} is not among the keys of the log here",
+                why="it must sign from the very entry that names it",
+                now=f"put it beside log.key as {'log' if algorithm == 'ed25519' else 'log.mldsa'}.next.key, here and"
+                " wherever services append; then give the command again",
+            )
+        proof = possession_message(opened.origin, operator.authority, fresh.public)
+        endorsed = endorsement_message(opened.origin, operator.authority, fresh.public)
+        endorsers = [signer_of(directory, path) for path in roots or ()]
+        body = {
+            "old_key": bytes.fromhex(found[0]),
+            "algorithm": fresh.algorithm,
+            "public_key": fresh.public,
+            "possession": fresh.sign(proof) + (b"" if roots or carrier is None else carrier.sign(proof)),
+            "endorsements": [{"root": one.authority, "signature": one.key.sign(endorsed)} for one in endorsers],
+        }
+        draft = roster_draft(directory, "log_key.replaced", opened.roster.ledger, body, opened.clock())
+        said(opened, draft, operator, as_json=as_json, quiet=quiet, done="The log's key is replaced")
 
 
 # ------------------------------------------------------------------------------------- what they share

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import stat
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ledger.keys import PrivateKey
+from ledger.keys import LogKey, PrivateKey
 from ledger.verify import leaf_hash, possession_message
 from tests.cli.world import ORIGIN, World, comity, good
 
@@ -198,6 +200,37 @@ class TestKeys:
         assert ["rotated", "valid"] == [key["standing"] for key in shown["keys"]]
         assert 5 == world.run("key", "rotate", world.key("berlin3"), "--key", world.key("berlin")).status
         assert not world.key("berlin3").exists()
+
+    def test_replace_the_logs(self, world: World) -> None:
+        """The old key carries the new one, once it lies beside it; renamed when it is over, it signs on."""
+        new, old = world.key("new-log"), world.folder / "log.key"
+        said = ("key", "replace-log", new, "--key", world.key("operator"))
+        early = world.run(*said, "--old", old)
+        made = new.read_bytes()
+        shutil.copy(new, world.folder / "log.next.key")
+        receipt = good(world.run(*said, "--old", old, "--json")).json
+        (world.folder / "log.next.key").rename(old)
+        good(world.run("key", "rotate", world.key("berlin2"), "--key", world.key("berlin")))
+
+        assert 8 == early.status
+        assert "log.next.key" in early.err
+        assert "accepted" == receipt["disposition"]
+        assert made == old.read_bytes()
+        assert 0 == world.run("fsck").status
+
+    def test_replace_the_logs_other_key(self, world: World) -> None:
+        """The one of ML-DSA-44 is carried by a quorum of the roots, and named by its id; only the operator says it."""
+        identity = sha256(LogKey.load(world.folder / "log.mldsa.key").public).hexdigest()
+        new = world.folder / "log.mldsa.next.key"
+        said = ("key", "replace-log", new, "--old", identity[:12])
+        roots = ("--root", world.key("germany"), "--root", world.key("france"))
+
+        assert 2 == world.run(*said, "--key", world.key("operator")).status
+        assert 4 == world.run(*said[:-1], "ffffffffffff", "--key", world.key("operator"), *roots).status
+        assert not new.exists()
+        assert 7 == world.run(*said, "--key", world.key("germany"), *roots).status
+        good(world.run(*said, "--key", world.key("operator"), *roots))
+        assert 0 == world.run("fsck").status
 
     def test_revoke(self, world: World) -> None:
         """A revoked key shows from which entry it is invalid, since when suspect, and why."""
