@@ -33,7 +33,7 @@ test: lint ## Run every check and every test; needs neither Java nor servers
 
 # What needs Apache Kafka, a second implementation in another language, and a minute of faults.
 .PHONY: test-cluster
-test-cluster: $(DEV) java node ## Run what needs Apache Kafka 4, on one and three brokers, and 60 s of faults
+test-cluster: $(DEV) java node kcat ## Run what needs Apache Kafka 4, on one and three brokers, and 60 s of faults
 	@$(BIN)/python -c 'from deploy.servers import jars; print("Apache Kafka is in", jars())' >&2
 	@TEST_KAFKA=apache $(BIN)/python -m pytest -q tests/kafka tests/kit tests/fire
 	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; chmod 755 "$$folder"; \
@@ -102,6 +102,10 @@ java:
 .PHONY: node
 node:
 	@$(call needed,node,nodejs)
+
+.PHONY: kcat
+kcat:
+	@$(call needed,kcat,kcat)
 
 needed = command -v $(1) >/dev/null || { \
   if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \

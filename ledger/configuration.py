@@ -165,8 +165,8 @@ class MetricsSection:
     """Where relay, ingest and projectors, which nobody asks for anything else, say how they are."""
 
     # Where each of them answers /metrics for Prometheus: address and port, [::]:9440 for IPv6; port 0 takes a free
-    # one. Plain HTTP, for a network of your own. Empty: nowhere. Two services on one machine need two ports: give each
-    # its COMITY_METRICS_LISTEN. Gateways answer it where they listen.
+    # one. Plain HTTP, for a network of your own. Empty: nowhere. Two services on one machine need two ports: say each
+    # in its environment. Gateways answer it where they listen.
     listen: str = ""
 
 
