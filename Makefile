@@ -29,7 +29,7 @@ demo: $(RUNTIME) ## Load two real cases, show them, damage one byte and find it
 .PHONY: test
 test: lint ## Run every check and every test; needs neither Java nor servers
 	@echo 'PostgreSQL and a small broker come from PyPI; `make test-cluster` runs on Apache Kafka' >&2
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
 
 # What needs Apache Kafka, a second implementation in another language, and a minute of faults.
 .PHONY: test-cluster

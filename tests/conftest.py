@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 hypothesis.settings.register_profile("comity", deadline=None)
 hypothesis.settings.load_profile("comity")
 
-for name in [name for name in os.environ if name.startswith("COMITY_")]:
+# Whose terminal it is must not matter; processes that share the tests out set its width and colours too.
+TERMINAL = {"COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS"}
+for name in [name for name in os.environ if name.startswith("COMITY_") or name in TERMINAL]:
     del os.environ[name]
 
 
