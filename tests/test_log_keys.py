@@ -42,7 +42,7 @@ OLD = {"ed25519": LOG_KEYS.ed25519.public, "ml_dsa_44": LOG_KEYS.mldsa44_public}
 NAMES = {"ed25519": "log.next.key", "ml_dsa_44": "log.mldsa.next.key"}
 
 
-def _body(new: LogKey, *endorsers: Signer) -> dict[str, Any]:
+def replacing(new: LogKey, *endorsers: Signer) -> dict[str, Any]:
     """The body that replaces the key of the same kind: carried by the old one, or by founding roots."""
     signed = possession_message(ORIGIN, OPERATOR.authority, new.public)
     return {
@@ -61,7 +61,7 @@ def _body(new: LogKey, *endorsers: Signer) -> dict[str, Any]:
 
 
 def _replace(town: Town, new: LogKey, *endorsers: Signer) -> Receipt | Refusal:
-    return town.say(town.draft("log_key.replaced", LEDGER, _body(new, *endorsers)), OPERATOR)
+    return town.say(town.draft("log_key.replaced", LEDGER, replacing(new, *endorsers)), OPERATOR)
 
 
 def _signers(note: bytes) -> set[bytes]:
@@ -116,7 +116,7 @@ def test_refusals_are_signed_by_the_key_that_stands(town: Town):
 def test_whoever_lacks_the_new_key_does_not_take_the_act(town: Town, tmp_path: Path):
     """It is not recorded, so that the log can be sealed; others go on; once the key is there it is taken."""
     new = LogKey.make(tmp_path / "elsewhere.key", "ed25519")
-    signed = town.signed(town.draft("log_key.replaced", LEDGER, _body(new)), OPERATOR)
+    signed = town.signed(town.draft("log_key.replaced", LEDGER, replacing(new)), OPERATOR)
     size = town.store.size()
     refusal = town.ledger.submit(signed)
     assert isinstance(refusal, Refusal)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from kafka import KafkaConsumer, TopicPartition
 
 from kit.answer import batch_json, read_refusal
-from ledger.errors import NotVerified
+from ledger.errors import NotVerified, Unavailable
 from ledger.kafka import wire
 from ledger.kafka.connection import BATCH_BYTES
 from ledger.kafka.ingest import SilentPartition, Watch
 from ledger.kafka.topics import REJECTIONS, SUBMISSIONS
+from ledger.keys import LogKey
+from ledger.ledger import Ledger
 from ledger.sequencer import Receipt
 from ledger.statement import (
     ENTRY_BYTES_MAX,
@@ -29,9 +31,24 @@ from ledger.statement import (
     decode_statement,
 )
 from tests.kafka.conveyor import until
-from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, ORIGIN, check_everything, check_receipt, keyed, named, signer
+from tests.test_log_keys import replacing
+from tests.town import (
+    DE_PROSECUTOR,
+    FR_PROSECUTOR,
+    LEDGER,
+    OPERATOR,
+    ORIGIN,
+    Town,
+    check_everything,
+    check_receipt,
+    keyed,
+    named,
+    signer,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ledger.keys import Signer
     from tests.kafka.conveyor import Conveyor
 
@@ -387,3 +404,36 @@ def test_the_publisher_of_a_statement_is_the_one_it_names(conveyor: Conveyor):
 
     assert decode_statement(one.statement).publisher == wire.publisher_of(one.statement)
     assert named("a prosecutor in Berlin") == wire.publisher_of(one.statement)
+
+
+def test_an_ingest_without_the_key_that_stands_waits_for_it(conveyor: Conveyor):
+    """Another process recorded that a key of the log was replaced: nothing is answered, nothing is lost meanwhile."""
+    folder, some = conveyor.town.ledger.folder, _cases(conveyor, 3)
+    new = LogKey.make(folder / "log.next.key", "ed25519")
+    with Ledger.open(folder, clock=conveyor.town.clock) as other:
+        town = Town(other, conveyor.town.clock)
+        answer = town.say(town.draft("log_key.replaced", LEDGER, replacing(new)), OPERATOR)
+        assert getattr(answer, "accepted", False)
+    (folder / "log.next.key").rename(folder / "not.here")
+    conveyor.send(*some)
+    with pytest.raises(Unavailable, match="a key of the log was replaced"):
+        conveyor.ingest()
+    assert [] == conveyor.answers(DE_PROSECUTOR.authority)
+
+    (folder / "not.here").rename(folder / "log.next.key")
+    conveyor.ingest()
+
+    assert ["accepted"] * 3 == [one.outcome for one in conveyor.answers(DE_PROSECUTOR.authority)]
+    check_everything(conveyor.town.ledger)
+
+
+def test_the_replacement_itself_stops_no_partition(conveyor: Conveyor, tmp_path: Path):
+    """An ingest that lacks the new key answers `unavailable`, and goes on with what is behind."""
+    new = LogKey.make(tmp_path / "elsewhere.key", "ed25519")
+    town = conveyor.town
+    conveyor.send(town.signed(town.draft("log_key.replaced", LEDGER, replacing(new)), OPERATOR), *_cases(conveyor, 2))
+    conveyor.ingest()
+
+    assert ["unavailable"] == [one.reason for one in conveyor.answers(OPERATOR.authority)]
+    assert ["accepted"] * 2 == [one.outcome for one in conveyor.answers(DE_PROSECUTOR.authority)]
+    check_everything(town.ledger)
