@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import statistics
 import sys
 import tempfile
 import threading
 import time
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,12 @@ from ledger.acts import catalogue
 from ledger.ledger import Ledger, Receipt
 from ledger.store import open_store
 from projections.filling import PROJECTIONS, batches, decode, rows_of
-from projections.shared import Shared, Unit, tables, units_of
+from projections.shared import Shared, Unit, ahead, tables, units_of
 from projections.shared.database import Database
 from projections.workers import Alone, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 SIZE = 20_000
 FAR = 100_000
@@ -171,48 +171,66 @@ def catching_up() -> None:
 
 
 def _work(log_at: str, address: str, numbers: list[int], pipe: Any) -> None:
+    ahead.WORTH_IT = sys.maxsize  # no helpers: what one worker does is what is divided
     with closing(open_store(log_at, read_only=True)) as store, _shared(address, store) as shared:
         held = shared.take(units_of(numbers))
         pipe.send("ready")
         pipe.recv()
-        begin = time.process_time()
+        begin = time.perf_counter()
         shared.settle(held, forced=True)
-        pipe.send(time.process_time() - begin)
+        pipe.send(time.perf_counter() - begin)
 
 
 def dividing() -> None:
-    """The same log by one, two and four workers that share the partitions; what each needs of a processor."""
+    """
+    The same log by one, two and four workers that share the partitions, on what cores there are.
+
+    Beyond: each share is filled alone, one after another, its database with it; workers with cores of their own are
+    as fast as the slowest of these. What that leaves out is what they wait for one database.
+    """
     path = str(filled(SIZE) / "ledger.db")
     with closing(open_store(path, read_only=True)) as store:
         size = store.size()
     context = multiprocessing.get_context("spawn")
 
-    def run(count: int) -> tuple[float, float]:
+    def shares(count: int) -> list[list[int]]:
+        return [list(range(12 * number // count, 12 * (number + 1) // count)) for number in range(count)]
+
+    def run(given: list[list[int]]) -> list[float]:
         address = cluster().address(cluster().schema())
         with closing(open_store(path, read_only=True)) as store:
             _shared(address, store).close()
         crew = []
-        for number in range(count):
+        for numbers in given:
             ours, theirs = context.Pipe()
-            numbers = list(range(12 * number // count, 12 * (number + 1) // count))
             process = context.Process(target=_work, args=(path, address, numbers, theirs))
             process.start()
             crew.append((process, ours))
         for _, pipe in crew:
             pipe.recv()
-        with Watch() as watch:
-            for _, pipe in crew:
-                pipe.send("go")
-            spent = [pipe.recv() for _, pipe in crew]
+        for _, pipe in crew:
+            pipe.send("go")
+        spent = [pipe.recv() for _, pipe in crew]
         for process, _ in crew:
             process.join()
-        return size / watch.seconds, max(spent)
+        return spent
 
-    for count in (1, 2, 4):
-        found = [run(count) for _ in range(3)]
-        rate, spent = statistics.median(r for r, _ in found), statistics.median(s for _, s in found)
-        alone = f"{size / spent:,.0f} entries/s if it had one to itself"
-        say(f"{count} workers: {rate:,.0f} entries/s; the busiest used {spent:.2f} s of a processor, {alone}")
+    rates = in_turns(
+        2,
+        **{f"{count} at once on {os.cpu_count()} cores": partial(_slowest, run, shares(count)) for count in (1, 2, 4)},
+        **{f"{count} alone in turns (simulated)": partial(_alone, run, shares(count)) for count in (2, 4, 8)},
+    )
+    first = next(iter(rates.values()))
+    for name, found in rates.items():
+        say(f"workers, {name}: {size * median(found):,.0f} entries/s, {ratio(found, first):.2f}x one")
+
+
+def _slowest(run: Callable[[list[list[int]]], list[float]], given: list[list[int]]) -> float:
+    return 1 / max(run(given))
+
+
+def _alone(run: Callable[[list[list[int]]], list[float]], given: list[list[int]]) -> float:
+    return 1 / max(run([numbers])[0] for numbers in given)
 
 
 def latency(rate: int = 500, seconds: int = 8) -> None:

@@ -66,8 +66,8 @@ SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('sync
 # What is asked under the lock is found by index, whatever the statistics of a young table say. They say the same of the
 # last entries of an old one: without a word the server starts processes, 10 ms each time, to read back a few rows.
 _WRITER: Final = (
-    _SETTINGS
-    + "SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0; SET lock_timeout = {busy}; SET idle_in_transaction_session_timeout = {idle};"
+    f"{_SETTINGS} SET enable_seqscan = off; SET max_parallel_workers_per_gather = 0;"
+    " SET lock_timeout = {busy}; SET idle_in_transaction_session_timeout = {idle};"
 )
 _READER: Final = _SETTINGS + "SET default_transaction_read_only = on;"
 
