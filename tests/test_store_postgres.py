@@ -100,6 +100,7 @@ class Numbered:
         self.address = address
         self._guard = threading.Condition()
         self._first = True
+        self._numbered = threading.Event()
         self._seen = -1
         with closing(self._open()) as one, one.cursor() as cursor:
             cursor.execute("CREATE TABLE entries (id bigserial PRIMARY KEY, state bytea)")
@@ -112,12 +113,14 @@ class Numbered:
     def append(self, entries: Sequence[bytes]) -> None:
         with self._guard:
             slow, self._first = self._first, False
+        assert slow or self._numbered.wait(20)
         with closing(self._open()) as one, one.cursor() as cursor:
             cursor.execute("BEGIN")
             for entry in entries:
                 cursor.execute("INSERT INTO entries (state) VALUES (%s)", (entry,))
             if slow:
                 # In the wild it takes a busy day; here the others go on, and a reader comes by.
+                self._numbered.set()
                 with self._guard:
                     self._guard.wait_for(lambda: self._seen >= len(entries), timeout=20)
             cursor.execute("COMMIT")
