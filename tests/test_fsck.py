@@ -106,6 +106,19 @@ def test_all_checkpoints_taken_out_are_missed(town):
     assert any("7 checkpoints" in fault.what for fault in checked(town).faults)
 
 
+def test_a_counter_of_checkpoints_that_was_changed_is_found(town):
+    """It says how many there are and how many are counted; no checkpoint over nothing is spoken of."""
+    tamper(town, "UPDATE sealer SET seals = seals - 1")
+    assert "7 checkpoints are numbered, and 6 are counted" in only(town)
+
+
+@pytest.mark.parametrize("by", [1, -1, 1 << 50])
+def test_a_clock_that_was_changed_is_found(town, by):
+    """The next entry would be recorded no earlier than it says, were it centuries ahead."""
+    tamper(town, f"UPDATE tree SET recorded_at = recorded_at + {by}")
+    assert "the clock kept beside the entries says" in only(town, signatures=True)
+
+
 def test_a_checkpoint_put_in_or_renumbered_is_found(town):
     """Numbers run without a gap in the order of sizes, whoever closes one."""
     tamper(town, "UPDATE seals SET number = 2 WHERE size = 7", guarded=False)

@@ -259,6 +259,9 @@ def fsck(
         )
     elif report.sound:
         said = f"{report.signatures} signatures" if signatures else "signatures not looked at"
+        if report.unchecked:
+            # Of a rejected statement the log keeps no body, and without it nobody can check who signed.
+            said += f"; of {report.unchecked} rejected entries, whose bodies are not kept, no signature can be checked"
         text(f"Sound: {report.size} entries, {report.checkpoints} checkpoints, {said}.")
         text(f"root {report.root.hex()}")
     else:

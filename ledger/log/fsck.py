@@ -28,7 +28,7 @@ from ledger.log.glance import Glance, glance
 from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.reading import recorded
 from ledger.statement import EARLIEST, decode_entry, decode_header, decode_statement, signed_message
-from ledger.verify import ROSTER_ACTS, Roster, check_signatures, parse_checkpoint, parse_note
+from ledger.verify import ROSTER_ACTS, Roster, check_signatures, iso, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -133,13 +133,16 @@ class Source(Protocol):
 
 @runtime_checkable
 class Guarded(Protocol):
-    """A store that guards what the tree does not cover: its checkpoints, its triggers, its index of cases."""
+    """A store that guards what the tree does not cover: checkpoints, triggers, index of cases, clock."""
 
     def altered(self) -> Iterator[str]:
         """Which checkpoints were taken out, and which guards are not those that were made."""
 
     def misplaced(self, cases: Sequence[tuple[bytes, int, int]]) -> list[int]:
         """Those indexes to which (case, version, index) does not lead."""
+
+    def newest(self) -> tuple[int, bytes] | None:
+        """The log's clock (microseconds) and the newest entry, as one moment has them; None where neither is."""
 
 
 def check(
@@ -605,7 +608,23 @@ def check_entries(
             sequences[key] = following
     for what in store.miscounted():
         report.fault(what)
+    _check_clock(store, report)
     _check_sequences(store, report, {bytes.fromhex(key): following for key, following in sequences.items()})
+
+
+def _check_clock(store: Source, report: Report) -> None:
+    """Compare the clock that the next entry may not fall behind with the newest entry, which it is of."""
+    newest = store.newest() if isinstance(store, Guarded) else None
+    if newest is None:
+        return
+    clock, entry = newest
+    with suppress(FormatError):  # what cannot be read is named already
+        recorded_at = decode_entry(entry).recorded_at
+        if clock != recorded_at:
+            report.fault(
+                f"the clock kept beside the entries says {iso(clock)}, and the newest entry was recorded at "
+                f"{iso(recorded_at)}: it was changed, and the next entries would be recorded at a wrong time"
+            )
 
 
 def _check_sequences(store: Source, report: Report, expected: dict[bytes, int]) -> None:

@@ -127,6 +127,9 @@ def lacking(rows: Iterable[tuple[int, int | None, int, int]]) -> Iterator[str]:
             f"{what} deleted between size {reached} and {'the newest entries' if size is None else f'size {size}'}: "
             "receipts may hold them, and prove what this log showed then; keep those"
             if missing > 0
+            else f"{earlier + 1} checkpoints are numbered, and {number} are counted: the counter was changed, or "
+            "checkpoints were put in"
+            if size is None
             else f"the checkpoint over {size} entries is numbered {number}, and should be {earlier + 1}: "
             "checkpoints were renumbered or put in"
         )

@@ -584,6 +584,11 @@ class SQLiteStore:
             found.update(self._reader().execute(query, [value for run in part for value in run]))
         return [case[2] for case in cases if case not in found]
 
+    def newest(self) -> tuple[int, bytes] | None:
+        """Return the log's clock and the newest entry, as one moment has them; None while there is none."""
+        query = "SELECT recorded_at, state FROM tree JOIN entries ON entries.rowid = tree.size"
+        return cast("tuple[int, bytes] | None", self._reader().execute(query).fetchone())
+
     def altered(self) -> Iterator[str]:
         """Say which checkpoints were taken out, and which triggers are not those that the file was made with."""
         run = self._reader()

@@ -598,6 +598,12 @@ class PostgresStore:
             list(indexes),
         )
 
+    def newest(self) -> tuple[int, bytes] | None:
+        """Return the log's clock and the newest entry, as one moment has them; None while there is none."""
+        query = "SELECT recorded_at, state FROM entries_head JOIN entries ON idx = size - 1"
+        found = cast("list[tuple[int, bytes]]", self._readers.read(query))
+        return found[0] if found else None
+
     def altered(self) -> Iterator[str]:
         """Say which checkpoints were taken out, and which triggers are not those that the tables were made with."""
         lacks = self._readers.read(LACKING.format(counter="entries_head"))
