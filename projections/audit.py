@@ -299,7 +299,7 @@ def _lines(views: Views, found: Sequence[Sequence[object]], clocks: Clocks) -> l
             r.subject,
             r.act,
             r.kind,
-            sentence(views, r),
+            sentence(views, r, rejected=extra[0] != "accepted"),
             r.when,
             views.said(r),
             articles(views, r),

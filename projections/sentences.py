@@ -288,12 +288,8 @@ _PART: Final = re.compile(r"\[([^][]*)\]")
 
 
 def predicate(views: Views, act: str, body: Mapping[str, Any], zone: str = "UTC", actor: str | None = None) -> str:
-    """
-    Return the predicate of the sentence for *act* with *body*; the act's own name, spaced, where there is none.
-
-    A rejected statement has no body: what the template asks of it reads "(not kept)".
-    """
-    template = SENTENCES.get(act, act.replace(".", " ").replace("_", " "))
+    """Return the predicate of the sentence for *act* with *body*; the act's own name, spaced, where there is none."""
+    template = SENTENCES.get(act, _spaced(act))
 
     def part(match: re.Match[str]) -> str:
         words = match[1]
@@ -310,9 +306,14 @@ def predicate(views: Views, act: str, body: Mapping[str, Any], zone: str = "UTC"
         name, how = match[1], match[2] or ""
         if how in _SILENT:
             return ""
-        return _put(views, body.get(name), how, zone) or "(not kept)"
+        return _put(views, body.get(name), how, zone) or "(not said)"
 
     return _PLACE.sub(place, _PART.sub(part, template))
+
+
+def _spaced(act: str) -> str:
+    """Return the name of an act as words."""
+    return act.replace(".", " ").replace("_", " ")
 
 
 #: Manners that put no words: they only say when a part stands.
@@ -420,11 +421,18 @@ def when_text(when: When) -> str:
     return words if when.confirmed else f"{words} (unconfirmed)"
 
 
-def sentence(views: Views, row: Row) -> str:
-    """Return the whole sentence: when, who, what, and whose word it is."""
+def sentence(views: Views, row: Row, *, rejected: bool = False) -> str:
+    """
+    Return the whole sentence: when, who, what, and whose word it is.
+
+    What a rejected statement said is not told as done: the log does not hold it, and keeps nothing but its act.
+    """
     said = views.said(row)
-    words = f"{when_text(row.when)} {said.speaker.designation} "
-    words += predicate(views, row.act, row.body, row.when.zone, row.actor)
+    words = f"{when_text(row.when)} {said.speaker.designation}"
+    if rejected:
+        words += f': "{_spaced(row.act)}", not accepted, and what it says is not kept'
+    else:
+        words += f" {predicate(views, row.act, row.body, row.when.zone, row.actor)}"
     if said.voice == "reported":
         source = f", source: {said.source}" if said.source else ""
         words += f" (as reported by {said.publisher.designation}{source})"
