@@ -202,8 +202,12 @@ def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+class _NotJsonError(ValueError):
+    """What Python's parser would take, and JSON does not have."""
+
+
 def _constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
+    raise _NotJsonError(f"{name} is not JSON")
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
@@ -242,8 +246,11 @@ def _value(text: str, start: int, line: int) -> tuple[Any, int, int]:
         raise _fault(line, "the key is given twice", str(error)) from None
     except RecursionError:
         raise _fault(line, "nested too deeply") from None
-    except ValueError as error:
+    except _NotJsonError as error:
         raise _fault(line, f"not JSON: {error}") from None
+    except ValueError:
+        # The one other complaint of the parser; Python's own words advise to lift its limit.
+        raise _fault(line, "a number of too many digits") from None
     return value, end, line
 
 
@@ -660,6 +667,23 @@ def _attachment(reading: _Reading, catalogue: Catalogue, item: Any, path: str) -
     )
 
 
+def _is_act(reading: _Reading, catalogue: Catalogue, act: str | None, version: int | None) -> bool:
+    """Whether the catalogue has the act, as far as it could be read; a fault where it has not."""
+    if act is None or version is None:
+        return False
+    try:
+        catalogue.act(act, version)
+    except (ComityError, FormatError, LookupError):
+        names = [one.name for one in catalogue.acts()]
+        if act in names:
+            reading.fault("version", f"the catalogue has no version {version} of {act}")
+        else:
+            near = difflib.get_close_matches(act, names, 1)
+            reading.fault("act", "no such act in the catalogue" + (f"; did you mean {near[0]}?" if near else ""))
+        return False
+    return True
+
+
 def _body(
     reading: _Reading,
     catalogue: Catalogue,
@@ -667,6 +691,7 @@ def _body(
     act: str | None,
     version: int | None,
 ) -> dict[str, Any]:
+    known = _is_act(reading, catalogue, act, version)
     found = value.get("body", _ABSENT)
     if found is _ABSENT:
         reading.fault("body", "is missing")
@@ -674,18 +699,7 @@ def _body(
     if not isinstance(found, dict):
         reading.fault("body", f"expected an object, found {_kind(found)}")
         return {}
-    if act is None or version is None:
-        return {}
-    try:
-        catalogue.act(act, version)
-    except (ComityError, FormatError, LookupError):
-        known = [known.name for known in catalogue.acts()]
-        if act in known:
-            reading.fault("version", f"the catalogue has no version {version} of {act}")
-            return {}
-        near = difflib.get_close_matches(act, known, 1)
-        rule = "no such act in the catalogue" + (f"; did you mean {near[0]}?" if near else "")
-        reading.fault("act", rule)
+    if act is None or version is None or not known:
         return {}
     try:
         told = _without_remarks(found)

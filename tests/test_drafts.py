@@ -182,6 +182,10 @@ class TestFaults:
         """An empty draft names what it lacks."""
         assert {"act", "case", "subject", "zone", "occurred_from", "body"} == set(faults({}))
 
+    def test_an_unknown_act_is_named_with_what_is_missing(self) -> None:
+        """Whoever mistyped the act does not first fill in what another act needs."""
+        assert {"act", "case", "subject", "zone", "occurred_from", "body"} == set(faults({"act": "request.isued"}))
+
     def test_unknown_body_field(self, draft: dict[str, Any]) -> None:
         """A key that the act does not have is named."""
         found = faults(draft | {"body": draft["body"] | {"reason_text": "because"}})
@@ -249,7 +253,7 @@ class TestLocated:
             (b'{"a": "\xff"}', 1, "not UTF-8"),
             (b'{"a": 1}\n{"a": "\xc3"}', 2, "not UTF-8"),
             (b'{"a": 1, "a": 2}', 1, "a: the key is given twice"),
-            (b'{"a": NaN}', 1, "not JSON"),
+            (b'{"a": NaN}', 1, "NaN is not JSON"),
             (b'{"a": 1}\n[1]', 2, "not an array"),
             (b"[1]", 1, "not a number"),
             (b"[{},", 1, "ends in the middle"),
@@ -257,7 +261,7 @@ class TestLocated:
             (b"[{}] x", 1, "follows the closing"),
             (b"null", 1, "not null"),
             (b"[" * 100_000, 1, "nested too deeply"),
-            (b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}", 2, "not JSON"),
+            (b'{"a": 1}\n{"a": ' + b"9" * 5000 + b"}", 2, "a number of too many digits"),
         ],
     )
     def test_faults(self, raw: bytes, line: int, said: str) -> None:
