@@ -1527,7 +1527,10 @@ def iso(at: int) -> str:
 def called(roster: Roster, authority: bytes) -> str:
     """What the roster calls an authority, and whose it is; its id where the roster does not know it."""
     known = roster.authority(authority)
-    return authority.hex() if known is None else f"{known.designation or known.kind.replace('_', ' ')} ({known.holder})"
+    if known is None:
+        return authority.hex()
+    name = known.designation or known.kind.replace("_", " ")
+    return f"{name} ({known.holder})" if known.holder else name
 
 
 def whose_act(statement: Any, named: Callable[[bytes], str], index_of: Callable[[bytes], int | None]) -> str:
@@ -1773,12 +1776,12 @@ class _Bundle:
             "disposition": entry.disposition,
             "reason": entry.reason,
             "publisher": statement.publisher.hex(),
-            "designation": publisher and (publisher.designation or f"{publisher.kind} ({publisher.holder})"),
+            "designation": publisher and (publisher.designation or called(self.roster, statement.publisher)),
             "voice": statement.voice,
             "speaker": speaker
             and {
                 "authority": speaker.authority and speaker.authority.hex(),
-                "designation": acting and (acting.designation or f"{acting.kind} ({acting.holder})"),
+                "designation": acting and (acting.designation or called(self.roster, acting.id)),
                 "country": speaker.country,
                 "authority_kind": speaker.authority_kind,
                 "mandate": speaker.mandate and speaker.mandate.hex(),
