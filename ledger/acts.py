@@ -108,7 +108,7 @@ def release(root: Path) -> Release:
     """Read the file RELEASED of the schema folder *root*."""
     schemas: dict[tuple[str, int], Frozen] = {}
     lists: dict[str, list[tuple[int, str]]] = {}
-    for line in (root / "RELEASED").read_text().splitlines():
+    for line in (root / "RELEASED").read_text("utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
         name, *rest = line.split()
@@ -123,7 +123,7 @@ def release(root: Path) -> Release:
 
 def labels(path: Path) -> dict[str, str]:
     """Read a code list: label in plain words by code, in the order of release; FileNotFoundError without the file."""
-    rows = tomllib.loads(path.read_text())["codes"]
+    rows = tomllib.loads(path.read_text("utf-8"))["codes"]
     return {code: row if isinstance(row, str) else str(row["label"]) for code, row in rows.items()}
 
 

@@ -25,9 +25,9 @@ def template(act: Act, catalogue: Catalogue) -> dict[str, Any]:
     be filled in stands in angle brackets.
     """
     schemas = resources.path("schemas")
-    envelope = json.loads((schemas / "statement.avsc").read_text())
+    envelope = json.loads((schemas / "statement.avsc").read_text("utf-8"))
     folder = schemas / ("acts" if act.released else "drafts")
-    body = json.loads((folder / f"{act.name}.{act.version}.avsc").read_text())
+    body = json.loads((folder / f"{act.name}.{act.version}.avsc").read_text("utf-8"))
     told = {field["name"]: field for field in envelope["fields"]}
     fresh = str(uuid4())
     given: dict[str, Any] = {

@@ -7,6 +7,8 @@ when it runs, so that help and completion answer at once.
 
 from __future__ import annotations
 
+import codecs
+import io
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -35,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     from ledger.cli.app import app
 
     arguments = list(arguments)
+    _speak_unicode()
     try:
         result = get_command(app).main(args=arguments, prog_name="comity", standalone_mode=False)
         sys.stdout.flush()
@@ -47,6 +50,18 @@ def run(arguments: Sequence[str]) -> int:
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 -- the edge of the program
         return _fail(error, as_json="--json" in arguments)
     return result if isinstance(result, int) else 0
+
+
+def _speak_unicode() -> None:
+    """
+    Let names be written whatever the locale: UTF-8 where it knows ASCII alone; elsewhere as escapes.
+
+    A run does not end half-way because an authority is called Miskolci járásbíróság.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            bare = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding="utf-8" if bare else None, errors="backslashreplace")
 
 
 def _enough() -> int:

@@ -231,7 +231,7 @@ def exhibit_rulings(
                     who(one.court),
                     short(one.proceedings),
                     words(one.stage),
-                    words(one.outcome) or "none stands",
+                    words(one.outcome) or f"was {words(ruling_of(one).outcome)}",
                     words(one.standing),
                     when(ruling_of(one).when),
                     _entry(one),

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from projections.facts import Said, When, Who
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CLOCKS_DIFFER = 300_000_000
+"""Microseconds by which the clock of an authority may be ahead of the log's without being remarked upon."""
 SHORT = 8
 """Hexadecimal digits of a shortened id; a prefix of six or more is accepted back."""
 
@@ -34,8 +36,9 @@ def when(value: When | None, zone: str | None = None) -> str:
     """
     When something happened, with no more precision than was claimed.
 
-    An interval shows both ends; ``(unconfirmed)`` marks what the publisher could not confirm, and
-    ``(may be later)`` an interval that the clock asked about cuts through.
+    An interval shows both ends; ``(unconfirmed)`` marks what the publisher could not confirm,
+    ``(may be later)`` an interval that the clock asked about cuts through, and ``(later than
+    recorded)`` what cannot have happened when the log was told that it had.
     """
     if value is None:
         return ""
@@ -51,6 +54,8 @@ def when(value: When | None, zone: str | None = None) -> str:
         said += " (unconfirmed)"
     if value.uncertain:
         said += " (may be later)"
+    if value.from_at > value.recorded_at + _CLOCKS_DIFFER:
+        said += " (later than recorded)"
     return said
 
 

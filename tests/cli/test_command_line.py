@@ -163,6 +163,17 @@ def test_errors_in_json() -> None:
     assert {"error", "exit", "what", "why", "now", "faults"} == set(result.trouble)
 
 
+@pytest.mark.parametrize("command", [("audit", "case"), ("publish", "--template", "request.refused")], ids=" ".join)
+def test_no_locale_is_needed(founded: World, command: tuple[str, ...]) -> None:
+    """What ships with the program is read as it was written, on a machine that knows ASCII alone."""
+    told = [founded.ids.get(word, word) for word in command]
+    bare = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = python(*told, "--ledger", founded.folder, "--quiet", **bare)
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert done.stdout
+
+
 @pytest.mark.parametrize("command", [*READING, ("proof", "0"), ("fsck",), ("project", "status")], ids=" ".join)
 def test_no_ledger(command: tuple[str, ...], tmp_path: Path) -> None:
     """Where there is no ledger, every command says so with status 4 and leaves nothing behind."""

@@ -93,6 +93,15 @@ class TestCases:
 
         assert "what had happened by 2020-06-02 23:59:59 UTC" in result.out
 
+    def test_what_cannot_have_happened_yet_is_marked(self, world: World) -> None:
+        """A case said to be opened in another century is recorded, and shown so wherever its time is shown."""
+        case = str(uuid4())
+        good(world.publish(opened(case, occurred_from="2150-01-01")))
+
+        assert "open since 2150-01-01 (later than recorded)" in good(world.run("case", "show", case)).out
+        assert "(later than recorded)" in " ".join(good(world.run("audit", case)).out.split())
+        assert "later than recorded" not in good(world.run("audit", world.ids["case"])).out
+
 
 class TestRequests:
     def test_listed(self, founded: World) -> None:
@@ -203,6 +212,22 @@ class TestExhibits:
         assert ("excluded", "Tribunal judiciaire de Lille") == (ruling["outcome"], ruling["court"]["designation"])
         assert "excluded" in good(evidence.run("exhibit", "rulings", exhibit)).out
         assert "No court is shown" in before.out
+
+    def test_an_overturned_ruling_is_still_told(self, evidence: World, tmp_path: Path) -> None:
+        """What a court had decided stays to be read beside the entry that overturned it."""
+        shutil.copytree(evidence.folder, tmp_path / "ledger")
+        world, exhibit = World(tmp_path / "ledger", evidence.ids), evidence.ids["exhibit"]
+        (ruling,) = good(world.run("exhibit", "rulings", exhibit, "--json")).json["answer"]
+        overturned = {
+            "act": "ruling.overturned", "case": world.ids["case"], "subject": exhibit, "zone": "Europe/Paris",
+            "language": "fr", "occurred_from": "2021-08-30",
+            "body": {"ruling": ruling["history"][0]["statement"], "court": world.ids["lille"]},
+        }  # fmt: skip
+        (answer,) = good(world.publish(overturned, key="lille")).lines
+        told = good(world.run("exhibit", "rulings", exhibit)).out
+
+        assert "was excluded" in told
+        assert f"overturned by entry {answer['index']}" in told
 
     def test_no_exhibit(self, evidence: World) -> None:
         """A thing that is no exhibit is not shown as one, and one that is no request not as that."""
@@ -425,7 +450,14 @@ class TestFsck:
 
         assert shown["sound"]
         assert founded.size() == shown["entries"]
-        assert good(founded.run("fsck", *more)).out
+        assert "rejected" not in good(founded.run("fsck", *more)).out
+
+    def test_signatures_that_nobody_can_check_are_counted(self, world: World) -> None:
+        """Of a rejected entry the body is not kept, so its signature is not among those that hold."""
+        assert 7 == world.publish(opened(world.ids["case"]), more=("--again",)).status
+
+        said = " ".join(good(world.run("fsck")).out.split())
+        assert "; of 1 rejected entries, whose bodies are not kept, no signature can be checked" in said
 
     def test_one_byte(self, world: World) -> None:
         """One byte changed in the store is found, with the entry named; status 3."""

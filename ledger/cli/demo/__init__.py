@@ -85,5 +85,5 @@ def _place(folder: Path) -> Path:
             )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).write_text("Made by `comity demo`; the next demonstration here replaces it.\n")
+    (folder / MARKER).write_text("Made by `comity demo`; the next demonstration here replaces it.\n", encoding="utf-8")
     return folder
