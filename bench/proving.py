@@ -149,7 +149,10 @@ def audit(sizes: Sizes) -> list[Figure]:
     store, signed = (SQLiteStore(folder / "ledger.db", read_only=True) for folder in (large, small))
     entries = list(store.scan())
     checks = limits.checks(
-        [Signed(entry.statement, entry.signature) for entry in map(decode_entry, signed.scan(200, 4_200))],
+        [
+            Signed(entry.statement, entry.signature)
+            for entry in map(decode_entry, signed.scan(200, 200 + sizes.checked))
+        ],
         world().keys(),
     )
 
