@@ -17,7 +17,7 @@ from ledger.cli.options import (
     view,
 )
 from ledger.cli.reading import Reading, heading, reading
-from ledger.cli.shown import reported, said_by, short, when, who, words
+from ledger.cli.shown import counted, reported, said_by, short, when, who, words
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _show_case(found: "CaseStatus") -> None:
     stage = words(found.stage) or "its opening is not in this copy, or not at the time asked about"
     if found.own is not None:
         stage = reported(stage, by_report=found.own.reported)
-    text(f"Case {found.case}: {stage}{since}, {found.entries} entries")
+    text(f"Case {found.case}: {stage}{since}, {counted(found.entries, 'entry', 'entries')}")
     table(
         ("thing", "id", "stage", "since", "entry", "can lawfully come next"),
         [
@@ -132,7 +132,7 @@ def _show_case(found: "CaseStatus") -> None:
             )
             for thing in found.things
         ],
-        empty="Nothing is recorded in it.",
+        empty="No proceedings, request or other thing is recorded in it yet.",
     )
     _show_open(found)
     if found.linked:

@@ -11,6 +11,7 @@ import typer
 
 from ledger.cli.console import document, line, note, progress, text
 from ledger.cli.options import AsJson, LedgerFolder, Quiet
+from ledger.cli.shown import counted
 from ledger.cli.trouble import Fault, Trouble
 
 if TYPE_CHECKING:
@@ -323,6 +324,7 @@ def _publish(
             _keep(receipts, run, held[0])
             tally["repeated"] += 1
             show(held.popleft())
+            done(sum(tally.values()))
 
     def fresh() -> "Iterator[Draft]":
         for number, draft in run.drafts(source):
@@ -363,9 +365,9 @@ def _publish(
                 status = status_of(answer)
                 trouble = refused(shape, status)
             done(sum(tally.values()))
-    flush()
+        flush()
     said = ", ".join(f"{number} {what}" for what, number in tally.items() if number)
-    note(f"{count} drafts: {said}.", quiet=quiet or as_json)
+    note(f"{counted(count, 'draft')}: {said}.", quiet=quiet or as_json)
     structlog.get_logger().info("published", ledger=run.opened.origin, drafts=count, **tally)
     if trouble is not None:
         bad = tally["rejected"] + tally["refused"]

@@ -16,6 +16,16 @@ SHORT = 8
 """Hexadecimal digits of a shortened id; a prefix of six or more is accepted back."""
 
 
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """
+    A number of things, in words that agree with it.
+
+    >>> counted(1, "entry", "entries"), counted(0, "draft")
+    ('1 entry', '0 drafts')
+    """
+    return f"{number} {one if number == 1 else more or one + 's'}"
+
+
 def moment(microseconds: int, zone: str = "UTC") -> str:
     """
     The instant in *zone*, to the second.

@@ -67,7 +67,7 @@ class TestReceipts:
         result = good(world.run("publish", "-", "--key", world.key("berlin"), stdin=said))
 
         assert result.out.startswith("line 1: entry ")
-        assert "1 drafts: 1 accepted." in result.err
+        assert "1 draft: 1 accepted." in result.err
 
     def test_nothing(self, world: World) -> None:
         """No draft is nothing to do, not an error."""

@@ -98,7 +98,10 @@ class TestCases:
         case = str(uuid4())
         good(world.publish(opened(case, occurred_from="2150-01-01")))
 
-        assert "open since 2150-01-01 (later than recorded)" in good(world.run("case", "show", case)).out
+        assert (
+            "open since 2150-01-01 (later than recorded), 1 entry\nNo proceedings"
+            in good(world.run("case", "show", case)).out
+        )
         assert "(later than recorded)" in " ".join(good(world.run("audit", case)).out.split())
         assert "later than recorded" not in good(world.run("audit", world.ids["case"])).out
 
