@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from ledger.cli.directory import Directory
     from ledger.statement import Draft
 
-key_app = typer.Typer(
-    help="Keys: make one, show it, certify, rotate, revoke, retire; replace one of the log's.", no_args_is_help=True
-)
+key_app = typer.Typer(help="Keys: make, certify, rotate, revoke, retire; the log's too.", no_args_is_help=True)
 
 SigningKey = Annotated[Path, typer.Option("--key", metavar="FILE", help="Key file (PEM) that signs the statement.")]
 
