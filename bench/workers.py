@@ -64,7 +64,7 @@ def catching_up() -> None:
 
     def one() -> float:
         with _shared(cluster().address(cluster().schema()), store) as shared:
-            held = shared.take({Unit("deadlines", -1)})
+            held = shared.take({Unit("deadlines", number) for number in range(shared.partitions)})
             with Watch() as watch:
                 shared.settle(held, forced=True)
         return store.size() / watch.seconds

@@ -12,7 +12,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 import structlog
 
@@ -66,9 +66,12 @@ PROJECTIONS: Final[tuple[Projection, ...]] = (
 
 #: A batch, one transaction each: large enough to make a commit cheap. It is bounded in bytes too, so
 #: that memory stays flat where entries are as large as the format allows.
-_BATCH: Final = 2000
+BATCH: Final = 2000
 _BATCH_BYTES: Final = 4 << 20
 _FIRST_BATCH: Final = 64
+
+WIDEST: Final = 16
+"""From so many batches at most one transaction is made, where little of them is kept."""
 
 PARKED_MAX: Final = 10_000
 """So many acts of one projection may be parked: beyond that it is the projection that is broken, and it stops."""
@@ -298,12 +301,12 @@ def batches(store: Store, start: int, stop: int, first: int = _FIRST_BATCH) -> I
             raise GapRefused("a reader of the log", start, batch[0][0] if batch else stop)
         yield batch
         start = batch[-1][0] + 1
-        limit = sized(limit, sum(len(entry) for _, entry in batch) // len(batch))
+        limit = sized(limit, _mean(batch))
 
 
-def sized(last: int, mean: int) -> int:
-    """Return how many entries are read at once after *last*, which had *mean* bytes each."""
-    return max(1, min(_BATCH, 2 * last, _BATCH_BYTES // max(1, mean)))
+def sized(last: int, mean: int, most: int = BATCH) -> int:
+    """Return how many entries are read at once after *last*, which had *mean* bytes each; *most* at most."""
+    return max(1, min(most, 2 * last, _BATCH_BYTES // max(1, mean)))
 
 
 class Digest:
@@ -337,20 +340,48 @@ def _value(value: object) -> bytes:
     return kind + b"%d:" % len(raw) + raw
 
 
-def decoded(catalogue: Catalogue, read: Iterable[list[tuple[int, bytes]]]) -> Iterator[list[Fact]]:
-    """Yield the facts of batches; the next is read and decoded by a thread while the last is written."""
-    end: list[Fact] = []
+class Stretch(NamedTuple):
+    """A contiguous stretch of the log, from entry `start` to before `stop`, and the facts of it that are wanted."""
+
+    start: int
+    stop: int
+    facts: list[Fact]
+
+
+def decoded(
+    catalogue: Catalogue, read: Iterable[list[tuple[int, bytes]]], wanted: Callable[[bytes], bool] | None = None
+) -> Iterator[Stretch]:
+    """
+    Yield the facts of batches; the next is read and decoded by a thread while the last is written.
+
+    Args:
+        catalogue: the acts.
+        read: the batches, contiguous.
+        wanted: tells of the bytes of an entry whether it is decoded; None for all. Where it keeps little, several
+            batches make one stretch.
+    """
     entries = iter(read)
 
-    def make() -> list[Fact]:
-        batch = next(entries, None)
-        return end if batch is None else decode(catalogue, batch)
+    def make() -> Stretch | None:
+        kept: list[tuple[int, bytes]] = []
+        start = stop = -1
+        for number, batch in enumerate(entries, 1):
+            start, stop = batch[0][0] if number == 1 else start, batch[-1][0] + 1
+            kept += batch if wanted is None else [one for one in batch if wanted(one[1])]
+            # Twice what is kept by now may still be too much, of large entries most of all.
+            if wanted is None or number == WIDEST or 2 * len(kept) > sized(BATCH, _mean(kept)):
+                break
+        return None if stop < 0 else Stretch(start, stop, decode(catalogue, kept))
 
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(make)
-        while (facts := coming.result()) is not end:
+        while (found := coming.result()) is not None:
             coming = thread.submit(make)
-            yield facts
+            yield found
+
+
+def _mean(entries: Sequence[tuple[int, bytes]]) -> int:
+    return sum(len(entry) for _, entry in entries) // max(1, len(entries))
 
 
 def open_log(address: str) -> tuple[Log, Catalogue]:

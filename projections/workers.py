@@ -2,8 +2,8 @@
 A projection worker: one member of the consumer group that fills the shared projections.
 
 Kafka brings the entries and divides the work; the log says what is true. A worker fills the partitions that the
-group gives it from ``comity.entries``, and its share of the projections that read the log as one stream from
-the log itself. It goes to the log for its partitions, too, where
+group gives it: of most projections from ``comity.entries``, of those that join cases (``projections.shared``) from
+the log itself, of which it decodes what belongs to it and no more. It goes to the log for all of them where
 
 - it starts far behind, or Kafka's retention has passed what it needs: at the full speed of the log;
 - the offsets of a partition have a gap;
@@ -30,7 +30,8 @@ from ledger.kafka.connection import explained
 from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import ENTRIES
 from projections.filling import Store, batches, decode
-from projections.shared import WHOLE_LOG, Fenced, Place, Shared, Step, Unit, partition_of, units_of
+from projections.shared import JOINED, Fenced, Place, Shared, Step, Unit, partition_of, units_of
+from projections.shared.units import dealt, sieve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -266,7 +267,7 @@ class Worker:
 
     def _take(self, numbers: frozenset[int]) -> None:
         """Take the partitions that the group gave, go to the log for what Kafka has not, and read on from there."""
-        self._held = self._shared.take(units_of(numbers, self._shared.partitions))
+        self._held = self._shared.take(units_of(numbers))
         self._numbers = numbers
         self._offsets = {}
         self._owing, self._silent = {}, {}
@@ -276,7 +277,7 @@ class Worker:
         begins, ends = self._consumer.beginning_offsets(there), self._consumer.end_offsets(there)
         lost = []
         for one in there:
-            kept = [place.offset for unit, place in self._held.items() if unit.partition == one.partition]
+            kept = [place.offset for place in self._brought(one.partition).values()]
             offset = min((at for at in kept if at is not None), default=None)
             if offset is None or any(at is None for at in kept):
                 offset = 0 if begins.get(one) == 0 else None
@@ -305,6 +306,12 @@ class Worker:
         self.applied += count
         return count
 
+    def _brought(self, number: int) -> dict[Unit, Place]:
+        """What Kafka fills of a partition."""
+        return {
+            unit: place for unit, place in self._held.items() if unit.partition == number and unit.name not in JOINED
+        }
+
     def _seek(self) -> None:
         for one in self._there:
             if one.partition in self._offsets:
@@ -322,7 +329,8 @@ class Worker:
                 continue
             facts: list[Fact] = []
             offset = self._offsets.get(number)
-            size = min(place.size for unit, place in self._held.items() if unit.partition == number)
+            units = self._brought(number)
+            size = min(place.size for place in units.values())
             for message in messages:
                 if offset is not None and message.offset != offset:
                     if message.offset < offset:
@@ -340,7 +348,7 @@ class Worker:
                 self._offsets[number] = offset
             if facts:
                 self._silent.pop(number, None)
-                steps |= {unit: Step(facts, offset) for unit in self._held if unit.partition == number}
+                steps |= {unit: Step(facts, offset) for unit in units}
         return steps
 
     def _read(self, number: int, message: Any, logged: int) -> Fact | None:
@@ -364,18 +372,23 @@ class Worker:
         return None
 
     def _from_log(self) -> dict[Unit, Step]:
-        """The next piece of the log for the projections that read it as one stream."""
-        streams = {unit: place for unit, place in self._held.items() if unit.partition == WHOLE_LOG}
-        if not streams:
+        """The next piece of the log for the projections that join cases."""
+        joined = {unit: place for unit, place in self._held.items() if unit.name in JOINED}
+        if not joined:
             return {}
-        start = min(place.size for place in streams.values())
+        start = min(place.size for place in joined.values())
         stop = min(self._store.size(), start + self._limits.batch_size_max)
         batch = next(batches(self._store, start, stop, first=self._limits.batch_size_max), None)
         if batch is None:
             return {}
-        facts = decode(self._catalogue, batch)
-        end = batch[-1][0] + 1
-        return {unit: Step(facts, None, end) for unit, place in streams.items() if place.size < end}
+        wanted = sieve(joined, self._shared.partitions)
+        kept = batch if wanted is None else [one for one in batch if wanted(one[1])]
+        shares, end = dealt(decode(self._catalogue, kept), self._shared.partitions), batch[-1][0] + 1
+        return {
+            unit: Step(shares.get(unit.partition, ()), None, end, start=start)
+            for unit, place in joined.items()
+            if place.size < end
+        }
 
     # -------------------------------------------------------------------------------- watching
 
@@ -383,7 +396,7 @@ class Worker:
         """Compare with the log; begin a silent partition anew, and apply from the log what it owes."""
         self._held, owed = self._shared.settle(self._held)
         self._tally.owed = sum(owed.values())
-        sizes = {unit.partition: place.size for unit, place in self._held.items()}
+        sizes = {unit.partition: place.size for unit, place in self._held.items() if unit.name not in JOINED}
         before, self._owing = self._owing, {}
         for number in owed:
             # Whoever brings something is not silent, however much more there is.

@@ -14,9 +14,10 @@ module        what it has
 ``database``  transactions, and who stands in where there is no Kafka
 ============= ================================================================================
 
-**A projection is filled in one of two ways**, decided in ``units.ORDERED``: partition by partition, by whoever owns
-the partition in the consumer group; or as one stream in the order of the log, where its answers join what different
-cases say. Its one stream is "partition" -1.
+**A projection is filled partition by partition**, by whoever owns the partition in the consumer group: rows are made
+of one entry alone. Whoever reads the log reads of each entry, before it is decoded, where it belongs, and leaves the
+others alone (``units.sieve``). Where answers join what different cases say (``units.JOINED``), the partitions follow
+the log and not Kafka, and a reader is shown what lies below the size that every one of them has reached: a prefix.
 
 **Positions move with the rows**, in one transaction. ``size``: every entry of the partition below it has been
 applied once. ``whole``: as far as that was compared with the log; ``taken`` counts the entries applied since, so that
@@ -31,11 +32,10 @@ from __future__ import annotations
 from projections.shared.answers import are_shared, open_shared
 from projections.shared.fenced import Fenced
 from projections.shared.front import Shared
-from projections.shared.units import ORDERED, WHOLE_LOG, Place, Step, Unit, partition_of, units_of
+from projections.shared.units import JOINED, Place, Step, Unit, partition_of, units_of
 
 __all__ = [
-    "ORDERED",
-    "WHOLE_LOG",
+    "JOINED",
     "Fenced",
     "Place",
     "Shared",

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from projections.filling import batches, decode, module, open_log, rows_of, sized
+from projections.filling import BATCH, WIDEST, batches, decode, module, open_log, rows_of, sized
 from projections.shared import tables
-from projections.shared.units import WHOLE_LOG, Unit, partition_of
+from projections.shared.units import Unit, dealt, sieve
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from ledger.acts import Catalogue
     from ledger.store import Store as Log
-    from projections.facts import Fact
 
 log: Final = structlog.get_logger("comity.projections")
 
@@ -46,9 +45,14 @@ _AHEAD: Final = 2
 
 
 class Piece(NamedTuple):
-    """Lines of COPY by projection and table, of the entries before `stop` that were left; `size` is their bytes."""
+    """
+    Lines of COPY by projection and table, of the entries before `stop` that were left.
+
+    Of these `kept` belonged to what is asked for, and had `size` bytes.
+    """
 
     stop: int
+    kept: int
     size: int
     lines: dict[str, dict[str, bytes]]
 
@@ -64,9 +68,7 @@ def made(log_at: str, units: Iterable[Unit], count: int, start: int, stop: int) 
         start: of the first piece.
         stop: after the last one.
     """
-    shares: dict[str, frozenset[int]] = {}
-    for name, partition in units:
-        shares[name] = shares.get(name, frozenset()) | {partition}
+    asked = frozenset(units)
     helpers = min(HELPERS_MAX, os.cpu_count() or 1)
     limit, at = _FIRST, start
     coming: deque[tuple[int, Future[Piece]]] = deque()
@@ -76,7 +78,7 @@ def made(log_at: str, units: Iterable[Unit], count: int, start: int, stop: int) 
         while at < stop or coming:
             while at < stop and len(coming) < _AHEAD * helpers:
                 end = min(stop, at + limit)
-                coming.append((at, pool.submit(_made, log_at, shares, count, at, end)))
+                coming.append((at, pool.submit(_made, log_at, asked, count, at, end)))
                 at = end
             first, future = coming.popleft()
             try:
@@ -84,7 +86,10 @@ def made(log_at: str, units: Iterable[Unit], count: int, start: int, stop: int) 
             except Exception as error:  # noqa: BLE001 -- the ordinary way says what it is, or parks it
                 log.info("helper_failed", start=first, why=repr(error)[:500])
                 return
-            limit = sized(limit, piece.size // (piece.stop - first))
+            read = piece.stop - first
+            # As much in a transaction, however little of the log belongs here.
+            most = BATCH * min(WIDEST, read // max(1, piece.kept))
+            limit = sized(limit, piece.size // read, most)
             yield piece
 
 
@@ -93,25 +98,18 @@ def _opened(log_at: str) -> tuple[Log, Catalogue]:
     return open_log(log_at)
 
 
-def _made(log_at: str, shares: dict[str, frozenset[int]], count: int, start: int, stop: int) -> Piece:
+def _made(log_at: str, units: frozenset[Unit], count: int, start: int, stop: int) -> Piece:
     """Make one piece, in a helper."""
     store, catalogue = _opened(log_at)
-    size = 0
-    facts: list[Fact] = []
-    for batch in batches(store, start, stop, stop - start):
-        size += sum(len(entry) for _, entry in batch)
-        facts += decode(catalogue, batch)
-    text = tables.Lines()
-    lines = {name: _lines(name, _share(facts, partitions, count), text) for name, partitions in shares.items()}
-    return Piece(stop, size, lines)
-
-
-def _share(facts: list[Fact], partitions: frozenset[int], count: int) -> list[Fact]:
-    if WHOLE_LOG in partitions or len(partitions) == count:
-        return facts
-    return [fact for fact in facts if partition_of(fact.statement.case, count) in partitions]
-
-
-def _lines(name: str, facts: list[Fact], text: tables.Lines) -> dict[str, bytes]:
-    rows = rows_of(module(name), facts)
-    return {table: text.of(some).encode() for table, some in rows.items() if some}
+    wanted = sieve(units, count)
+    kept: list[tuple[int, bytes]] = []
+    for batch in batches(store, start, stop, min(BATCH, stop - start)):
+        kept += batch if wanted is None else [one for one in batch if wanted(one[1])]
+    shares = dealt(decode(catalogue, kept), count)
+    text, lines = tables.Lines(), {}
+    for name in sorted({unit.name for unit in units}):
+        mine = [fact for unit in units if unit.name == name for fact in shares.get(unit.partition, ())]
+        # In the order of the log, so that every row lands behind the last.
+        rows = rows_of(module(name), sorted(mine, key=lambda fact: fact.index))
+        lines[name] = {table: text.of(some).encode() for table, some in rows.items() if some}
+    return Piece(stop, len(kept), sum(len(entry) for _, entry in kept), lines)

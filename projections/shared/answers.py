@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import closing
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import psycopg2
 
@@ -13,6 +13,7 @@ from ledger.store import POSTGRES
 from ledger.store.postgres.connections import Connections, meaning
 from projections.filling import PROJECTIONS
 from projections.shared import tables
+from projections.shared.units import JOINED
 from projections.views import Views
 
 if TYPE_CHECKING:
@@ -23,20 +24,48 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- as above
 
 
-class _Answers:
-    """What the queries call `db`: SQL as they write it, on the tables of the generations that stand."""
+_WITH: Final = re.compile(r"\s*WITH\s+(?:RECURSIVE\s+)?")
 
-    def __init__(self, connection: Connection, generations: Mapping[str, int]) -> None:
+
+class _Answers:
+    """
+    What the queries call `db`: SQL as they write it, on the tables of the generations that stand.
+
+    Of a projection that joins cases they see the entries below the size that all its partitions have reached: never
+    the later half of what two cases say without the earlier.
+    """
+
+    def __init__(self, connection: Connection, stands: Mapping[str, tables.Standing]) -> None:
         self._connection = connection
-        self._generations = generations
+        self._stands = stands
         # Only tables: an act may be called like them (`admissibility.ruled`).
         named = "|".join(f"{p.NAME}\\.(?:{'|'.join(table.name for table in p.TABLES)})" for p in PROJECTIONS)
         self._named = re.compile(rf"\b(?:{named})\b")
         self._translated: dict[str, str] = {}
 
-    def _physical(self, match: re.Match[str]) -> str:
-        name, _, table = match[0].partition(".")
-        return tables.physical(self._generations[name], name, table)
+    def _translate(self, query: str) -> str:
+        prefixes: dict[str, str] = {}
+
+        def physical(match: re.Match[str]) -> str:
+            name, _, table = match[0].partition(".")
+            one = self._stands[name]
+            there = tables.physical(one.generation, name, table)
+            # Where all are equally far, there is nothing behind.
+            if name not in JOINED or one.size == one.most:
+                return there
+            prefixes[f"prefix_{name}_{table}"] = f"SELECT * FROM {there} WHERE idx < {one.size}"
+            return f"prefix_{name}_{table}"
+
+        # To SQLite a limit of -1 is none.
+        found = self._named.sub(
+            physical, query.replace("%", "%%").replace("LIMIT ?", "LIMIT nullif(?, -1)").replace("?", "%s")
+        )
+        if not prefixes:
+            return found
+        # Not materialized: the indexes of the table are used as if it were named itself.
+        shown = ", ".join(f"{name} AS NOT MATERIALIZED ({rows})" for name, rows in prefixes.items())
+        begun = _WITH.match(found)
+        return f"WITH {shown} {found}" if begun is None else f"{begun[0]}{shown}, {found[begun.end() :]}"
 
     def execute(self, query: str, values: Sequence[object] = ()) -> Cursor:
         """
@@ -47,12 +76,7 @@ class _Answers:
         """
         found = self._translated.get(query)
         if found is None:
-            found = self._named.sub(
-                self._physical,
-                # To SQLite a limit of -1 is none.
-                query.replace("%", "%%").replace("LIMIT ?", "LIMIT nullif(?, -1)").replace("?", "%s"),
-            )
-            self._translated[query] = found
+            found = self._translated[query] = self._translate(query)
         try:
             cursor = self._connection.cursor()
             cursor.execute(found, list(values))
@@ -112,5 +136,5 @@ def open_shared(address: str) -> Views:
     except BaseException:
         connection.close()
         raise
-    answers = _Answers(connection, {name: one.generation for name, one in stands.items()})
+    answers = _Answers(connection, stands)
     return SharedViews(answers, {name: one.size for name, one in stands.items()})

@@ -95,7 +95,7 @@ def apply(cursor: Cursor, held: Mapping[Unit, Place], steps: Mapping[Unit, Step]
 
     Raises:
         Fenced: one of them is another's.
-        GapRefused: the first fact not passed of a one-stream projection is not the next.
+        GapRefused: a step begins behind where its unit is.
         ProjectionFailed: too much would be parked.
     """
     _lock(cursor, held, steps)

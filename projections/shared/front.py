@@ -24,7 +24,7 @@ from projections.shared import ahead, fenced, tables
 from projections.shared.answers import open_shared
 from projections.shared.database import Database
 from projections.shared.rebuilding import Rebuild, roll_back
-from projections.shared.units import PARTITIONS, WHOLE_LOG, Place, Step, Unit, partition_of, units_of
+from projections.shared.units import JOINED, PARTITIONS, Place, Step, Unit, dealt, partition_of, sieve, units_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,7 +94,7 @@ class Shared(Projections):
 
         Raises:
             Fenced: one of them is another's; nothing was written.
-            GapRefused: the first fact not passed of a one-stream projection is not the next.
+            GapRefused: a step begins behind where its unit is.
             ProjectionFailed: too much would be parked.
             Unavailable: the database cannot do it now.
         """
@@ -109,24 +109,25 @@ class Shared(Projections):
         facts: Sequence[Fact],
         size: int,
         offsets: Mapping[int, int] | None = None,
+        *,
+        start: int = 0,
     ) -> dict[Unit, Place]:
         """
         Apply a contiguous piece of the log that ends before *size* to every unit of *held*; errors as of `apply`.
 
         Args:
             held: what is filled.
-            facts: all entries of the log from the smallest size in *held* to before *size*.
+            facts: all entries that the log has of *held* from *start* to before *size*; others are ignored.
             size: where the piece ends.
             offsets: the message that each partition reads next.
+            start: where the piece begins: not behind the smallest size in *held*.
         """
-        shares: dict[int, list[Fact]] = {}
-        for fact in facts:
-            shares.setdefault(partition_of(fact.statement.case, self.partitions), []).append(fact)
-        steps = {}
-        for unit, place in held.items():
-            if place.size <= size:
-                mine = facts if unit.partition == WHOLE_LOG else shares.get(unit.partition, [])
-                steps[unit] = Step(mine, (offsets or {}).get(unit.partition), size)
+        shares = dealt(facts, self.partitions)
+        steps = {
+            unit: Step(shares.get(unit.partition, ()), (offsets or {}).get(unit.partition), size, start=start)
+            for unit, place in held.items()
+            if place.size <= size
+        }
         return self.apply(held, steps)
 
     def catch_up(self, tell: Callable[[Progress], None] | None = None) -> int:
@@ -135,7 +136,7 @@ class Shared(Projections):
 
         Workers are fenced and take their partitions back; so it is for logs without workers, and for tests.
         """
-        held = self.take(units_of(range(self.partitions), self.partitions))
+        held = self.take(units_of(range(self.partitions)))
         return min(place.size for place in self.settle(held, forced=True, tell=tell)[0].values())
 
     # ------------------------------------------------------------------------------- comparing
@@ -156,7 +157,7 @@ class Shared(Projections):
 
         Args:
             held: what is filled.
-            forced: apply what Kafka owes from the log, and the one-stream projections with it.
+            forced: apply what Kafka owes from the log, and the projections that join cases with it.
             ends: for each partition the offset after its last message, read before this; kept with what is
                 applied from the log, so that reading goes on there.
             tell: is told how far it is.
@@ -176,7 +177,7 @@ class Shared(Projections):
         size = store.size()
         if forced:
             return self._read(held, size, ends or {}, tell or (lambda _: None)), {}
-        behind = {unit: place for unit, place in held.items() if unit.partition != WHOLE_LOG and place.size < size}
+        behind = {unit: place for unit, place in held.items() if unit.name not in JOINED and place.size < size}
         lowest: dict[int, int] = {}
         for unit, place in behind.items():
             lowest[unit.partition] = min(place.size, lowest.get(unit.partition, size))
@@ -194,9 +195,8 @@ class Shared(Projections):
 
         def plainly(stop: int) -> None:
             start = min((place.size for place in held.values()), default=stop)
-            for facts in decoded(catalogue, batches(store, start, stop)):
-                end = facts[-1].index + 1
-                held.update(self.follow(held, facts, end, ends if end == size else None))
+            for at, end, facts in decoded(catalogue, batches(store, start, stop), sieve(held, self.partitions)):
+                held.update(self.follow(held, facts, end, ends if end == size else None, start=at))
                 tell(Progress(end, size))
 
         level, log_at = max((place.size for place in held.values()), default=size), self._log_at()

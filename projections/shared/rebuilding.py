@@ -207,9 +207,9 @@ def drop_strays(database: Database, failed: int | None = None) -> None:
 def _fill(store: Store, catalogue: Catalogue, address: str, generation: int, start: int, stop: int) -> int:
     """Copy a range of the log into tables that nobody reads yet; return how many entries."""
     with closing(Database(address)) as database:
-        for facts in decoded(catalogue, batches(store, start, stop)):
+        for stretch in decoded(catalogue, batches(store, start, stop)):
             with database.transaction() as cursor:
-                tables.put_all(cursor, generation, facts)
+                tables.put_all(cursor, generation, stretch.facts)
     return stop - start
 
 

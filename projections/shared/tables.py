@@ -27,7 +27,6 @@ from ledger.errors import Conflict
 from ledger.store.postgres.tables import escaped
 from projections.facts import COLUMNS
 from projections.filling import PROJECTIONS, Digest, Parking, edition, foreign
-from projections.shared.units import ORDERED, WHOLE_LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -94,6 +93,7 @@ def ensure(cursor: Cursor, partitions: int | None, otherwise: int) -> int:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
         there = _partitions(cursor)
     count = next(iter(there.values()), partitions or otherwise)
+    _divide(cursor, count)
     if partitions is not None and partitions != count:
         raise Conflict(
             f"the projections have {count} partitions, not {partitions}",
@@ -127,11 +127,22 @@ def next_generation(cursor: Cursor) -> int:
 
 def open_places(cursor: Cursor, generation: int, name: str, partitions: int, size: int = 0) -> None:
     """Write down that every partition of a projection has applied the entries below *size*."""
-    numbers = [WHOLE_LOG] if name in ORDERED else list(range(partitions))
     cursor.execute(
-        "INSERT INTO projection_place SELECT %s, %s, number, 1, %s, %s, 0, NULL FROM unnest(%s) AS number",
-        (generation, name, size, size, numbers),
+        "INSERT INTO projection_place SELECT %s, %s, number, 1, %s, %s, 0, NULL FROM generate_series(0, %s) AS number",
+        (generation, name, size, size, partitions - 1),
     )
+
+
+def _divide(cursor: Cursor, partitions: int) -> None:
+    """Give the partitions their places where an earlier release had one, -1, for the whole of a projection."""
+    cursor.execute("SELECT 1 FROM projection_place WHERE partition = -1 FOR UPDATE")
+    if cursor.fetchall():
+        cursor.execute(
+            "INSERT INTO projection_place SELECT generation, name, number, epoch + 1, size, size, 0, NULL"
+            " FROM projection_place, generate_series(0, %s) AS number WHERE partition = -1",
+            (partitions - 1,),
+        )
+        cursor.execute("DELETE FROM projection_place WHERE partition = -1")
 
 
 def create(cursor: Cursor, generation: int, projection: Projection) -> None:
@@ -159,18 +170,19 @@ def index(cursor: Cursor, generation: int, projection: Projection) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The tables of a projection that stand: how far every partition of it is at least."""
+    """The tables of a projection that stand: how far every partition of it is at least, and one at `most`."""
 
     generation: int
     edition: str
     size: int
     whole: int
+    most: int
 
 
 def standing(cursor: Cursor) -> dict[str, Standing]:
     """Return which tables stand, by projection, in the order of their names."""
     cursor.execute(
-        "SELECT name, generation, edition, min(size), min(whole)"
+        "SELECT name, generation, edition, min(size), min(whole), max(size)"
         " FROM projection_set JOIN projection_place USING (name, generation) GROUP BY 1, 2, 3 ORDER BY 1"
     )
     return {name: Standing(*rest) for name, *rest in cursor.fetchall()}

@@ -7,31 +7,29 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ledger.kafka import relay
+from ledger.kafka.wire import place_of
 from projections.filling import PROJECTIONS, GapRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from projections.facts import Fact
 
-ORDERED: Final[Mapping[str, str]] = {
+JOINED: Final[Mapping[str, str]] = {
     "roster": "designations are used by every case",
     "provenance": "an exhibit is handed over from case to case",
     "admissibility": "a ruling reaches what is derived in other cases",
     "deadlines": "the seat of an authority is enrolled in the ledger's own case",
     "findings": "conditions travel with an exhibit, and seats as above",
 }
-"""The projections that read the log as one stream, each with why; the others are filled by partition."""
-
-WHOLE_LOG: Final = -1
-"""The partition of a projection that reads the log as one stream."""
+"""The projections whose answers join what different cases say, each with why: what is read of them is a prefix."""
 
 PARTITIONS: Final = 12
 """Of ``comity.entries``, where nobody says otherwise; it never changes."""
 
 
 class Unit(NamedTuple):
-    """What one worker at a time fills: a partition of a projection, or the one stream of it (-1)."""
+    """What one worker at a time fills: a partition of a projection."""
 
     name: str
     partition: int
@@ -67,7 +65,8 @@ class Step:
     Attributes:
         facts: in the order of the log; those below its size are ignored.
         offset: of the message that is read next; None leaves it.
-        settled: the size up to which the facts are all that the log has; None where only Kafka says so.
+        settled: the size up to which the facts are all that the log has of the unit; None where only Kafka says so.
+        start: from where on they are.
         whole: up to here what was applied is what the log has.
     """
 
@@ -75,19 +74,13 @@ class Step:
     offset: int | None = None
     settled: int | None = None
     whole: int | None = None
+    start: int = 0
 
 
-def units_of(partitions: Iterable[int], count: int = PARTITIONS) -> set[Unit]:
-    """
-    Return what the owner of these partitions of ``comity.entries`` fills.
-
-    The one-stream projections are dealt to the owners of partitions too, so that the group divides them.
-    """
+def units_of(partitions: Iterable[int]) -> set[Unit]:
+    """Return what the owner of these partitions of ``comity.entries`` fills: those of every projection."""
     owned = set(partitions)
-    found = {Unit(p.NAME, number) for p in PROJECTIONS if p.NAME not in ORDERED for number in owned}
-    # Spread out, since ranges of neighbouring partitions go to one worker.
-    dealt = {name: (number * count) // len(ORDERED) for number, name in enumerate(ORDERED)}
-    return found | {Unit(name, WHOLE_LOG) for name, number in dealt.items() if number in owned}
+    return {Unit(p.NAME, number) for p in PROJECTIONS for number in owned}
 
 
 @lru_cache(maxsize=1 << 16)
@@ -96,17 +89,36 @@ def partition_of(case: bytes, count: int) -> int:
     return relay.partition_of(case, count)
 
 
+def sieve(units: Iterable[Unit], count: int) -> Callable[[bytes], bool] | None:
+    """
+    Return what tells of the bytes of an entry whether it belongs to one of *units*; None where every entry does.
+
+    It reads the case in the front of the entry, a thirtieth of what decoding costs; what is not plain it decodes.
+    """
+    numbers = frozenset(unit.partition for unit in units)
+    if len(numbers) == count:
+        return None
+    return lambda entry: partition_of(place_of(entry).case, count) in numbers
+
+
+def dealt(facts: Iterable[Fact], count: int) -> dict[int, list[Fact]]:
+    """Return *facts* by their partition, in their order."""
+    found: dict[int, list[Fact]] = {}
+    for fact in facts:
+        found.setdefault(partition_of(fact.statement.case, count), []).append(fact)
+    return found
+
+
 def fresh(unit: Unit, place: Place, step: Step) -> list[Fact]:
     """
     Return the facts of a step that were not applied yet.
 
     Raises:
-        GapRefused: the unit is one stream, and the first of them is not the next.
+        GapRefused: they are what the log has from an entry on that the unit has not come to.
     """
-    found = [fact for fact in step.facts if fact.index >= place.size]
-    if unit.partition == WHOLE_LOG and found and found[0].index != place.size:
-        raise GapRefused(f"projection {unit.name}", place.size, found[0].index)
-    return found
+    if step.start > place.size:
+        raise GapRefused(f"projection {unit.name}", place.size, step.start)
+    return [fact for fact in step.facts if fact.index >= place.size]
 
 
 def moved(place: Place, step: Step, applied: Sequence[Fact]) -> Place:

@@ -87,7 +87,7 @@ def test_what_is_far_behind_is_made_by_helpers(
     ):
         assert size == runner.catch_up()
         facts = decode(played.catalogue, played.store.entries(0, 20))
-        shared.follow(shared.take({Unit("roster", -1), *units_of({3})}), facts, 20)
+        shared.follow(shared.take({Unit("roster", 5), *units_of({3})}), facts, 20)
         told: list[Progress] = []
         for numbers in ({0, 3, 7}, set(range(shared.partitions)) - {0, 3, 7}):
             held = shared.settle(shared.take(units_of(numbers)), forced=True, ends={3: 77}, tell=told.append)[0]

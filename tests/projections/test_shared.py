@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from ledger.acts import catalogue
+from ledger import resources
+from ledger.acts import Catalogue, catalogue
 from ledger.errors import Conflict, NotFound, Unavailable
+from ledger.kafka.wire import statement_in
+from ledger.statement import Entry, Statement, decode_entry, encode_entry, encode_statement, header_of
 from projections import admissibility, audit, findings, provenance, status
 from projections.facts import to_json
-from projections.filling import PROJECTIONS, Differs, NotWhole, ProjectionFailed, decode
+from projections.filling import PROJECTIONS, Differs, GapRefused, NotWhole, ProjectionFailed, decode, module, rows_of
 from projections.runner import Runner
-from projections.shared import ORDERED, Fenced, Shared, Step, Unit, open_shared, units_of
+from projections.shared import JOINED, Fenced, Shared, Step, Unit, open_shared, partition_of, units_of
 from projections.shared.rebuilding import Rebuild
 from projections.shared.tables import copied
+from projections.shared.units import sieve
 from tests.projections.build import Log, a_log, cases, some_id
 from tests.projections.test_runner import digests, fails_at, killed_before, sampled
 from tests.projections.topic import COUNT
+from tests.test_statement import entries, statements
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from projections.views import Views
     from tests.cluster import Cluster
 
 NAMES = [projection.NAME for projection in PROJECTIONS]
-EVERYTHING = units_of(range(COUNT), COUNT)
+EVERYTHING = units_of(range(COUNT))
 
 
 def in_sqlite(log: Log, folder: Path) -> dict[str, str]:
@@ -63,12 +74,139 @@ def test_both_stores_derive_the_same(opened: Callable[..., Shared], tmp_path: Pa
 
 
 def test_every_unit_is_dealt_once():
-    """However the partitions are divided, each unit has one owner, and the one-stream projections have several."""
+    """However the partitions are divided, each unit has one owner."""
     for owners in (1, 2, 4):
         shares = [units_of(range(number, 12, owners)) for number in range(owners)]
         assert units_of(range(12)) == set().union(*shares)
         assert len(units_of(range(12))) == sum(map(len, shares))
-    assert len(ORDERED) + 12 * (len(PROJECTIONS) - len(ORDERED)) == len(units_of(range(12)))
+    assert 12 * len(PROJECTIONS) == len(units_of(range(12)))
+
+
+def some_division(chance: random.Random, count: int) -> list[set[int]]:
+    """The twelve partitions, dealt to *count* workers by chance; each has some."""
+    numbers = list(range(12))
+    chance.shuffle(numbers)
+    ends = sorted(chance.sample(range(1, 12), count - 1))
+    return [set(numbers[start:end]) for start, end in pairwise((0, *ends, 12))]
+
+
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Log, dict[str, str]]:
+    """A log of many cases and kinds of rows, and what SQLite makes of it."""
+    log = cases(a_log(7, 60), 7, 200)
+    log.say("case.linked", log.case, "Lille", other=some_id("other"), rejected="subject_exists")
+    return log, in_sqlite(log, tmp_path_factory.mktemp("followed"))
+
+
+@given(count=st.integers(1, 12), seed=st.integers(0, 1000))
+@settings(deadline=None, max_examples=10)
+def test_any_division_over_workers_gives_one_digest(
+    count: int, seed: int, followed: tuple[Log, dict[str, str]], cluster: Cluster
+):
+    """
+    One to twelve workers, in any order and from places that differ, each decoding what belongs to it and no more.
+
+    What a reader is shown meanwhile of the projections that join cases is a prefix of the log.
+    """
+    log, expected = followed
+    chance = random.Random(seed)
+    decoded = []
+
+    class Counted(Catalogue):
+        """Counts the bodies that are decoded."""
+
+        def decode(self, act: str, version: int, data: bytes) -> Any:
+            decoded.append(act)
+            return super().decode(act, version, data)
+
+    address = cluster.address(cluster.schema())
+    with Shared(log, catalogue(), address) as first:
+        for numbers in some_division(chance, chance.randint(1, 12))[:3]:
+            size = chance.randint(0, 200)
+            first.follow(first.take(units_of(numbers)), decode(catalogue(), log.entries(0, size)), size)
+        # Another may have come to the end with what Kafka brought him, long before the others.
+        shares = some_division(chance, count)
+        for numbers in shares:
+            with Shared(log, Counted(resources.path("schemas")), address) as worker:
+                held = worker.take(units_of(numbers))
+                least = min(place.size for place in held.values())
+                decoded.clear()
+                held, _ = worker.settle(held, forced=True)
+                mine = [one for one in log.recorded[least:] if one.body is not None]
+                mine = [one for one in mine if partition_of(one.statement.case, 12) in numbers]
+                assert len(decoded) == len(mine)
+            with first.views() as views:
+                check_prefix(views, log)
+        assert digests(first) == expected
+
+
+def check_prefix(views: Views, log: Log) -> None:
+    """The later half of what two cases say is not shown without the earlier."""
+    for name, table in (("deadlines", "act"), ("findings", "act"), ("provenance", "fact"), ("roster", "authority")):
+        shown = {index for (index,) in views.db.execute(f"SELECT idx FROM {name}.{table}").fetchall()}
+        facts = decode(catalogue(), log.entries(0, views.sizes()[name]))
+        made = rows_of(module(name), facts)[table]
+        assert {row[0] for row in made} == shown
+
+
+def test_a_question_in_several_parts_is_answered_from_a_prefix(opened: Callable[..., Shared]):
+    """Queries that begin with tables of their own, and join what cases say, see no entry behind the prefix."""
+    log = a_log(5, 60)
+    shared = opened(log)
+    home = partition_of(log.case, COUNT)
+    facts = decode(catalogue(), log.entries(0, 60))
+    held = shared.follow(shared.take(EVERYTHING), facts[:20], 20)
+    own = {unit: place for unit, place in held.items() if unit.partition == home}
+    shared.follow(own, facts[20:], 60, start=20)
+    with shared.views() as views:
+        assert 20 == views.sizes()["provenance"]
+        queries = (
+            "SELECT max(idx) FROM provenance.fact AS one",
+            "WITH known AS (SELECT idx FROM provenance.fact) SELECT max(idx) FROM known",
+            (
+                "WITH RECURSIVE up(idx) AS (SELECT 0::bigint UNION SELECT one.idx FROM up, provenance.fact AS one)"
+                " TABLE up ORDER BY 1 DESC LIMIT 1"
+            ),
+            "SELECT max(provenance.fact.idx) FROM provenance.fact JOIN deadlines.act USING (idx) WHERE idx > ?",
+        )
+        for query in queries:
+            ((last,),) = views.db.execute(query, [-1] * query.count("?")).fetchall()
+            assert 10 < last < 20
+        assert (log.size() - 1,) == views.db.execute("SELECT max(idx) FROM audit.entry").fetchone()
+    with pytest.raises(GapRefused):
+        shared.follow(held | {unit: place for unit, place in shared.places().items() if unit in own}, (), 60, start=21)
+
+
+def test_places_of_an_earlier_release_are_divided(opened: Callable[..., Shared], cluster: Cluster, tmp_path: Path):
+    """It had one place for the whole of a projection that joins cases: every partition goes on from there."""
+    log = cases(Log(), size=40)
+    shared = opened(log)
+    facts = decode(catalogue(), log.entries(0, 25))
+    stale = shared.follow(shared.take(EVERYTHING), facts, 25)
+    place, names = f"{schema_of(shared)}.projection_place", tuple(JOINED)
+    cluster.run(f"DELETE FROM {place} WHERE name IN {names} AND partition > 0")
+    cluster.run(f"UPDATE {place} SET partition = -1 WHERE name IN {names}")
+    after = opened(log).places()
+    assert stale.keys() == after.keys()
+    assert {25} == {one.size for unit, one in after.items() if unit.name in JOINED}
+    with pytest.raises(Fenced):
+        shared.settle(stale, forced=True)
+    assert 40 == shared.catch_up()
+    assert in_sqlite(log, tmp_path) == digests(shared)
+
+
+@given(entries, statements)
+@settings(deadline=None, max_examples=200)
+def test_the_front_of_an_entry_places_it_as_the_decoder_does(entry: Entry, statement: Statement):
+    """Whatever an entry holds, plain or not, accepted or rejected: its own worker decodes it, and no other."""
+    said = encode_statement(statement)
+    data = encode_entry(replace(entry, statement=said if entry.accepted else header_of(said, statement.body)))
+    number = partition_of(statement_in(decode_entry(data)).case, 12)
+    for one in range(12):
+        wanted = sieve([Unit("status", one)], 12)
+        assert wanted is not None
+        assert (one == number) == wanted(data)
+    assert sieve(units_of(range(12)), 12) is None
 
 
 def test_who_lost_a_unit_writes_nothing(opened: Callable[..., Shared], tmp_path: Path):
@@ -100,7 +238,7 @@ def test_a_transaction_that_may_have_been_done_is_not_done_twice(opened: Callabl
     facts = decode(catalogue(), log.entries(0, 20))
     shared.follow(held, facts, 20)
     with pytest.raises(Fenced):
-        shared.apply(held, {Unit("roster", -1): Step(facts, None, 20)})
+        shared.apply(held, {Unit("roster", 2): Step(facts, None, 20)})
     assert dict.fromkeys(NAMES, 20) == shared.sizes()
 
 

@@ -142,7 +142,7 @@ def step_over_silence(one: Worker) -> None:
 
 
 def check_prefixes(shared: Shared, log: Log) -> None:
-    """A reader never sees an entry twice, nor one that the log has not; one-stream projections show a prefix."""
+    """A reader never sees an entry twice, nor one that the log has not; those that join cases show a prefix."""
     with shared.views() as views:
         sizes = views.sizes()
         there = [index for (index,) in views.db.execute("SELECT idx FROM deadlines.act ORDER BY idx").fetchall()]
@@ -256,7 +256,7 @@ def test_an_entry_that_kafka_lost_is_found_by_counting(opened: Callable[..., Sha
     """The comparison has teeth: without it, an entry exchanged with a later one would be passed for ever."""
     log = cases(Log(), size=20)
     shared = opened(log)
-    held = shared.take(units_of(range(4), 4))
+    held = shared.take(units_of(range(4)))
     facts = decode(catalogue(), log.entries(0, 20))
     held = shared.follow(held, facts[:10], 10)
     steps = {}
