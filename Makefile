@@ -105,7 +105,7 @@ node:
 
 .PHONY: kcat
 kcat:
-	@$(call needed,kcat,kcat)
+	@( $(call needed,kcat,kcat) ) || echo 'Going on without kcat: its tests are left out' >&2
 
 needed = command -v $(1) >/dev/null || { \
   if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \

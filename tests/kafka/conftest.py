@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 APACHE = os.environ.get("TEST_KAFKA") == "apache"
-collect_ignore_glob = [] if APACHE else ["apache/*"]
+KCAT = shutil.which("kcat") is not None
+collect_ignore_glob = ([] if APACHE else ["apache/*"]) + ([] if KCAT else ["apache/test_kcat.py"])
 _numbers = itertools.count()
 
 
@@ -33,6 +35,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not APACHE:
         terminalreporter.write_line(
             "Kafka: tests/kafka/apache was not collected; `make test-cluster` runs everything on Apache Kafka."
+        )
+    elif not KCAT:
+        terminalreporter.write_line(
+            "Kafka: there is no kcat here, so tests/kafka/apache/test_kcat.py was not collected."
         )
 
 
