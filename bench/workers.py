@@ -218,7 +218,7 @@ def dividing() -> None:
     rates = in_turns(
         2,
         **{f"{count} at once on {os.cpu_count()} cores": partial(_slowest, run, shares(count)) for count in (1, 2, 4)},
-        **{f"{count} alone in turns (simulated)": partial(_alone, run, shares(count)) for count in (2, 4, 8)},
+        **{f"{count} alone in turns (simulated)": partial(_alone, run, shares(count)) for count in (2, 4, 8, 12)},
     )
     first = next(iter(rates.values()))
     for name, found in rates.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -131,4 +131,4 @@ def moved(place: Place, step: Step, applied: Sequence[Fact]) -> Place:
     elif step.whole is not None:
         whole, taken = step.whole, len(applied)
     offset = place.offset if step.offset is None else step.offset
-    return replace(place, size=size, whole=whole, taken=taken, offset=offset)
+    return Place(place.generation, place.epoch, size, whole, taken, offset)
