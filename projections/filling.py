@@ -368,7 +368,7 @@ def decoded(
         for number, batch in enumerate(entries, 1):
             start, stop = batch[0][0] if number == 1 else start, batch[-1][0] + 1
             kept += batch if wanted is None else [one for one in batch if wanted(one[1])]
-            # Twice what is kept by now may still be too much, of large entries most of all.
+            # As much again as is kept by now could be more than a batch, in entries or in bytes.
             if wanted is None or number == WIDEST or 2 * len(kept) > sized(BATCH, _mean(kept)):
                 break
         return None if stop < 0 else Stretch(start, stop, decode(catalogue, kept))

@@ -77,6 +77,8 @@ def places(cursor: Cursor) -> dict[Unit, Place]:
     return _places(cursor)
 
 
+_PASSING: Final[tuple[type[Exception], ...]] = (*PASSING, *tables.PASSING)
+
 _PLACE: Final = "place.name, partition, place.generation, epoch, size, whole, taken, next_offset"
 
 
@@ -127,7 +129,7 @@ def _put_at_once(cursor: Cursor, facts: Mapping[tuple[int, str], Sequence[Fact]]
     try:
         for (generation, name), some in facts.items():
             tables.copy(cursor, generation, module(name), rows_of(module(name), some), lines)
-    except (*PASSING, *tables.PASSING):
+    except _PASSING:
         raise
     except Exception:  # noqa: BLE001 -- each by itself finds what it is, and parks it
         cursor.execute("ROLLBACK TO put")

@@ -170,7 +170,8 @@ class Shared(Projections):
             ProjectionFailed: too much would be parked.
 
         Cost: about 2 us for each entry of the log behind the least of what is compared; what is applied besides,
-            by up to three processes more where that is far (``projections.shared.ahead``).
+            by up to three processes more where that is far (``projections.shared.ahead``). What belongs to others
+            is read from the log, and not decoded.
         """
         store, catalogue = self._source()
         held = self._verified(held, store, catalogue)
