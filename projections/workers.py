@@ -2,8 +2,8 @@
 A projection worker: one member of the consumer group that fills the shared projections.
 
 Kafka brings the entries and divides the work; the log says what is true. A worker fills the partitions that the
-group gives it: of most projections from ``comity.entries``, of those that join cases (``projections.shared``) from
-the log itself, of which it decodes what belongs to it and no more. It goes to the log for all of them where
+group gives it: from ``comity.entries``, or, of the projections that join cases (``projections.shared``), from the
+log itself, of which it decodes what belongs to it and no more. It goes to the log for all of them where
 
 - it starts far behind, or Kafka's retention has passed what it needs: at the full speed of the log;
 - the offsets of a partition have a gap;
