@@ -280,7 +280,7 @@ class Ingest:
                 now = time.monotonic()
                 if now - looked_at >= limits.watch_seconds:
                     looked_at = now
-                    self._look(consumer, watch, now)
+                    self._look(consumer, everything, watch, now)
                 if once and not polled and not self._held and self._reached(consumer, goal):
                     return
             self._land(consumer)
@@ -291,14 +291,19 @@ class Ingest:
             return False
         return all((consumer.committed(one) or 0) >= end for one, end in goal.items() if end)
 
-    def _look(self, consumer: KafkaConsumer, watch: Watch, now: float) -> None:
-        """End the session where the consumer has fallen silent."""
+    def _look(self, consumer: KafkaConsumer, everything: Sequence[TopicPartition], watch: Watch, now: float) -> None:
+        """
+        End the session where the consumer has fallen silent, or, where it was given nothing, the whole group.
+
+        A coordinator that stands still while somebody joins holds him for as long as a round may take; asked how far
+        the group is, it does not answer that either, and another is looked for.
+        """
         assigned = consumer.assignment()
-        if not assigned:
-            self.count.lag = 0
-            return
-        positions = {one: consumer.position(one) for one in assigned}
-        ends = consumer.end_offsets(list(assigned))
+        if assigned:
+            positions = {one: consumer.position(one) for one in assigned}
+        else:
+            positions = {one: consumer.committed(one) or 0 for one in everything}
+        ends = consumer.end_offsets(list(positions))
         silent = watch.silent(positions, ends, now)
         self.count.lag = sum(ends[one] - positions[one] for one in assigned)
         log.debug("ingest_lag", lag=self.count.lag)

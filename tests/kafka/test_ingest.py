@@ -363,6 +363,33 @@ def test_a_partition_that_falls_silent_is_noticed(conveyor: Conveyor, monkeypatc
     assert [one.statement for one in some] == _recorded(conveyor)
 
 
+def test_a_group_that_never_comes_about_is_joined_anew(conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch):
+    """A coordinator that stands still would keep whoever joins waiting as long as a round may take."""
+    some = _cases(conveyor, 3)
+    for one in some:
+        conveyor.send_raw(wire.pack_submission(one), b"", 0)
+    joining: list[KafkaConsumer] = []
+    poll = KafkaConsumer.poll
+
+    def polled(self: KafkaConsumer, **how: object) -> object:
+        # The first consumer never hears that it has joined.
+        if joining in ([], [self]):
+            joining[:] = [self]
+            return {}
+        return poll(self, **how)
+
+    monkeypatch.setattr(KafkaConsumer, "poll", polled)
+    taking, stop = conveyor.ingesting(silent_seconds=0.3, watch_seconds=0.1), threading.Event()
+    running = threading.Thread(target=taking.run, args=(stop,))
+    running.start()
+    until(lambda: len(_recorded(conveyor)) == 3)
+    stop.set()
+    running.join(30)
+
+    assert {TopicPartition(conveyor.named(SUBMISSIONS), 0)} == set(taking.count.silent)
+    assert [one.statement for one in some] == _recorded(conveyor)
+
+
 def test_the_watch_tells_silence_from_rest():
     """A partition is silent only while it has more and stands still: not at its end, not while it moves."""
     one, two = TopicPartition("submissions", 0), TopicPartition("submissions", 1)
