@@ -669,25 +669,28 @@ def _check_range(
                     report.fault(f"cannot be read: {error}", index)
                     continue
                 seen = Glance.of(entry, statement)
-            ids.append((seen.id, index))
-            public = reading.read(index, seen, statement, body)
-            where = seen.subject.hex() if accepted else f"rejected/{seen.id.hex()}"
-            if act != seen.act or stream != where or version != seen.subject_version:
+            said, identity, publisher, key, sequence, case, subject, named, signature, at, place, case_version = seen
+            ids.append((identity, index))
+            public = reading.read(index, publisher, key, sequence, at, body)
+            if statement is not None and body is not None:
+                reading.fold(index, statement, body)
+            where = subject.hex() if accepted else f"rejected/{identity.hex()}"
+            if act != named or stream != where or version != place:
                 report.fault("stands in another stream than it says", index)
             if not accepted:
                 # The body of a rejected statement is withheld, and with it what was signed.
                 report.unchecked += 1
                 continue
-            cases.append((seen.case, seen.case_version, index))
+            cases.append((case, case_version, index))
             if public is None:
                 continue
             report.signatures += 1
             if batch is None:
-                if not ed25519(public, signed_message(seen.statement), seen.signature):
+                if not ed25519(public, signed_message(said), signature):
                     report.fault("its signature does not hold", index)
                 continue
             try:
-                one = public, signed_message(seen.statement, batch), seen.signature
+                one = public, signed_message(said, batch), signature
             except NotVerified as error:
                 report.fault(f"its place in the batch: {error.what}", index)
                 continue
@@ -727,17 +730,20 @@ class _Reading:
             "clock": (began_at, self.recorded_at),
         }
 
-    def read(self, index: int, seen: Glance, statement: Statement | None, body: dict[str, Any] | None) -> bytes | None:
+    def read(
+        self, index: int, publisher: bytes, key: bytes, sequence: int, recorded_at: int, body: dict[str, Any] | None
+    ) -> bytes | None:
         """
         Compare an entry with what came before; return the public key that its publisher then had.
 
         Args:
             index: of the entry.
-            seen: of it.
-            statement: decoded, where there is a *body*.
-            body: of an act of the roster that was accepted.
+            publisher: 16 bytes.
+            key: id of the signing key, 32 bytes.
+            sequence: of the statement under its key.
+            recorded_at: microseconds since 1970.
+            body: of an act of the roster that was accepted; of entry 0 it names the first key.
         """
-        recorded_at, key, sequence = seen.recorded_at, seen.key, seen.sequence
         if recorded_at < self.recorded_at and self.began_at is not None:
             self.report.fault("was recorded before the entry in front of it", index)
         elif self.began_at is None:
@@ -750,24 +756,26 @@ class _Reading:
             self.report.fault(f"has sequence {sequence}; its key's next was {expected}", index)
         self.following[key] = sequence + 1
         public: bytes | None = None
-        if index == 0 and seen.act == "ledger.founded" and body is not None:
+        if index == 0 and body is not None and "operator_key" in body:
             if key_id(body["operator_key"]) == key:
                 public = body["operator_key"]
         else:
             standing = self.roster.key(key)
             if (
                 standing is not None
-                and standing.authority == seen.publisher
+                and standing.authority == publisher
                 and self.roster.verdict(key, index) in _STANDING
             ):
                 public = standing.public_key
         if public is None:
             self.report.fault("is signed by a key that its publisher did not have then", index)
-        if statement is not None and body is not None:
-            if self.roster.judge(index, statement, body, ed25519) is not None:
-                self.report.fault("changes the roster against its rules", index)
-            self.roster.fold(index, statement, body)
         return public
+
+    def fold(self, index: int, statement: Statement, body: dict[str, Any]) -> None:
+        """Judge an act of the roster that was accepted, and fold it."""
+        if self.roster.judge(index, statement, body, ed25519) is not None:
+            self.report.fault("changes the roster against its rules", index)
+        self.roster.fold(index, statement, body)
 
 
 _STANDING: Final = frozenset({"valid", "contested"})

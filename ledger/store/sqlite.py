@@ -536,8 +536,13 @@ class SQLiteStore:
     def indexes_of(self, statement_ids: Sequence[bytes]) -> dict[bytes, int]:
         """Return the index of each of these statements that is recorded."""
         found: dict[bytes, int] = {}
-        for part, marks in _parts(statement_ids):
-            found.update(self._reader().execute(f"SELECT id, idx FROM statements WHERE id IN ({marks})", part))
+        for part, marks in _parts(statement_ids, "(?)"):
+            # One look-up for each, in the order asked, without sorting them first.
+            query = (
+                f"WITH asked(id) AS (VALUES {marks}) "
+                "SELECT statements.id, idx FROM asked CROSS JOIN statements ON statements.id = asked.id"
+            )
+            found.update(self._reader().execute(query, part))
         return found
 
     def next_sequences(self) -> dict[bytes, int]:
