@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ledger.keys import acceptable
 from ledger.statement import Recorded, decode_entry, decode_header, decode_statement
 from ledger.verify import Roster
 
@@ -47,7 +48,7 @@ def roster_of(entries: Iterable[tuple[int, bytes]], catalogue: Catalogue) -> Ros
 
     Cost: O(entries); the roster of all States is some thousands.
     """
-    roster = Roster()
+    roster = Roster(acceptable)
     for index, data in entries:
         act = recorded(index, data, catalogue)
         if act.body is not None:

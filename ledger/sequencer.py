@@ -32,6 +32,7 @@ from ledger import keys
 from ledger.domain import Rejected, Seen, decide, evolve, named_by
 from ledger.errors import FormatError, NotVerified, Unavailable
 from ledger.frozen import builder
+from ledger.keys import acceptable
 from ledger.law.manifest import rules
 from ledger.log.tree import Frontier
 from ledger.reading import recorded, roster_of
@@ -303,7 +304,7 @@ class Sequencer:
             drafts: whether draft acts are taken; only under an origin that ends in ``/simulation``.
         """
         self.catalogue = catalogue
-        self.roster = Roster()
+        self.roster = Roster(acceptable)
         self.limits = limits or Limits()
         self._store = store
         self._sealer = sealer

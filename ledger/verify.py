@@ -1046,7 +1046,9 @@ class Roster:
     - a root may confirm the roster at a size by its digest; a wrong digest is rejected.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, acceptable: Callable[[bytes], bool] = acceptable_key) -> None:
+        """Know nobody yet; *acceptable* says whether a key may be registered, as ``acceptable_key`` does."""
+        self._acceptable = acceptable
         self.origin = ""
         self.ledger = b""  # its id: the subject of entry 0, and the case of every act of the roster
         self.operator = b""
@@ -1193,14 +1195,14 @@ class Roster:
             return "outside_code_list"
         if not 1 <= body["quorum"] <= len(roots):
             return "insufficient_endorsement"
-        if not all(_log_key_fits(log) for log in body["log_keys"]) or not any(
+        if not all(self._log_key_fits(log) for log in body["log_keys"]) or not any(
             log["algorithm"] == "ed25519" for log in body["log_keys"]
         ):
             return "outside_code_list"
-        if len(set(keys)) != len(keys) or not acceptable_key(body["operator_key"]):
+        if len(set(keys)) != len(keys) or not self._acceptable(body["operator_key"]):
             return "bad_possession_proof"
         origin = body["origin"]
-        proven = (_proven(origin, root["authority"], root, ed25519) for root in roots)
+        proven = (self._proven(origin, root["authority"], root, ed25519) for root in roots)
         return None if all(proven) else "bad_possession_proof"
 
     def _judge_enrolment(
@@ -1229,7 +1231,7 @@ class Roster:
         if old is None:
             return "unknown_reference"
         rest = {key.algorithm for key in self.log_keys if key != old}
-        if not _log_key_fits(body) or ED25519 not in rest | {_ALGORITHMS[body["algorithm"]]}:
+        if not self._log_key_fits(body) or ED25519 not in rest | {_ALGORITHMS[body["algorithm"]]}:
             return "outside_code_list"
         new = VerifierKey(self.origin, _ALGORITHMS[body["algorithm"]], body["public_key"])
         if sha256(new.public_key).digest() in self._keys or any(new == log.key for log in self._log_keys):
@@ -1249,9 +1251,20 @@ class Roster:
         used = sha256(public_key).digest() in self._keys or any(
             public_key == log.key.public_key for log in self._log_keys
         )
-        if used or not _proven(self.origin, authority, body, ed25519):
+        if used or not self._proven(self.origin, authority, body, ed25519):
             return "bad_possession_proof"
         return None
+
+    def _log_key_fits(self, log: Mapping[str, Any]) -> bool:
+        algorithm = _ALGORITHMS.get(log["algorithm"])
+        if algorithm == ED25519:
+            return self._acceptable(log["public_key"])
+        return algorithm == ML_DSA_44 and len(log["public_key"]) == 1312
+
+    def _proven(self, origin: str, authority: bytes, body: Mapping[str, Any], ed25519: Ed25519) -> bool:
+        public_key = body["public_key"]
+        signed = possession_message(origin, authority, public_key)
+        return self._acceptable(public_key) and ed25519(public_key, signed, body["possession"])
 
     def _endorsed(self, index: int, authority: bytes, body: Mapping[str, Any], ed25519: Ed25519) -> bool:
         """Whether ``quorum`` founding roots endorse the key, and nobody endorses it wrongly."""
@@ -1391,19 +1404,6 @@ def _holder_fits(root: Mapping[str, Any]) -> bool:
     enrolls = root["enrolls"]
     known = enrolls in {"country", "union", "court", "organisation"}
     return known and _is_state(root["holder"]) == (enrolls == "country")
-
-
-def _log_key_fits(log: Mapping[str, Any]) -> bool:
-    algorithm = _ALGORITHMS.get(log["algorithm"])
-    if algorithm == ED25519:
-        return acceptable_key(log["public_key"])
-    return algorithm == ML_DSA_44 and len(log["public_key"]) == 1312
-
-
-def _proven(origin: str, authority: bytes, body: Mapping[str, Any], ed25519: Ed25519) -> bool:
-    public_key = body["public_key"]
-    signed = possession_message(origin, authority, public_key)
-    return acceptable_key(public_key) and ed25519(public_key, signed, body["possession"])
 
 
 def _holds(key: VerifierKey, signed: bytes, signature: bytes, ed25519: Ed25519) -> bool:

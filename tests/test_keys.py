@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from ledger import keys, verify
 from ledger.errors import FormatError, NotFound, NotPermitted, exit_status
-from ledger.keys import LogKeys, PrivateKey, key_id, mldsa44, openssl_ed25519, sodium_ed25519
+from ledger.keys import LogKeys, PrivateKey, acceptable, key_id, mldsa44, openssl_ed25519, sodium_ed25519
 from ledger.verify import acceptable_key, strict_ed25519
 
 VECTORS = Path(__file__).parent / "vectors"
@@ -95,6 +95,27 @@ def test_bent_points_hold_nowhere(point, message, s):
     assert {False} == verdicts(point, message, key.public + scalar)
     assert {False} == verdicts(key.public, message, point + scalar)
     assert not acceptable_key(point)
+    assert not acceptable(point)
+
+
+@given(secret=st.integers(1, ORDER - 1), torsion=st.sampled_from(SMALL_ORDER))
+@settings(max_examples=20)
+def test_a_key_with_a_part_of_small_order_is_not_registered(secret, torsion):
+    """Of mixed order it would verify here and not there: both say no, and yes to the key without that part."""
+    pure = verify._multiply(secret, verify._base_table()[0][1])
+    added = verify._decode_point(torsion)
+    assert added is not None
+    mixed = verify._encode_point(verify._add(pure, added))
+    harmless = mixed == verify._encode_point(pure)
+
+    assert [True, True] == [one(verify._encode_point(pure)) for one in (acceptable, acceptable_key)]
+    assert [harmless, harmless] == [one(mixed) for one in (acceptable, acceptable_key)]
+
+
+@given(data=st.binary(min_size=32, max_size=32) | st.binary(max_size=40))
+def test_any_bytes_are_a_key_for_both_or_for_neither(data):
+    """Fast or slow, the same keys may be registered."""
+    assert acceptable_key(data) == acceptable(data)
 
 
 @given(message=st.binary(max_size=20), torsion=st.sampled_from(SMALL_ORDER), extra=st.sampled_from([0, ORDER]))

@@ -23,7 +23,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
 
 from ledger.errors import FormatError, NotFound, NotVerified, Unavailable
-from ledger.keys import ed25519, key_id
+from ledger.keys import acceptable, ed25519, key_id
 from ledger.log.glance import Glance, glance
 from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.reading import recorded
@@ -350,7 +350,7 @@ class _Rosters:
         self.catalogue = catalogue
         self._acts = iter(store.roster())
         self._next = next(self._acts, None)
-        self._roster = Roster()
+        self._roster = Roster(acceptable)
 
     def before(self, size: int) -> Roster:
         """Fold what stands before *size*; what cannot be read is named where it is read in order."""
