@@ -93,7 +93,6 @@ def ensure(cursor: Cursor, partitions: int | None, otherwise: int) -> int:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
         there = _partitions(cursor)
     count = next(iter(there.values()), partitions or otherwise)
-    _divide(cursor, count)
     if partitions is not None and partitions != count:
         raise Conflict(
             f"the projections have {count} partitions, not {partitions}",
@@ -131,18 +130,6 @@ def open_places(cursor: Cursor, generation: int, name: str, partitions: int, siz
         "INSERT INTO projection_place SELECT %s, %s, number, 1, %s, %s, 0, NULL FROM generate_series(0, %s) AS number",
         (generation, name, size, size, partitions - 1),
     )
-
-
-def _divide(cursor: Cursor, partitions: int) -> None:
-    """Give the partitions their places where an earlier release had one, -1, for the whole of a projection."""
-    cursor.execute("SELECT 1 FROM projection_place WHERE partition = -1 FOR UPDATE")
-    if cursor.fetchall():
-        cursor.execute(
-            "INSERT INTO projection_place SELECT generation, name, number, epoch + 1, size, size, 0, NULL"
-            " FROM projection_place, generate_series(0, %s) AS number WHERE partition = -1",
-            (partitions - 1,),
-        )
-        cursor.execute("DELETE FROM projection_place WHERE partition = -1")
 
 
 def create(cursor: Cursor, generation: int, projection: Projection) -> None:

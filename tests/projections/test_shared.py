@@ -23,7 +23,7 @@ from projections import admissibility, audit, findings, provenance, status
 from projections.facts import to_json
 from projections.filling import PROJECTIONS, Differs, GapRefused, NotWhole, ProjectionFailed, decode, module, rows_of
 from projections.runner import Runner
-from projections.shared import JOINED, Fenced, Shared, Step, Unit, open_shared, partition_of, units_of
+from projections.shared import Fenced, Shared, Step, Unit, open_shared, partition_of, units_of
 from projections.shared.rebuilding import Rebuild
 from projections.shared.tables import copied
 from projections.shared.units import sieve
@@ -175,24 +175,6 @@ def test_a_question_in_several_parts_is_answered_from_a_prefix(opened: Callable[
         assert (log.size() - 1,) == views.db.execute("SELECT max(idx) FROM audit.entry").fetchone()
     with pytest.raises(GapRefused):
         shared.follow(held | {unit: place for unit, place in shared.places().items() if unit in own}, (), 60, start=21)
-
-
-def test_places_of_an_earlier_release_are_divided(opened: Callable[..., Shared], cluster: Cluster, tmp_path: Path):
-    """It had one place for the whole of a projection that joins cases: every partition goes on from there."""
-    log = cases(Log(), size=40)
-    shared = opened(log)
-    facts = decode(catalogue(), log.entries(0, 25))
-    stale = shared.follow(shared.take(EVERYTHING), facts, 25)
-    place, names = f"{schema_of(shared)}.projection_place", tuple(JOINED)
-    cluster.run(f"DELETE FROM {place} WHERE name IN {names} AND partition > 0")
-    cluster.run(f"UPDATE {place} SET partition = -1 WHERE name IN {names}")
-    after = opened(log).places()
-    assert stale.keys() == after.keys()
-    assert {25} == {one.size for unit, one in after.items() if unit.name in JOINED}
-    with pytest.raises(Fenced):
-        shared.settle(stale, forced=True)
-    assert 40 == shared.catch_up()
-    assert in_sqlite(log, tmp_path) == digests(shared)
 
 
 @given(entries, statements)
