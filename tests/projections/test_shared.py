@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from ledger import resources
 from ledger.acts import Catalogue, catalogue
-from ledger.errors import Conflict, NotFound, Unavailable
+from ledger.errors import Conflict, NotFound, NotPermitted, Unavailable
 from ledger.kafka.wire import statement_in
 from ledger.statement import Entry, Statement, decode_entry, encode_entry, encode_statement, header_of
 from projections import admissibility, audit, findings, provenance, status
@@ -443,3 +443,19 @@ def test_a_value_that_no_column_takes_is_not_cut_to_fit():
     for value in (1.7, 1.0, [1]):
         with pytest.raises(TypeError):
             copied(value)
+
+
+def test_whoever_only_reads_opens_them(cluster: Cluster):
+    """The role of those who ask has no right to write: how far they are is told to it all the same."""
+    log, schema = a_log(5, 12), cluster.schema()
+    cluster.run(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'asks') THEN CREATE ROLE asks LOGIN; "
+        "END IF; END $$"
+    )
+    with Shared(log, catalogue(), cluster.address(schema)) as shared:
+        shared.catch_up()
+        cluster.run(f"GRANT USAGE ON SCHEMA {schema} TO asks", f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO asks")
+        with Shared(log, catalogue(), cluster.address(schema, "asks")) as asked:
+            assert shared.sizes() == asked.sizes()
+            with pytest.raises(NotPermitted):
+                asked.catch_up()
