@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -136,21 +136,34 @@ def test_a_published_checkpoint_that_is_not_kept_is_found(town):
     )
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("step", ["check_tree", "check_checkpoints", "check_entries"])
-def test_what_is_appended_meanwhile_is_no_fault(town, monkeypatch, step):
-    """Another process publishes while a check runs: neither its checkpoint nor its sequence is taken for a fault."""
+def test_what_is_appended_meanwhile_is_no_fault(town, monkeypatch, step, when):
+    """Another process publishes while a check runs: what it adds, to whichever table, is not taken for a fault."""
     folder = town.ledger.folder
     writer = opened(folder, town.clock)
     real = getattr(fsck, step)
-    monkeypatch.setattr(
-        fsck, step, lambda *given, **how: (real(*given, **how), writer.say(writer.opening("meanwhile"), DE_PROSECUTOR))
-    )
+
+    def grown(*given: Any, **how: Any) -> None:
+        if when == "after":
+            real(*given, **how)
+        writer.say(writer.opening("meanwhile"), DE_PROSECUTOR)
+        if when == "before":
+            real(*given, **how)
+
+    monkeypatch.setattr(fsck, step, grown)
     with closing(SQLiteStore(folder / "ledger.db", read_only=True)) as store:
         report = fsck.check(store, town.ledger.catalogue)
         assert 11 == store.size()
         fsck.check_published(folder / "checkpoint", store, report)
     writer.ledger.close()
     assert ([], [], 7) == (report.faults, report.warnings, report.checkpoints)
+
+
+def test_nodes_of_no_entry_are_found(town):
+    """A tree has as many as its entries give, and no more."""
+    tamper(town, "INSERT INTO nodes VALUES ((SELECT MAX(id) + 1 FROM nodes), zeroblob(32))")
+    assert "18 tree nodes belong to the entries from 0 on; 19 are stored" == only(town)
 
 
 @pytest.mark.parametrize("change", ["next + 1", "next - 1"])

@@ -427,6 +427,10 @@ def check_tree(
     for entry in store.scan(done, report.size):
         expected += frontier.append(sha256(b"\0" + entry).digest())
     found_nodes = list(store.node_hashes(stored_count(done)))
+    if stored_count(done) + len(found_nodes) <= stored_count(store.size()):
+        # Others go on publishing: what was there at the beginning is checked. Without entries of their own, nodes
+        # are too many.
+        del found_nodes[stored_count(report.size) - stored_count(done) :]
     if found_nodes != expected:
         _name_faults(report, done, expected, found_nodes)
     if frontier.size != report.size:
