@@ -131,7 +131,7 @@ class _Sealer:
                 for key in LogKey.all_in(self._folder):
                     signer = log_signer(self._origin, key.algorithm, key.public, key.sign)
                     self._signers.setdefault(key.public, signer)
-            except ComityError as error:
+            except (ComityError, FormatError) as error:
                 # Half copied, or open to others: it is no key of ours until that is mended.
                 self._trouble = str(error)
         return public_key in self._signers

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ledger.errors import NotPermitted, Unavailable
+from ledger.errors import FormatError, NotPermitted, Unavailable
 from ledger.gateway.front import Front, Offer
 from ledger.keys import LogKey, LogKeys
 from ledger.ledger import Ledger
@@ -131,15 +131,25 @@ def test_whoever_lacks_the_new_key_does_not_take_the_act(town: Town, tmp_path: P
     _sound(town)
 
 
-def test_a_key_that_others_can_open_is_none(town: Town):
-    """As with every secret: it is not signed with, and so the act is not taken."""
+def _opened_to_all(file: Path) -> None:
+    file.chmod(0o644)
+
+
+def _half_copied(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:40])
+
+
+@pytest.mark.parametrize(("spoil", "error"), [(_opened_to_all, NotPermitted), (_half_copied, FormatError)])
+def test_a_key_that_others_can_open_or_that_is_not_whole_is_none(town: Town, spoil: Any, error: type[Exception]):
+    """It is not signed with, and so the act is not taken; what the others publish meanwhile is."""
     new = LogKey.make(town.ledger.folder / "log.next.key", "ed25519")
-    (town.ledger.folder / "log.next.key").chmod(0o644)
+    spoil(town.ledger.folder / "log.next.key")
 
     answer = _replace(town, new)
     assert isinstance(answer, Refusal)
     assert "unavailable" == answer.code
-    with pytest.raises(NotPermitted):
+    assert isinstance(town.say(town.opening("a case"), DE_PROSECUTOR), Receipt)
+    with pytest.raises(error):
         LogKey.all_in(town.ledger.folder)
 
 
