@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import structlog
@@ -21,7 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from ledger.errors import ComityError
-from ledger.gateway.http import TEXT, Bounds, Response, Route, Server, problem
+from ledger.gateway.http import Bounds, Response, Route, Server, not_taken, problem
 from ledger.gateway.metrics import MEDIA_TYPE
 from ledger.gateway.running import listen
 from ledger.log.checkpoint import size_of
@@ -67,17 +68,13 @@ STOP_SECONDS: Final = 1.0
 def of_relay(relay: Relay, store: Store) -> Read:
     """Return what a relay of the log in *store* says."""
 
-    def sealed() -> int:
-        note = store.checkpoint()
-        return 0 if note is None else size_of(note)
-
     def read() -> Iterator[Metric]:
         yield from _pulse(relay.pulse)
         yield _counter("comity_relay_messages", "Messages sent, marks not counted.", relay.sent)
         sizes = relay.sizes
         yield _gauge("comity_relay_size", "Entries of the log that the topic has been given.", sizes, "topic")
-        goal = _asked(sealed)
-        lags = {} if goal is None else {topic: max(0, goal - size) for topic, size in sizes.items()}
+        sealed = _asked(lambda: size_of(store.checkpoint() or b""))
+        lags = {} if sealed is None else {topic: max(0, sealed - size) for topic, size in sizes.items()}
         yield _gauge("comity_relay_lag", "Entries sealed that the topic has not been given yet.", lags, "topic")
 
     return read
@@ -139,11 +136,12 @@ def _counter(name: str, said: str, values: float | Mapping[str, float], label: s
     return _family(CounterMetricFamily(name, said, labels=[label] if label else []), values)
 
 
-def _family(
-    family: GaugeMetricFamily | CounterMetricFamily, values: float | Mapping[str, float]
-) -> GaugeMetricFamily | CounterMetricFamily:
-    for labels, value in [((), values)] if isinstance(values, (int, float)) else [((k,), v) for k, v in values.items()]:
-        family.add_metric(labels, value)
+def _family(family: GaugeMetricFamily | CounterMetricFamily, values: float | Mapping[str, float]) -> Metric:
+    if isinstance(values, (int, float)):
+        family.add_metric((), values)
+    else:
+        for label, value in values.items():
+            family.add_metric((label,), value)
     return family
 
 
@@ -184,9 +182,7 @@ class _Service:
         if path != "/metrics":
             return Route("none", lambda _: problem(404, "there is nothing here", now="GET /metrics"))
         if method != "GET":
-            return Route(
-                "metrics", lambda _: problem(405, f"{method} is not taken here", now="ask with GET", Allow="GET, HEAD")
-            )
+            return Route("metrics", lambda _: not_taken(method, "GET, HEAD"))
         return Route("metrics", self._answer)
 
     def _answer(self, _: Request) -> Response:
@@ -194,7 +190,7 @@ class _Service:
 
     def failed(self, error: Exception) -> Response:
         _LOG.error("unexpected", exc_info=error)
-        return Response(503, b"not now\n", TEXT)
+        return problem(503, "not now", "something went wrong here", "look at the log of the service")
 
     def answered(self, route: str, method: str, status: int, seconds: float) -> None:
         del route, method, status, seconds
@@ -220,32 +216,29 @@ class Listener:
     def __init__(self, where: str, read: Read, listening: Callable[[str], None] = lambda _: None) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._over = asyncio.Event()
-        self._heard: list[str | BaseException] = []
         if not where:
             return
-        begun = threading.Event()
+        begun: Future[str] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(where, read, begun)), name="metrics", daemon=True
         )
         self._thread.start()
-        begun.wait()
-        (heard,) = self._heard
-        if isinstance(heard, BaseException):
-            self._thread.join()
-            self._loop = None
-            raise heard
-        listening(heard)
-
-    async def _serve(self, where: str, read: Read, begun: threading.Event) -> None:
-        server = Server(_Service(read), BOUNDS)
         try:
-            self._loop = asyncio.get_running_loop()
-            self._heard.append(await listen(server, where))
+            url = begun.result()
+        except BaseException:
+            self._thread.join()
+            raise
+        listening(url)
+
+    async def _serve(self, where: str, read: Read, begun: Future[str]) -> None:
+        try:
+            server = Server(_Service(read), BOUNDS)
+            url = await listen(server, where)
         except BaseException as error:  # noqa: BLE001 -- it is raised in the thread that waits for it
-            self._heard.append(error)
+            begun.set_exception(error)
             return
-        finally:
-            begun.set()
+        self._loop = asyncio.get_running_loop()
+        begun.set_result(url)
         await self._over.wait()
         await server.stop(STOP_SECONDS)
 

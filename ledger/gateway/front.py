@@ -37,7 +37,7 @@ import structlog
 
 from ledger import resources
 from ledger.errors import ComityError, Conflict, Denied, FormatError, NotFound, NotPermitted, Unavailable
-from ledger.gateway.http import BYTES, TEXT, Request, Response, Route, problem
+from ledger.gateway.http import BYTES, TEXT, Request, Response, Route, not_taken, problem
 from ledger.gateway.metrics import MEDIA_TYPE as METRICS
 from ledger.gateway.metrics import Metrics
 from ledger.gateway.registry import Registry
@@ -152,7 +152,7 @@ class Front:
         """Return who answers; see the table of the module."""
         if path == "/statements":
             if method != "POST":
-                return Route("publish", lambda _: _not_taken(method, "POST"))
+                return Route("publish", lambda _: not_taken(method, "POST"))
             return Route("publish", self._publish, publishes=True, takes_body=True)
         found = self._registry.route(method, path)
         if found is not None:
@@ -161,7 +161,7 @@ class Front:
         if answer is None:
             return Route("none", lambda _: problem(404, "there is nothing here", now="GET / says what there is"))
         if method != "GET":
-            return Route(name, lambda _: _not_taken(method, "GET, HEAD"))
+            return Route(name, lambda _: not_taken(method, "GET, HEAD"))
         return Route(name, answer)
 
     def _read(self, path: str) -> tuple[str, Callable[[Request], Response] | None]:
@@ -261,8 +261,7 @@ class Front:
     # --- the log ---
 
     def _sealed(self) -> int:
-        note = self._ledger.store.checkpoint()
-        return 0 if note is None else size_of(note)
+        return size_of(self._ledger.store.checkpoint() or b"")
 
     def _index(self, _: Request) -> Response:
         # Keys are folded from the roster: work that no stranger may ask for as often as he likes.
@@ -395,10 +394,6 @@ def told(answer: Answer) -> dict[str, Any]:
         "expected": answer.expected,
         "note": answer.note.decode(),
     }
-
-
-def _not_taken(method: str, allowed: str) -> Response:
-    return problem(405, f"{method} is not taken here", now=f"ask with {allowed}", Allow=allowed)
 
 
 def _signed(body: bytes, most: int) -> tuple[bool, list[Signed]]:

@@ -119,6 +119,11 @@ def problem(status: int, what: str, why: str = "", now: str = "", **headers: str
     )
 
 
+def not_taken(method: str, allowed: str) -> Response:
+    """Return the answer to a method that a path does not take; *allowed* names those that it does: ``GET, HEAD``."""
+    return problem(405, f"{method} is not taken here", now=f"ask with {allowed}", Allow=allowed)
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """What a path means: its name in logs and metrics, who answers, and whether it publishes or takes a body."""

@@ -38,6 +38,7 @@ from ledger.kafka import wire
 from ledger.kafka.connection import BACKOFF_SECONDS, Connection, explained, missing, passing, said, track
 from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
+from ledger.log.checkpoint import size_of
 from ledger.log.tree import SharedPaths
 from ledger.statement import decode_entry
 from ledger.verify import join_proof, parse_checkpoint, parse_note
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from ledger.kafka.topics import Audience, Declared
     from ledger.statement import Statement
     from ledger.store import Store
-    from ledger.verify import Checkpoint
 
 GROUP_SIZE: Final = 1_024
 """How many entries are unacknowledged at most."""
@@ -198,7 +198,7 @@ class _Audience:
             note = self._store.checkpoint(index + 1)
             if note is None:
                 raise NotFound(f"no checkpoint covers entry {index} yet")
-            self._note, self._first, self._size = note, index, _head(note).size
+            self._note, self._first, self._size = note, index, size_of(note)
             self._paths = SharedPaths(self._size, self._store.hashes, b2a_base64)
         return join_proof(index, self._paths.text(index), self._note)
 
@@ -216,14 +216,10 @@ class _Checkpoints:
         note = self._store.checkpoint(stop)
         if note is None or start >= stop:
             return
-        head = _head(note)
+        head = parse_checkpoint(parse_note(note).text)
         index = head.size - 1
         headers = [("index", b"%d" % index), ("relay", turn)]
         yield Outgoing(index, head.origin.encode(), wire.pack_checkpoint(head.size, note), headers)
-
-
-def _head(note: bytes) -> Checkpoint:
-    return parse_checkpoint(parse_note(note).text)
 
 
 def sources(store: Store, declared: Declared) -> list[Source]:
@@ -529,8 +525,7 @@ class Relay:
                 self._lanes[lane.topic] = lane
             size = 0
             while not self._ended(stop):
-                note = self._store.checkpoint()
-                sealed = 0 if note is None else _head(note).size
+                sealed = size_of(self._store.checkpoint() or b"")
                 if sealed > size:
                     for lane in lanes:
                         yield lane.advance(sealed, lambda: self._ended(stop))
