@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import psycopg2
 
-from ledger.errors import NotFound
+from ledger.errors import NotFound, Unavailable
 from ledger.store import POSTGRES
 from ledger.store.postgres.connections import Connections, meaning
 from projections.filling import PROJECTIONS
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection  # noqa: N812 -- the driver writes its types small
     from psycopg2.extensions import cursor as Cursor  # noqa: N812 -- as above
 
+
+_SWAPS_MAX: Final = 10
+"""So often tables may be swapped and dropped between looking which stand and holding them."""
 
 _WITH: Final = re.compile(r"\s*WITH\s+(?:RECURSIVE\s+)?")
 
@@ -130,11 +133,27 @@ def open_shared(address: str) -> Views:
                 raise NotFound(
                     "there are no projections in this database", what_now="start a worker: `comity project work`"
                 )
-            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-            stands = tables.standing(cursor)
-        tables.check_editions((name, one.edition) for name, one in stands.items())
+            stands = _held(cursor)
+    except psycopg2.Error as error:
+        connection.close()
+        raise meaning(error) from error
     except BaseException:
         connection.close()
         raise
     answers = _Answers(connection, stands)
     return SharedViews(answers, {name: one.size for name, one in stands.items()})
+
+
+def _held(cursor: Cursor) -> dict[str, tables.Standing]:
+    """Begin the snapshot, and hold its tables: a rebuild drops what nobody holds."""
+    for _ in range(_SWAPS_MAX):
+        cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        stands = tables.standing(cursor)
+        tables.check_editions((name, one.edition) for name, one in stands.items())
+        try:
+            tables.hold(cursor, stands)
+        except psycopg2.errors.UndefinedTable:
+            cursor.execute("ROLLBACK")
+            continue
+        return stands
+    raise Unavailable("the projections are swapped again and again", what_now="ask again when no rebuild runs")

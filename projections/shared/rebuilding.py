@@ -190,18 +190,20 @@ def drop_strays(database: Database, failed: int | None = None) -> None:
         cursor.execute(
             r"SELECT relname FROM pg_class WHERE relkind = 'r' AND pg_table_is_visible(oid) AND relname ~ '^p\d+_'"
         )
-        found = [(int(name[1:].split("_")[0]), name) for (name,) in cursor.fetchall()]
-    for number, name in sorted(found):
+        found: dict[int, list[str]] = {}
+        for (name,) in cursor.fetchall():
+            found.setdefault(int(name[1:].split("_")[0]), []).append(f'"{name}"')
+    for number, names in sorted(found.items()):
         # A generation above those that stand is being built by somebody else.
         if number not in kept and (number < max(kept) or number == failed):
             try:
                 with database.transaction() as cursor:
                     cursor.execute("SET LOCAL lock_timeout = '1s'")
-                    cursor.execute(f'DROP TABLE IF EXISTS "{name}"')
+                    cursor.execute(f"DROP TABLE IF EXISTS {', '.join(names)}")
                     cursor.execute("DELETE FROM projection_place WHERE generation = %s", (number,))
                     cursor.execute("DELETE FROM projection_parked WHERE generation = %s", (number,))
             except Unavailable as error:
-                log.info("projection_tables_in_use", table=name, why=error.why)
+                log.info("projection_tables_in_use", generation=number, why=error.why)
 
 
 def _fill(store: Store, catalogue: Catalogue, address: str, generation: int, start: int, stop: int) -> int:

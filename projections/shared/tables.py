@@ -175,6 +175,17 @@ def standing(cursor: Cursor) -> dict[str, Standing]:
     return {name: Standing(*rest) for name, *rest in cursor.fetchall()}
 
 
+def hold(cursor: Cursor, stands: Mapping[str, Standing]) -> None:
+    """
+    Keep these tables from being dropped until the caller's transaction ends; nobody else waits for that.
+
+    Raises:
+        psycopg2.errors.UndefinedTable: others were swapped in since, and one of these is dropped already.
+    """
+    names = [physical(stands[p.NAME].generation, p.NAME, table.name) for p in PROJECTIONS for table in p.TABLES]
+    cursor.execute(f"LOCK TABLE {', '.join(names)} IN ACCESS SHARE MODE")
+
+
 def check_editions(found: Iterable[tuple[str, str]]) -> None:
     """Raise Conflict where one of these projections stands in tables that this release does not make."""
     if names := foreign(found):

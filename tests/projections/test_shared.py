@@ -23,7 +23,7 @@ from projections import admissibility, audit, findings, provenance, status
 from projections.facts import to_json
 from projections.filling import PROJECTIONS, Differs, GapRefused, NotWhole, ProjectionFailed, decode, module, rows_of
 from projections.runner import Runner
-from projections.shared import Fenced, Shared, Step, Unit, open_shared, partition_of, units_of
+from projections.shared import Fenced, Shared, Step, Unit, open_shared, partition_of, tables, units_of
 from projections.shared.rebuilding import Rebuild
 from projections.shared.tables import copied
 from projections.shared.units import sieve
@@ -320,10 +320,49 @@ def test_an_online_rebuild_compares_and_can_be_taken_back(
     assert grown == digests(shared)
     # A plain rebuild keeps nothing of the older ones.
     shared.rebuild(workers=1)
-    tables = sum(len(projection.TABLES) for projection in PROJECTIONS)
-    assert [(tables,)] == cluster.run(
+    count = sum(len(projection.TABLES) for projection in PROJECTIONS)
+    assert [(count,)] == cluster.run(
         f"SELECT count(*) FROM pg_tables WHERE schemaname = '{schema_of(shared)}' AND tablename ~ '^p[0-9]'"
     )
+
+
+def generations(cluster: Cluster, shared: Shared) -> set[str]:
+    """The numbers of the generations that there are tables of."""
+    sql = f"SELECT substring(tablename FROM '^p([0-9]+)_') FROM pg_tables WHERE schemaname = '{schema_of(shared)}'"
+    return {number for (number,) in cluster.run(f"{sql} AND tablename ~ '^p[0-9]'")}
+
+
+def test_the_tables_of_a_reader_stay_until_he_is_done(opened: Callable[..., Shared], cluster: Cluster):
+    """A rebuild does not drop under a reader what he has not come to yet; the next one drops it."""
+    log = a_log(1, 30)
+    shared = opened(log)
+    shared.catch_up()
+    with shared.views() as before:
+        shared.rebuild(workers=1)
+        assert {"1", "2"} == generations(cluster, shared)
+        assert 30 == len(audit.case(before, log.case).lines)
+    shared.rebuild(workers=1)
+    assert {"3"} == generations(cluster, shared)
+
+
+def test_who_opens_them_during_a_swap_reads_what_was_swapped_in(
+    opened: Callable[..., Shared], monkeypatch: pytest.MonkeyPatch
+):
+    """Tables dropped between looking which stand and holding them: whoever opens them looks once more."""
+    log = a_log(1, 30)
+    shared = opened(log)
+    shared.catch_up()
+    hold = tables.hold
+
+    def late(*given: Any) -> None:
+        monkeypatch.setattr(tables, "hold", hold)
+        shared.rebuild(workers=1)
+        hold(*given)
+
+    monkeypatch.setattr(tables, "hold", late)
+    with shared.views() as views:
+        assert dict.fromkeys(NAMES, 30) == views.sizes()
+        assert 30 == len(audit.case(views, log.case).lines)
 
 
 def test_workers_go_on_during_a_rebuild(opened: Callable[..., Shared], monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
