@@ -6,14 +6,16 @@ import os
 import sqlite3
 import sys
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ledger.errors import Conflict, Unavailable
 from ledger.log import fsck
+from ledger.sequencer import Receipt
 from ledger.store.sqlite import SQLiteStore
-from tests.town import DE_PROSECUTOR, Town, found, named, opened
+from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, Town, found, named, opened
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -210,6 +212,14 @@ def test_ranges_join_and_get_narrower():
         assert takers == 1 or all(one == 1 for one in widths[-takers:])
 
 
+def test_nothing_is_left_of_ranges_that_were_ended():
+    """Where one of them cannot be checked, nobody begins with another."""
+    ranges = fsck._Ranges(100_000, 1_000, 2)
+    assert (0, 17_000) == next(ranges)
+    ranges.end()
+    assert [] == list(ranges)
+
+
 def test_a_process_that_ends_early_is_no_answer(town, monkeypatch):
     """Its part was not checked: nothing is said of the log."""
     monkeypatch.setattr(fsck, "HELPED_MIN", 0)
@@ -220,6 +230,25 @@ def test_a_process_that_ends_early_is_no_answer(town, monkeypatch):
         pytest.raises(Unavailable, match="ended early"),
     ):
         fsck.check(store, town.ledger.catalogue, workers=1)
+
+
+def test_the_signature_of_a_batch_is_checked_once(town, monkeypatch):
+    """Also where publishers take turns, and as many batches as are remembered went before."""
+    monkeypatch.setattr(fsck, "BATCHES", 2)
+    writer = opened(town.ledger.folder, town.clock)
+    batches = [
+        writer.signed_batch([writer.opening(f"batch {batch}, {number}") for number in range(3)], by)
+        for batch, by in enumerate([DE_PROSECUTOR, DE_PROSECUTOR, DE_PROSECUTOR, FR_PROSECUTOR])
+    ]
+    for one in [*batches[0], *batches[1], *chain.from_iterable(zip(batches[2], batches[3], strict=True))]:
+        assert isinstance(writer.ledger.submit(one), Receipt)
+    writer.ledger.close()
+
+    asked: list[bytes] = []
+    real = fsck.ed25519
+    monkeypatch.setattr(fsck, "ed25519", lambda key, said, signature: asked.append(said) or real(key, said, signature))
+    assert checked(town).sound
+    assert 4 == sum(said.startswith(b"comity.batch.v1") for said in asked)
 
 
 # --- the checkpoint beside the store ---

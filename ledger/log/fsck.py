@@ -17,7 +17,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from hashlib import sha256
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, runtime_checkable
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from ledger.acts import Catalogue
     from ledger.statement import Statement
 
-Check = tuple[bytes, bytes, bytes]
-
 HEIGHT: Final = 12
 """Leaves are hashed in complete subtrees of this height."""
 
@@ -55,7 +53,7 @@ HELPED_MIN: Final = 8_192
 """From so many entries on, other processes are worth their start."""
 
 BATCHES: Final = 512
-"""How many checked batch signatures are remembered."""
+"""How many checked batch signatures are remembered: of so many publishers at a time each is checked once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +210,11 @@ class _Ranges:
             self._start += -(-wide // self._width) * self._width
             return start, min(self._start, self._stop)
 
+    def end(self) -> None:
+        """Leave nothing for whoever asks next."""
+        with self._lock:
+            self._start = self._stop
+
 
 class Helpers:
     """Processes that check one range after the other (``python -m ledger.checking``); closed, they are gone."""
@@ -260,8 +263,6 @@ class Helpers:
         before()
         for start, end in ranges:
             found[start] = here.check(what, start, end)
-            if ended:
-                break
         for thread in self._threads:
             thread.join()
         if ended:
@@ -295,9 +296,9 @@ class Helpers:
                 process.stdin.write(f"{what} {start} {stop}\n")
                 process.stdin.flush()
                 found[start] = json.loads(process.stdout.readline())
-            except (OSError, ValueError):  # no whole answer
+            except (OSError, ValueError):  # no whole answer: what the others would still find is for nobody
                 ended.append(start)
-                return
+                ranges.end()
 
     def __enter__(self) -> Self:
         return self
@@ -652,7 +653,7 @@ def _check_range(
     """Read the entries from *start* to before *stop*, and check each signature."""
     # A key may be revoked backwards, by a later entry: what counts is the roster before each entry.
     reading = _Reading(rosters.before(start), report)
-    batches: dict[Check, bool] = {}
+    batch_holds = lru_cache(BATCHES)(ed25519)
     for first in range(start, stop, GROUP):
         rows = store.rows(first, min(GROUP, stop - first))
         ids = []
@@ -694,13 +695,11 @@ def _check_range(
                     report.fault("its signature does not hold", index)
                 continue
             try:
-                one = public, signed_message(said, batch), signature
+                message = signed_message(said, batch)
             except NotVerified as error:
                 report.fault(f"its place in the batch: {error.what}", index)
                 continue
-            if one not in batches:
-                batches = {**dict(islice(batches.items(), BATCHES)), one: ed25519(*one)}
-            if not batches[one]:
+            if not batch_holds(public, message, signature):
                 report.fault("the signature of its batch does not hold", index)
         known = store.indexes_of([statement_id for statement_id, _ in ids])
         for statement_id, index in ids:
