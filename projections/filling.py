@@ -9,9 +9,12 @@ until `retry` succeeds, and as long as anything is parked there is no digest: th
 from __future__ import annotations
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, Self
 
 import structlog
@@ -390,6 +393,23 @@ def open_log(address: str) -> tuple[Log, Catalogue]:
     from ledger.store import open_store  # noqa: PLC0415 -- imported in the worker
 
     return open_store(address, read_only=True), catalogue()
+
+
+def helpers(count: int) -> ProcessPoolExecutor:
+    """Return *count* processes that read the log beside this one, and end with it, however it ends."""
+    return ProcessPoolExecutor(count, get_context("spawn"), _end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Where the process that started this one is killed nobody would tell it, and it would wait for work for ever."""
+
+    def watch() -> None:
+        parent = parent_process()
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 class Projections(ABC):

@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from functools import cache
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import structlog
 
-from projections.filling import BATCH, WIDEST, batches, decode, module, open_log, rows_of, sized
+from projections.filling import BATCH, WIDEST, batches, decode, helpers, module, open_log, rows_of, sized
 from projections.shared import tables
 from projections.shared.units import Unit, dealt, sieve
 
@@ -69,14 +67,14 @@ def made(log_at: str, units: Iterable[Unit], count: int, start: int, stop: int) 
         stop: after the last one.
     """
     asked = frozenset(units)
-    helpers = min(HELPERS_MAX, os.cpu_count() or 1)
+    crew = min(HELPERS_MAX, os.cpu_count() or 1)
     limit, at = _FIRST, start
     coming: deque[tuple[int, Future[Piece]]] = deque()
     with ExitStack() as stack:
-        pool = ProcessPoolExecutor(helpers, mp_context=get_context("spawn"))
+        pool = helpers(crew)
         stack.callback(pool.shutdown, cancel_futures=True)
         while at < stop or coming:
-            while at < stop and len(coming) < _AHEAD * helpers:
+            while at < stop and len(coming) < _AHEAD * crew:
                 end = min(stop, at + limit)
                 coming.append((at, pool.submit(_made, log_at, asked, count, at, end)))
                 at = end

@@ -8,11 +8,9 @@ new, and tables that the next one drops.
 
 from __future__ import annotations
 
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
 from functools import partial
 from itertools import accumulate
-from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -26,6 +24,7 @@ from projections.filling import (
     decoded,
     edition,
     foreign,
+    helpers,
     open_log,
     refuse_differing,
 )
@@ -98,7 +97,7 @@ class Rebuild:
             tell(Progress(size, size))
             return
         piece = partial(_fill_in_process, log_at, self._database.address, generation)
-        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        with helpers(workers) as pool:
             for done in accumulate(pool.map(piece, bounds, bounds[1:])):
                 tell(Progress(done, size))
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -142,6 +147,31 @@ def test_what_helpers_cannot_make_or_the_database_not_take_is_found(
             assert [] == shared.parked()
             found.append(digests(shared))
     assert found[0] == found[1]
+
+
+_KILLED = """
+import os, signal
+from projections.filling import helpers
+
+if __name__ == "__main__":
+    pool = helpers(2)
+    ready = [pool.submit(os.getpid) for _ in range(8)]
+    print(*{one.result() for one in ready}, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_helpers_end_with_whoever_started_them():
+    """A worker may be killed at any time: its helpers, and their connections to the database, do not outlive it."""
+    # They have its standard output, which therefore ends with the last of them.
+    started = subprocess.Popen([sys.executable, "-c", _KILLED], stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        out, _ = started.communicate(timeout=60)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+    assert -signal.SIGKILL == started.returncode
+    assert out.split()
 
 
 def test_every_hop_of_every_exhibit_names_an_entry_that_says_so(played: scenarios.Simulation, tmp_path: Path):
