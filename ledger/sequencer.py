@@ -16,6 +16,9 @@ Concurrent publishers share transactions (group commit): whoever finds the seque
 takes everything that waits, and answers everybody.
 
 The crash argument stands at the lines that it governs, in ``Sequencer._lead``.
+
+It is one long class on purpose: the gates, what they remember and the seal share one lock, one transaction and
+one way back when either fails. Whoever changes one of them must have the others before their eyes.
 """
 
 from __future__ import annotations
@@ -32,9 +35,8 @@ from ledger import keys
 from ledger.domain import Rejected, Seen, decide, evolve, named_by
 from ledger.errors import FormatError, NotVerified, Unavailable
 from ledger.frozen import builder
-from ledger.keys import acceptable
 from ledger.law.manifest import rules
-from ledger.log.tree import Frontier
+from ledger.log.tree import Frontier, stored_count
 from ledger.reading import recorded, roster_of
 from ledger.signatures import Check, Helper, Pending, Workers
 from ledger.signatures import check as check_signatures
@@ -304,7 +306,7 @@ class Sequencer:
             drafts: whether draft acts are taken; only under an origin that ends in ``/simulation``.
         """
         self.catalogue = catalogue
-        self.roster = Roster(acceptable)
+        self.roster = Roster()
         self.limits = limits or Limits()
         self._store = store
         self._sealer = sealer
@@ -329,7 +331,8 @@ class Sequencer:
         # Accepted in this transaction, with their bodies: the store does not show them yet.
         self._fresh: dict[bytes, tuple[Statement, Mapping[str, Any]]] = {}
         self._sequences: dict[bytes, int] = {}
-        self._batches: dict[tuple[bytes, bytes, bytes], bool] = {}
+        self._caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
+        self._batches: dict[Check, bool] = {}
         self._view = _View(self)
         self._helper = Helper()
         # For how many groups more the verdicts on signatures are waited for first.
@@ -643,7 +646,7 @@ class Sequencer:
         leaves: list[bytes] = []
         nodes: list[tuple[int, bytes]] = []
         moved: dict[bytes, int] = {}
-        number = 2 * writing.size - writing.size.bit_count()
+        number = stored_count(writing.size)
         recorded_at = max(self._clock(), writing.recorded_at)
         now = time.monotonic()
         hold = self.limits.early_ms_max / 1000
@@ -849,8 +852,7 @@ class Sequencer:
 
     def _trim(self) -> None:
         """Keep the caches within their limit; whatever is dropped is read again when it is needed."""
-        caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
-        for cache in caches:
+        for cache in self._caches:
             excess = len(cache) - self.limits.cache_size_max
             if excess > 0:
                 for key in [
@@ -923,8 +925,7 @@ class Sequencer:
 
     def _reload(self) -> None:
         """Forget everything; fold the roster and the edge of the tree from the store."""
-        caches: tuple[dict[bytes, Any], ...] = (self._things, self._seen, self._cases, self._sequences)
-        for cache in caches:
+        for cache in self._caches:
             cache.clear()
         self._fresh.clear()
         self._epoch = -1
