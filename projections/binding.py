@@ -330,7 +330,6 @@ class _Asked:
         law: Book | None,
     ) -> None:
         self.views = views
-        self.at = at
         self.bound = at if happened_by is None else min(at, happened_by)
         self.known_by = known_by
         self.viewer = None if viewer is None else id_text(id_bytes(viewer))

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+from ledger.acts import catalogue
+from ledger.store import open_store
 from projections import status
 from projections.filling import PROJECTIONS
-from tests.cli.world import ORIGIN, comity, good
+from projections.shared import Shared
+from tests.cli.world import ORIGIN, World, comity, good
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
-    from tests.cli.world import World
     from tests.cluster import Cluster
 
 NAMES = sorted(projection.NAME for projection in PROJECTIONS)
@@ -101,3 +105,35 @@ def test_a_worker_fills_what_every_command_then_reads(cluster: Cluster, tmp_path
         out, _ = worker.communicate(timeout=60)
     assert 0 == worker.returncode
     assert {"applied": said["size"]} == json.loads(out)
+
+
+def test_a_role_that_may_only_read_asks_everything(founded: World, cluster: Cluster, tmp_path: Path):
+    """With SELECT alone every question is answered from the shared projections; what would write is denied."""
+    schema, folder = cluster.schema(), tmp_path / "ledger"
+    where = cluster.address(schema)
+    shutil.copytree(founded.folder, folder)
+    world = World(folder, founded.ids)
+    good(comity("migrate", folder, where))
+    with closing(open_store(where, read_only=True)) as store, Shared(store, catalogue(), where) as shared:
+        assert store.size() == shared.catch_up()
+    role = f"asks_{schema}"
+    cluster.run(
+        f"CREATE ROLE {role} LOGIN",
+        f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {role}",
+    )
+    (folder / "store").write_text(cluster.address(schema, role), encoding="utf-8")
+    case, lille = founded.ids["case"], founded.ids["lille"]
+    for asked in (
+        "project status", "project digest", "project parked", "case list", f"case show {case}", "request list",
+        f"request show {founded.ids['request']}", f"audit {case}", f"audit {lille}", "authority list",
+        "deadlines", f"deadlines {case}", f"deadlines --authority {lille}", "findings", "findings --figures",
+        f"findings {case} --viewer {lille} --history", f"conditions case {case}",
+        f"conditions case {case} --viewer {lille}",
+    ):  # fmt: skip
+        good(world.run(*asked.split()))
+    # What is not there is not found, rather than denied.
+    for asked in ("exhibit show", "exhibit trace", "conditions exhibit", "conditions person"):
+        assert 4 == world.run(*asked.split(), "01234567-89ab-4def-8123-456789abcdef").status
+    for writes in ("catch-up", "rebuild", "rollback"):
+        assert "may not do this" in world.run("project", writes).err

@@ -496,5 +496,9 @@ def test_whoever_only_reads_opens_them(cluster: Cluster):
         cluster.run(f"GRANT USAGE ON SCHEMA {schema} TO asks", f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO asks")
         with Shared(log, catalogue(), cluster.address(schema, "asks")) as asked:
             assert shared.sizes() == asked.sizes()
+            assert digests(shared) == digests(asked)
+            assert ([], shared.places()) == (asked.parked(), asked.places())
+            with asked.views() as views:
+                assert 12 == len(audit.case(views, log.case).lines)
             with pytest.raises(NotPermitted):
                 asked.catch_up()
