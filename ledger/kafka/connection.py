@@ -58,6 +58,11 @@ class Connection:
                 raise FormatError(f"{one[:80]!r} is not host:port", field="kafka.bootstrap")
         self._section = section
 
+    @property
+    def request_ms(self) -> int:
+        """How long one request may take, milliseconds."""
+        return self._section.request_ms
+
     def _options(self) -> dict[str, Any]:
         chosen = self._section
         options: dict[str, Any] = {

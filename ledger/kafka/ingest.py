@@ -124,13 +124,15 @@ class Watch:
 
 
 class SilentPartition(Unavailable):
-    """A consumer gives nothing of a partition that has more: it is made anew."""
+    """Of a partition that has more nothing comes, by this consumer or by the group: the consumer is made anew."""
 
-    def __init__(self, partitions: Sequence[TopicPartition]) -> None:
+    def __init__(self, partitions: Sequence[TopicPartition], *, joined: bool) -> None:
         super().__init__(
             f"{len(partitions)} of the partitions give nothing, though there is more: "
             + ", ".join(f"{one.topic} {one.partition}" for one in partitions[:8]),
-            why="the consumer stopped reading without an error",
+            why="the consumer stopped reading without an error"
+            if joined
+            else "the group gives this consumer no partition, and nobody else answers what they hold",
             what_now="it is made anew by itself; where this repeats, restart the ingest and look at the brokers",
         )
 
@@ -289,7 +291,11 @@ class Ingest:
         """Whether the group has committed everything up to *goal*, whoever of it did."""
         if not consumer.assignment() and any(goal.values()):
             return False
-        return all((consumer.committed(one) or 0) >= end for one, end in goal.items() if end)
+        return all(self._committed(consumer, one) >= end for one, end in goal.items() if end)
+
+    def _committed(self, consumer: KafkaConsumer, one: TopicPartition) -> int:
+        """Return how far the group is, 0 at its beginning; without a deadline a still coordinator is asked for ever."""
+        return consumer.committed(one, timeout_ms=self._connection.request_ms) or 0
 
     def _look(self, consumer: KafkaConsumer, everything: Sequence[TopicPartition], watch: Watch, now: float) -> None:
         """
@@ -302,14 +308,14 @@ class Ingest:
         if assigned:
             positions = {one: consumer.position(one) for one in assigned}
         else:
-            positions = {one: consumer.committed(one) or 0 for one in everything}
+            positions = {one: self._committed(consumer, one) for one in everything}
         ends = consumer.end_offsets(list(positions))
         silent = watch.silent(positions, ends, now)
         self.count.lag = sum(ends[one] - positions[one] for one in assigned)
         log.debug("ingest_lag", lag=self.count.lag)
         if silent:
             self.count.silent.update(silent)
-            raise SilentPartition(silent)
+            raise SilentPartition(silent, joined=bool(assigned))
 
     def _round(self, producer: KafkaProducer, consumer: KafkaConsumer, polled: dict[TopicPartition, list[Any]]) -> None:
         items, self._held = self._held, []

@@ -61,6 +61,10 @@ class SmallBroker:
         guard().watch(self._process)
         await_port(self.port, self._process, self.folder / "said")
 
+    def halt(self) -> None:
+        """Let it stand still: it keeps its connections and answers nobody."""
+        self._process.send_signal(signal.SIGSTOP)
+
     def remove(self) -> None:
         """End it and remove what it kept."""
         if os.getpid() == self._maker and self.folder.exists():

@@ -139,7 +139,7 @@ def until(holds: Callable[[], bool], seconds: float = 60) -> None:
 class Conveyor:
     """Says and asks what agencies, relay, ingest and readers do."""
 
-    def __init__(self, town: Town, bootstrap: str, prefix: str, folder: Path) -> None:
+    def __init__(self, town: Town, bootstrap: str, prefix: str, folder: Path, *, request_ms: int = 5_000) -> None:
         """Use topics whose names begin with *prefix*."""
         self.town = town
         self.bootstrap = bootstrap
@@ -147,7 +147,7 @@ class Conveyor:
         self.file = folder / "topics.toml"
         self.file.write_text(TOPICS)
         self.prefix = prefix
-        self.connection = Connection(KafkaSection(bootstrap=tuple(bootstrap.split(",")), request_ms=5_000))
+        self.connection = Connection(KafkaSection(bootstrap=tuple(bootstrap.split(",")), request_ms=request_ms))
         self._producer: KafkaProducer | None = None
 
     def __enter__(self) -> Self:

@@ -30,7 +30,8 @@ from ledger.statement import (
     decode_header,
     decode_statement,
 )
-from tests.kafka.conveyor import until
+from tests.kafka.brokers import SmallBroker
+from tests.kafka.conveyor import Conveyor, until
 from tests.test_log_keys import replacing
 from tests.town import (
     DE_PROSECUTOR,
@@ -41,6 +42,7 @@ from tests.town import (
     Town,
     check_everything,
     check_receipt,
+    found,
     keyed,
     named,
     signer,
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ledger.keys import Signer
-    from tests.kafka.conveyor import Conveyor
 
 
 def _cases(conveyor: Conveyor, count: int, by: Signer = DE_PROSECUTOR) -> list[Signed]:
@@ -390,6 +391,33 @@ def test_a_group_that_never_comes_about_is_joined_anew(conveyor: Conveyor, monke
     assert [one.statement for one in some] == _recorded(conveyor)
 
 
+@pytest.mark.parametrize("asked", ["committed", "commit"])
+def test_it_ends_when_told_though_its_brokers_stand_still(asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Whatever it asks of them has an end: an ingest that waited for ever would have to be killed."""
+    town, broker, stop, still = found(tmp_path / "ledger"), SmallBroker(), threading.Event(), threading.Event()
+    ask = getattr(KafkaConsumer, asked)
+
+    def too_late(self: KafkaConsumer, *what: object, **how: object) -> object:
+        broker.halt()
+        still.set()
+        return ask(self, *what, **how)
+
+    monkeypatch.setattr(KafkaConsumer, asked, too_late)
+    if asked == "committed":
+        monkeypatch.setattr(KafkaConsumer, "poll", lambda *_, **__: {})
+    with Conveyor(town, broker.bootstrap, "still", tmp_path, request_ms=1_000) as here:
+        here.apply()
+        here.send_raw(b"no submission")
+        running = threading.Thread(target=here.ingesting(watch_seconds=0.0).run, args=(stop,), daemon=True)
+        running.start()
+        assert still.wait(60)
+        stop.set()
+        running.join(30)
+        assert not running.is_alive()
+    broker.remove()
+    town.ledger.close()
+
+
 def test_the_watch_tells_silence_from_rest():
     """A partition is silent only while it has more and stands still: not at its end, not while it moves."""
     one, two = TopicPartition("submissions", 0), TopicPartition("submissions", 1)
@@ -401,7 +429,8 @@ def test_the_watch_tells_silence_from_rest():
     assert [one] == watch.silent({one: 6, two: 5}, {one: 9, two: 6}, now=21)
     assert [one, two] == watch.silent({one: 6, two: 5}, {one: 9, two: 6}, now=40)
     assert [] == watch.silent({two: 6}, {two: 6}, now=50)
-    assert "submissions 0" in SilentPartition([one]).what
+    assert "submissions 0" in SilentPartition([one], joined=True).what
+    assert "gives this consumer no partition" in SilentPartition([one], joined=False).why
 
 
 @given(st.binary(max_size=200))
