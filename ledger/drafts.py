@@ -94,6 +94,7 @@ FIELDS = (
     "body",
 )
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
+_BLANKS = re.compile(r"[ \t\r\n]*")
 _ABSENT: Any = object()
 
 
@@ -231,9 +232,8 @@ def _load(text: str, line: int) -> Any:
 
 def _value(text: str, start: int, line: int) -> tuple[Any, int, int]:
     """One value at *start*, where it ends, and the line on which it begins."""
-    while start < len(text) and text[start] in " \t\r\n":
-        line += text[start] == "\n"
-        start += 1
+    at, start = start, _after_blanks(text, start)
+    line += text.count("\n", at, start)
     try:
         value, end = _DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
@@ -254,6 +254,13 @@ def _value(text: str, start: int, line: int) -> tuple[Any, int, int]:
     return value, end, line
 
 
+def _after_blanks(text: str, at: int) -> int:
+    """Where the blanks end that JSON allows between values; nothing behind them is read."""
+    found = _BLANKS.match(text, at)
+    assert found is not None, "there may be none"
+    return found.end()
+
+
 def _document(text: str, line: int) -> Iterator[Located]:
     at = 0
     bracket = text.lstrip().startswith("[")
@@ -262,13 +269,13 @@ def _document(text: str, line: int) -> Iterator[Located]:
         line += text.count("\n", 0, at)
     first = True
     while True:
-        blank = len(text[at:]) - len(text[at:].lstrip(" \t\r\n"))
-        mark = text[at + blank : at + blank + 1]
+        place = _after_blanks(text, at)
+        mark = text[place : place + 1]
         if bracket and mark == "]" and first:
-            line, at = line + text.count("\n", at, at + blank), at + blank + 1
+            line, at = line + text.count("\n", at, place), place + 1
             break
         if bracket and not first:
-            line, at = line + text.count("\n", at, at + blank), at + blank + 1
+            line, at = line + text.count("\n", at, place), place + 1
             if mark == "]":
                 break
             if mark != ",":
