@@ -354,7 +354,7 @@ def parse(text: bytes, acts: Iterable[Act], *, file: str = "procedure.toml") -> 
         raise FormatError(f"{file} is longer than {_BYTES_MAX} bytes")
     try:
         data = tomllib.loads(text.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"not TOML: {error}", field=file) from error
     return _Reader(file, {act.name: act for act in acts}).procedure(data)
 

@@ -292,8 +292,12 @@ def _institution(name: str, table: object) -> Institution:
         if not whole or not all(type(one) is date and one.year == int(year) for one in rows):
             raise FormatError("has days of this year", field=f"{key}.days.{year}")
         days[int(year)] = tuple(rows)
+    for said in ("zone", "source"):
+        if not isinstance(row[said], str):
+            raise FormatError("must be plain words", field=f"{key}.{said}")
     unverified = row.get("unverified", [])
-    if not days or not isinstance(unverified, list) or not all(year in days for year in unverified):
+    years = isinstance(unverified, list) and all(type(year) is int and year in days for year in unverified)
+    if not days or not years:
         raise FormatError("names years that have days", field=f"{key}.unverified")
     return Institution(row["zone"], row["source"], MappingProxyType(days), frozenset(unverified))
 
@@ -334,10 +338,24 @@ def _holidays(country: str, part: str | None, year: int) -> tuple[date, ...]:
 
 # ------------------------------------------------------------------------------------ counting rules
 
-_KEYS: Final = {
-    "id", "title", "eli", "from", "until", "verified", "basis", "text", "event_excluded", "rolls", "rolls_on_saturday",
-    "working_days_at_least", "articles", "country", "hours_from_full_hour",
-}  # fmt: skip
+_KEYS: Final[dict[str, type]] = {
+    "id": str,
+    "title": str,
+    "text": str,
+    "eli": str,
+    "country": str,
+    "from": date,
+    "until": date,
+    "verified": bool,
+    "basis": str,
+    "event_excluded": bool,
+    "hours_from_full_hour": bool,
+    "rolls": list,
+    "rolls_on_saturday": bool,
+    "working_days_at_least": int,
+    "articles": dict,
+}
+"""The keys of a counting rule, and of which type of TOML each is."""
 _NEEDED: Final = {"id", "title", "from", "verified", "text", "event_excluded", "rolls", "articles"}
 _STEPS: Final = {"event", *UNITS, "parts", "rolls", "two_working_days", "fixed_day"}
 _OPTIONAL_STEPS: Final = {"consecutive_days", "two_working_days", "fixed_day"}
@@ -348,16 +366,23 @@ def countings(folder: Path = _HERE) -> dict[str, Counting]:
     Read the counting rules of a law folder, by id.
 
     Raises:
-        FormatError: a file has an unknown key or lacks one; the error names file and key.
+        FormatError: a file has an unknown key, lacks one, or has a value of another kind; the error
+            names file and key.
     """
     return {rule.id: rule for rule in (_counting(file) for file in sorted((folder / "counting").glob("*.toml")))}
 
 
 def _counting(file: Path) -> Counting:
     data = keys(toml(file.read_bytes(), file.name), file.name, _KEYS, _NEEDED)
+    for key, value in data.items():
+        if type(value) is not _KEYS[key]:
+            raise FormatError(f"must be of the type {_KEYS[key].__name__}", field=f"{file.name}: {key}")
+    for name, article in data["articles"].items():
+        if not isinstance(article, str):
+            raise FormatError("is the provision, in words", field=f"{file.name}: articles.{name}")
     for key, known in (("rolls", _ROLLING), ("articles", _STEPS)):
         for name in data[key]:
-            if name not in known:
+            if not isinstance(name, str) or name not in known:
                 raise FormatError(f"{name!r} is not known", field=f"{file.name}: {key}")
     basis = data.get("basis", "wording" if data["verified"] else "memory")
     if data["id"] != file.stem:

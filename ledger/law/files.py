@@ -25,13 +25,13 @@ def toml(text: bytes, file: str) -> Mapping[str, Any]:
         file: the name that errors give.
 
     Raises:
-        FormatError: it is too long, or no TOML.
+        FormatError: it is too long, no TOML, or nested deeper than can be read.
     """
     if len(text) > BYTES_MAX:
         raise FormatError(f"is longer than {BYTES_MAX} bytes", field=file)
     try:
         return tomllib.loads(text.decode())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"not TOML: {error}", field=file) from error
 
 

@@ -16,14 +16,14 @@ from functools import cache, cached_property
 from hashlib import sha256
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast
 
 from ledger.domain.procedure import Edge, Graph, Procedure, When, parse
 from ledger.domain.procedure import load as superset
 from ledger.errors import FormatError, NotFound
 from ledger.law.counting import Calendar, Calendars, Counting, calendars, countings
 from ledger.law.data import KINDS, Applicability, Datum, Instrument, Limit, Period, Stage
-from ledger.law.files import toml
+from ledger.law.files import keys, toml
 from ledger.law.loader import Reader
 from ledger.law.manifest import manifest_of
 
@@ -498,28 +498,21 @@ def read(folder: Path, *, only: str | None = None) -> Law:
     Read every file of a law folder, and check all of it.
 
     Args:
-        folder: holds ``instruments``, ``counting`` and ``calendars.toml``; of what else it lacks, this release's.
+        folder: holds ``instruments``, ``counting``, and the files that all instruments share.
         only: id of one instrument, which is read alone, with its overlays.
 
     Raises:
-        FormatError: a file breaks the format; the error names file and key.
+        FormatError: a file breaks the format, or one that all share is missing; the error names file and key.
     """
     from ledger.acts import catalogue  # noqa: PLC0415 -- who only asks for the edition needs no schemas
 
     counting_rules = countings(folder)
-    graph, answer = superset(), _answer(HERE)
+    graph = superset()
     if folder != HERE:
-        # An edition of a time before these files were part of one has those of this release.
-        if (folder / "procedure.toml").exists():
-            words = (folder / "procedure.toml").read_bytes()
-            # Acts that were released since have no step in an older graph, and are none of its own.
-            graph = parse(words, [act for act in catalogue().acts() if f'"{act.name}"'.encode() in words])
-        if (folder / "answers.toml").exists():
-            answer = _answer(folder)
-    # Groups are of steps of the graph, and come from where it comes from; older editions name none.
-    groups = (folder if (folder / "procedure.toml").exists() else HERE) / "steps.toml"
-    known = groups.read_bytes() if groups.is_file() else b""
-    reader = Reader(catalogue(), graph, counting_rules.keys() | {"national"}, known)
+        words = _bytes(folder, "procedure.toml")
+        # Acts that were released since have no step in an older graph, and are none of its own.
+        graph = parse(words, [act for act in catalogue().acts() if f'"{act.name}"'.encode() in words])
+    reader = Reader(catalogue(), graph, counting_rules.keys() | {"national"}, _bytes(folder, "steps.toml"))
     files = sorted((folder / "instruments").glob("*.toml" if only is None else f"{only}.*toml"))
     instruments: dict[str, Instrument] = {}
     overlays: dict[tuple[str, str], Instrument] = {}
@@ -546,23 +539,30 @@ def read(folder: Path, *, only: str | None = None) -> Law:
         calendars(folder),
         edition=sha256(manifest_of(folder)).hexdigest(),
         graph=graph,
-        answer=answer,
+        answer=_answer(folder),
     )
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    """A file that all instruments of an edition share; another edition's never stands in for it."""
+    file = folder / name
+    if not file.is_file():
+        raise FormatError(f"is missing: an edition has its {name}", field=name)
+    return file.read_bytes()
 
 
 def _answer(folder: Path) -> Period:
     """How long an authority has to answer where its rule does not say."""
-    data = toml((folder / "answers.toml").read_bytes(), "answers.toml")
-    answer = data.get("answer")
-    if data.keys() != {"answer"} or not isinstance(answer, dict) or answer.keys() != _ANSWER:
-        raise FormatError("expected one table [answer] with " + ", ".join(sorted(_ANSWER)), field="answers.toml")
-    within = answer["within"]
-    if not isinstance(within, dict) or len(within) != 1:
-        raise FormatError("expected one unit, as { days = 30 }", field="answers.toml: answer.within")
+    name = "answers.toml"
+    data = keys(toml(_bytes(folder, name), name), name, {"answer"}, {"answer"})
+    row = keys(data["answer"], f"{name}: answer", _ANSWER, _ANSWER)
+    within = keys(row["within"], f"{name}: answer.within", _ANSWER_UNITS, ())
+    if len(within) != 1:
+        raise FormatError("expected one unit, as { days = 30 }", field=f"{name}: answer.within")
     ((unit, count),) = within.items()
-    if unit not in _ANSWER_UNITS or type(count) is not int or count < 1:
-        raise FormatError(f"expected a whole number of {', '.join(_ANSWER_UNITS)}", field="answers.toml: answer.within")
-    return Period(unit=unit, count=count)
+    if type(count) is not int or count < 1:
+        raise FormatError("is a whole number, 1 or more", field=f"{name}: answer.within.{unit}")
+    return Period(unit=cast("Unit", unit), count=count)
 
 
 @cache

@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -70,7 +71,7 @@ class Reader(Parts):
     ) -> None:
         super().__init__(catalogue, procedure, groups)
         self.countings = frozenset(countings)
-        self._statement = _statement_fields(catalogue)
+        self._statement = frozenset(f["name"] for f in catalogue.codec(Path("statement.avsc")).schema["fields"])
 
     def instrument(self, text: bytes, *, file: str) -> Instrument:
         """
@@ -356,12 +357,6 @@ def _limits_named(datum: Datum) -> Iterator[str]:
 def _limits_of(pattern: Pattern) -> Iterator[str]:
     for conditions in (pattern.when, pattern.unless) if pattern.act == NAMES_A_LIMIT[0] else ():
         yield from (str(value) for value in conditions.get(NAMES_A_LIMIT[1], ()))
-
-
-def _statement_fields(catalogue: Catalogue) -> frozenset[str]:
-    from pathlib import Path  # noqa: PLC0415 -- needed here alone
-
-    return frozenset(field["name"] for field in catalogue.codec(Path("statement.avsc")).schema["fields"])
 
 
 # -------------------------------------------------------------------------------- the keys of each kind

@@ -225,6 +225,8 @@ def test_a_rule_that_is_silent_on_fixed_days_verifies_none():
         ("unverified = [2025,", "unverified = [2024, 2025,", "institution.eu-commission.unverified"),
         ("2023 = [2023-01-02", "2023 = [2022-01-02", "institution.eu-commission.days.2023"),
         ('AD = "Europe/Andorra"', "AD = 1", "zones.AD"),
+        ('zone = "Europe/Brussels"', "zone = 1", "institution.eu-commission.zone"),
+        ("unverified = [2025,", "unverified = [[2025],", "institution.eu-commission.unverified"),
     ],
 )
 def test_calendars_are_read_strictly(tmp_path, before, after, key):
@@ -235,6 +237,27 @@ def test_calendars_are_read_strictly(tmp_path, before, after, key):
     with pytest.raises(FormatError) as trouble:
         calendars(tmp_path)
     assert f"calendars.toml: {key}" == trouble.value.field
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("event_excluded = true", "event_excluded = 1", "event_excluded"),
+        ('id = "national-de"', 'id = ["national-de"]', "id"),
+        ("rolls = [", "rolls = [[1], ", "rolls"),
+        ("[articles]", "articles = 1\n[article]", "article"),
+        ('event = "', 'event = 187 #"', "articles.event"),
+    ],
+)
+def test_counting_rules_are_read_strictly(tmp_path, before, after, key):
+    """A key or a value of another kind is refused, naming file and key: a text that says "false" is true."""
+    text = (ROOT / "ledger" / "law" / "counting" / "national-de.toml").read_text(encoding="utf-8")
+    assert before in text
+    (tmp_path / "counting").mkdir()
+    (tmp_path / "counting" / "national-de.toml").write_text(text.replace(before, after, 1), encoding="utf-8")
+    with pytest.raises(FormatError) as trouble:
+        countings(tmp_path)
+    assert f"national-de.toml: {key}" == trouble.value.field
 
 
 def test_a_folder_without_calendars_is_no_edition(tmp_path):

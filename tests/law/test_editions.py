@@ -24,11 +24,9 @@ DAY = date(2026, 3, 2)
 
 
 def copy(folder: Path) -> Path:
-    """A law folder that a test may change: one instrument, the ways of counting, the calendars."""
-    (folder / "instruments").mkdir(parents=True)
-    shutil.copytree(HERE / "counting", folder / "counting")
-    for name in ("calendars.toml", "procedure.toml"):
-        shutil.copyfile(HERE / name, folder / name)
+    """A law folder that a test may change: one instrument, and what all instruments share."""
+    shutil.copytree(HERE, folder, ignore=lambda *_: ["instruments", "__pycache__"], dirs_exist_ok=True)
+    (folder / "instruments").mkdir()
     (folder / "instruments" / "bilateral.toml").write_text(
         """id = "bilateral"
 title = "Treaty"
@@ -146,6 +144,54 @@ def test_a_beginning_that_two_editions_share_is_not_guessed(tmp_path):
     assert 3 == len(held([tmp_path]))
     with pytest.raises(NotFound, match="2 editions"):
         find("abababab", [tmp_path])
+
+
+FILES = (
+    "answers.toml", "calendars.toml", "counting/national.toml", "instruments/bilateral.toml", "procedure.toml",
+    "steps.toml",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_nobody_can_read_is_refused_by_its_name(tmp_path, name):
+    """Whoever gives an edition may have nested a value deeper than a reader can follow."""
+    folder = copy(tmp_path / "law")
+    (folder / name).write_text("deep = " + "[" * 100_000, encoding="utf-8")
+
+    with pytest.raises(FormatError) as trouble:
+        read(folder)
+    assert name.rpartition("/")[2] == trouble.value.field
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if "/" not in name])
+def test_an_edition_that_lacks_what_its_instruments_share_is_none(tmp_path, name):
+    """What is missing is not taken from this release: the edition would say what it never said."""
+    folder = copy(tmp_path / "law")
+    (folder / name).unlink()
+
+    with pytest.raises(FormatError, match="is missing") as trouble:
+        read(folder)
+    assert name == trouble.value.field
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "key"),
+    [
+        ("days = 30", "days = 0", "answer.within.days"),
+        ("days = 30", "fortnights = 2", "answer.within.fortnights"),
+        ("days = 30", "days = 30, weeks = 1", "answer.within"),
+        ("verified = false", "", "answer.verified"),
+        ("[answer]", "[answers]", "answers"),
+    ],
+)
+def test_the_time_to_answer_is_read_strictly(tmp_path, before, after, key):
+    """As every file of the law is; the error names the key."""
+    folder = copy(tmp_path / "law")
+    change(folder / "answers.toml", before, after)
+
+    with pytest.raises(FormatError) as trouble:
+        read(folder)
+    assert f"answers.toml: {key}" == trouble.value.field
 
 
 # -------------------------------------------------------------------------------------------- compared
@@ -299,9 +345,7 @@ def test_steps_that_begin_or_end_on_a_day_are_told_between_two_days(tmp_path):
 def test_how_long_an_answer_may_take_is_compared(tmp_path):
     """The time that is a choice of the ledger is in an edition like any other."""
     old, new = copy(tmp_path / "old"), copy(tmp_path / "new")
-    for folder, days in ((old, 30), (new, 60)):
-        words = (HERE / "answers.toml").read_text(encoding="utf-8")
-        (folder / "answers.toml").write_text(words.replace("days = 30", f"days = {days}"), encoding="utf-8")
+    change(new / "answers.toml", "days = 30", "days = 60")
     (found,) = read(old).diff(read(new))
     assert ("answer", "answer", ("count",)) == (found.kind, found.id, found.keys)
 

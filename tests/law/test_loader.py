@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -348,11 +349,12 @@ def test_an_overlay_is_named_for_its_parent_and_state():
 
 def test_an_overlay_without_a_parent_is_refused(tmp_path):
     """Nothing departs from what is not there."""
-    (tmp_path / "instruments").mkdir()
-    (tmp_path / "counting").mkdir()
-    (tmp_path / "instruments" / "eu-eio-2014-41.de.toml").write_text(OVERLAY)
+    folder = tmp_path / "law"
+    shutil.copytree(law_module.HERE, folder, ignore=lambda *_: ["instruments"])
+    (folder / "instruments").mkdir()
+    (folder / "instruments" / "eu-eio-2014-41.de.toml").write_text(OVERLAY)
     with pytest.raises(FormatError, match="no instrument of this name"):
-        law_module.read(tmp_path)
+        law_module.read(folder)
 
 
 # ------------------------------------------------------------------------- between two States, and days

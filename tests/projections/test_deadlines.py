@@ -153,9 +153,8 @@ def _procedure() -> Any:
 
 def law_of(folder: Path, *, overlay: bool = False) -> Rules:
     """The small law of these tests, read as a release is."""
-    (folder / "instruments").mkdir(parents=True)
-    shutil.copytree(HERE / "counting", folder / "counting")
-    shutil.copy(HERE / "calendars.toml", folder / "calendars.toml")
+    shutil.copytree(HERE, folder, ignore=lambda *_: ["instruments", "__pycache__"], dirs_exist_ok=True)
+    (folder / "instruments").mkdir()
     (folder / "instruments" / f"{EIO}.toml").write_text(LAW)
     if overlay:
         (folder / "instruments" / f"{EIO}.fr.toml").write_text(OVERLAY)

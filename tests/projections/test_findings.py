@@ -55,8 +55,8 @@ BOUND = f"[applicability.bound]\n{COMMON}effect = 'bound'\ncountries = ['DE', 'F
 def law_of(folder: Path, *data: str, overlay: str = "") -> Book:
     """A law with one instrument, of the data given."""
     (folder / "instruments").mkdir(parents=True)
-    (folder / "counting").symlink_to(HERE / "counting")
-    (folder / "calendars.toml").symlink_to(HERE / "calendars.toml")
+    for name in ("counting", "calendars.toml", "procedure.toml", "steps.toml", "answers.toml"):
+        (folder / name).symlink_to(HERE / name)
     (folder / "instruments" / "eu-eio-2014-41.toml").write_text(HEAD + "\n".join(data))
     if overlay:
         (folder / "instruments" / "eu-eio-2014-41.fr.toml").write_text(
