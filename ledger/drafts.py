@@ -1,25 +1,23 @@
 """
-Drafts as people and other systems write them: JSON documents and NDJSON streams.
+Drafts as people and other systems write them, as JSON objects; ``ledger.documents`` finds these in what was sent.
 
 A draft is every field of a statement that its publisher chooses; signing adds the rest (id, ledger,
 publisher, key, sequence). Ids are UUID text, hashes hexadecimal, instants RFC 3339 with an offset. A
 bare day is what it says: the whole day in the draft's ``zone``, never an invented hour. Keys that
 begin with ``//`` are remarks for the writer and are dropped.
 
-Reading never stops at the first fault of a draft: all are named, each by its path, with the line on
-which the draft begins.
+Reading never stops at the first fault of a draft: all are named, each by its path.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+from ledger.documents import DraftFault, DraftInvalid, kind_of, located
 from ledger.errors import ComityError, FormatError
 from ledger.instants import DAY, instant, rfc3339
 from ledger.statement import (
@@ -45,20 +43,10 @@ __all__ = [
     "KINDS",
     "RINGS",
     "VOICES",
-    "DraftFault",
-    "DraftInvalid",
-    "Located",
     "from_json",
-    "located",
     "read",
     "to_json",
 ]
-
-DRAFT_BYTES_MAX = 1 << 20
-"""A draft on one line; a statement has at most 60,000 bytes, so this leaves room for remarks."""
-
-DOCUMENT_BYTES_MAX = 64 << 20
-"""A document that is not NDJSON is held whole in memory."""
 
 ITEMS_MAX = 64
 TEXT_MAX = 64
@@ -94,221 +82,7 @@ FIELDS = (
     "body",
 )
 _LANGUAGE = re.compile(r"[a-z]{2,3}")
-_BLANKS = re.compile(r"[ \t\r\n]*")
 _ABSENT: Any = object()
-
-
-@dataclass(frozen=True, slots=True)
-class DraftFault:
-    """One thing wrong with a draft: the path of the field, and the rule that it breaks."""
-
-    path: str
-    rule: str
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.rule}" if self.path else self.rule
-
-
-class DraftInvalid(FormatError):  # noqa: N818 -- says what is the case, as NotVerified does
-    """
-    A draft that cannot become a statement.
-
-    Attributes:
-        line: the line of the input on which the draft begins, counted from 1.
-        faults: everything wrong with it, in the order of the fields; at least one.
-    """
-
-    def __init__(self, line: int, faults: tuple[DraftFault, ...]) -> None:
-        first = faults[0]
-        super().__init__(first.rule, field=first.path)
-        self.line = line
-        self.faults = faults
-
-    def __str__(self) -> str:
-        return f"line {self.line}: " + "; ".join(map(str, self.faults))
-
-
-@dataclass(frozen=True, slots=True)
-class Located:
-    """A JSON object and the line on which it begins, counted from 1."""
-
-    line: int
-    value: dict[str, Any]
-
-
-# ------------------------------------------------------------------------------------- reading
-
-
-def located(source: BinaryIO) -> Iterator[Located]:
-    """
-    Every JSON object of *source*: NDJSON line by line, or one document.
-
-    A first line that is a whole object makes it NDJSON, read in constant memory. Otherwise the
-    input is one document: an object, an array of objects, or objects one after the other.
-
-    Raises:
-        DraftInvalid: not UTF-8, not JSON, a repeated key, not an object, or too large; with the
-            line.
-
-    Cost: O(bytes); memory O(one draft) for NDJSON, O(document) otherwise.
-    """
-    line = 0
-    while raw := source.readline(DRAFT_BYTES_MAX + 1):
-        line += 1
-        if line == 1:
-            raw = raw.removeprefix(b"\xef\xbb\xbf")
-        if not raw.strip():
-            continue
-        if len(raw) <= DRAFT_BYTES_MAX and not raw.lstrip().startswith(b"["):
-            value = _whole(_text(raw, line))
-            if value is not _ABSENT:
-                yield Located(line, _object(value, line))
-                break
-        rest = source.read(DOCUMENT_BYTES_MAX + 1 - len(raw))
-        if len(raw) + len(rest) > DOCUMENT_BYTES_MAX:
-            raise _fault(line, f"larger than {DOCUMENT_BYTES_MAX} bytes; write one draft a line")
-        yield from _document(_text(raw + rest, line), line)
-        return
-    while raw := source.readline(DRAFT_BYTES_MAX + 1):
-        line += 1
-        if len(raw) > DRAFT_BYTES_MAX:
-            raise _fault(line, f"larger than {DRAFT_BYTES_MAX} bytes")
-        if raw.strip():
-            yield Located(line, _object(_load(_text(raw, line), line), line))
-
-
-def _fault(line: int, rule: str, path: str = "") -> DraftInvalid:
-    return DraftInvalid(line, (DraftFault(path, rule),))
-
-
-def _text(raw: bytes, line: int) -> str:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line += raw.count(b"\n", 0, error.start)
-        column = error.start - (raw.rfind(b"\n", 0, error.start) + 1)
-        raise _fault(line, f"not UTF-8: {error.reason} at byte {column} of the line") from None
-
-
-class _RepeatedKeyError(ValueError):
-    """A JSON object names a key twice; which value counts would be a guess."""
-
-
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise _RepeatedKeyError(twice)
-    return value
-
-
-class _NotJsonError(ValueError):
-    """What Python's parser would take, and JSON does not have."""
-
-
-def _constant(name: str) -> Any:
-    raise _NotJsonError(f"{name} is not JSON")
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_pairs, parse_constant=_constant)
-
-
-def _whole(text: str) -> Any:
-    """The value if *text* is exactly one, ``_ABSENT`` if it may be the start of a document."""
-    try:
-        return _DECODER.decode(text)
-    except (ValueError, RecursionError):
-        # Said again, and better, when the document is read.
-        return _ABSENT
-
-
-def _load(text: str, line: int) -> Any:
-    value, end, _ = _value(text, 0, line)
-    if text[end:].strip():
-        raise _fault(line, "more than one JSON value on the line")
-    return value
-
-
-def _value(text: str, start: int, line: int) -> tuple[Any, int, int]:
-    """One value at *start*, where it ends, and the line on which it begins."""
-    at, start = start, _after_blanks(text, start)
-    line += text.count("\n", at, start)
-    try:
-        value, end = _DECODER.raw_decode(text, start)
-    except json.JSONDecodeError as error:
-        at = line + text.count("\n", start, error.pos)
-        column = error.pos - (text.rfind("\n", 0, error.pos) + 1) + 1
-        cut = error.pos >= len(text.rstrip()) or error.msg.startswith("Unterminated string")
-        what = "ends in the middle of a draft" if cut else error.msg
-        raise _fault(at, f"not JSON: {what} (column {column})") from None
-    except _RepeatedKeyError as error:
-        raise _fault(line, "the key is given twice", str(error)) from None
-    except RecursionError:
-        raise _fault(line, "nested too deeply") from None
-    except _NotJsonError as error:
-        raise _fault(line, f"not JSON: {error}") from None
-    except ValueError:
-        # The one other complaint of the parser; Python's own words advise to lift its limit.
-        raise _fault(line, "a number of too many digits") from None
-    return value, end, line
-
-
-def _after_blanks(text: str, at: int) -> int:
-    """Where the blanks end that JSON allows between values; nothing behind them is read."""
-    found = _BLANKS.match(text, at)
-    assert found is not None, "there may be none"
-    return found.end()
-
-
-def _document(text: str, line: int) -> Iterator[Located]:
-    at = 0
-    bracket = text.lstrip().startswith("[")
-    if bracket:
-        at = text.index("[") + 1
-        line += text.count("\n", 0, at)
-    first = True
-    while True:
-        place = _after_blanks(text, at)
-        mark = text[place : place + 1]
-        if bracket and mark == "]" and first:
-            line, at = line + text.count("\n", at, place), place + 1
-            break
-        if bracket and not first:
-            line, at = line + text.count("\n", at, place), place + 1
-            if mark == "]":
-                break
-            if mark != ",":
-                raise _fault(line, "not JSON: expected , or ] after a draft")
-        elif not bracket and not mark:
-            return
-        value, end, begins = _value(text, at, line)
-        yield Located(begins, _object(value, begins))
-        line += text.count("\n", at, end)
-        at = end
-        first = False
-    if text[at:].strip():
-        raise _fault(line, "not JSON: something follows the closing ]")
-
-
-def _object(value: Any, line: int) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise _fault(line, f"a draft is a JSON object, not {_kind(value)}")
-    return value
-
-
-def _kind(value: Any) -> str:
-    for kind, name in (
-        (bool, "a boolean"),
-        (str, "a text"),
-        (int, "a number"),
-        (float, "a fraction"),
-        (list, "an array"),
-        (dict, "an object"),
-    ):
-        if isinstance(value, kind):
-            return name
-    return "null"
 
 
 # ------------------------------------------------------------------------------------- from JSON
@@ -370,7 +144,7 @@ class _Reading:
         where = f"{path}.{name}" if path else name
         found = value.get(name, [])
         if not isinstance(found, list):
-            self.fault(where, f"expected an array, found {_kind(found)}")
+            self.fault(where, f"expected an array, found {kind_of(found)}")
             return ()
         if len(found) > ITEMS_MAX:
             self.fault(where, f"has {len(found)} items; at most {ITEMS_MAX}")
@@ -398,7 +172,7 @@ class _Reading:
 
 def _string(found: Any) -> str:
     if not isinstance(found, str):
-        raise FormatError(f"expected a text, found {_kind(found)}")
+        raise FormatError(f"expected a text, found {kind_of(found)}")
     if not 0 < len(found) <= TEXT_MAX:
         raise FormatError(f"must have 1 to {TEXT_MAX} characters")
     if any("\ud800" <= character <= "\udfff" for character in found):
@@ -423,7 +197,7 @@ def _hash(found: Any) -> bytes:
 
 def _boolean(found: Any) -> bool:
     if not isinstance(found, bool):
-        raise FormatError(f"expected true or false, found {_kind(found)}")
+        raise FormatError(f"expected true or false, found {kind_of(found)}")
     return found
 
 
@@ -460,7 +234,7 @@ def _language(found: Any) -> str:
 
 def _when(found: Any) -> int:
     if not isinstance(found, str):
-        raise FormatError(f"expected an instant such as 2020-06-02T14:30:00Z, found {_kind(found)}")
+        raise FormatError(f"expected an instant such as 2020-06-02T14:30:00Z, found {kind_of(found)}")
     if not re.search(r"([Zz]|[+-]\d{2}:\d{2})$", found) or DAY.fullmatch(found):
         raise FormatError("expected an instant with its offset, such as 2020-06-02T14:30:00Z")
     return instant(found)
@@ -603,7 +377,7 @@ def _rehearse(draft: Draft, catalogue: Catalogue) -> None:
 def _speaker(reading: _Reading, value: dict[str, Any], voice: str | None) -> Speaker | None:
     found = value.get("speaker")
     if found is not None and not isinstance(found, dict):
-        reading.fault("speaker", f"expected an object, found {_kind(found)}")
+        reading.fault("speaker", f"expected an object, found {kind_of(found)}")
         return None
     if voice == "own" and found is not None:
         reading.fault("speaker", "must be absent when the voice is own")
@@ -640,7 +414,7 @@ def _visibility(reading: _Reading, value: dict[str, Any]) -> Visibility:
     if isinstance(found, str):
         found = {"ring": found}
     if not isinstance(found, dict):
-        reading.fault("visibility", f"expected an object, found {_kind(found)}")
+        reading.fault("visibility", f"expected an object, found {kind_of(found)}")
         found = {}
     reading.keys(found, "visibility", ("ring", "embargo_until"))
     return Visibility(
@@ -651,7 +425,7 @@ def _visibility(reading: _Reading, value: dict[str, Any]) -> Visibility:
 
 def _basis(reading: _Reading, item: Any, path: str) -> Basis:
     if not isinstance(item, dict):
-        raise FormatError(f"expected an object, found {_kind(item)}")
+        raise FormatError(f"expected an object, found {kind_of(item)}")
     reading.keys(item, path, ("instrument", "article", "domestic"))
     return Basis(
         instrument=reading.get(item, "instrument", _string, path=path),
@@ -662,7 +436,7 @@ def _basis(reading: _Reading, item: Any, path: str) -> Basis:
 
 def _attachment(reading: _Reading, catalogue: Catalogue, item: Any, path: str) -> Attachment:
     if not isinstance(item, dict):
-        raise FormatError(f"expected an object, found {_kind(item)}")
+        raise FormatError(f"expected an object, found {kind_of(item)}")
     reading.keys(item, path, ("role", "commitment", "key_commitment", "size", "media_type"))
     get = reading.get
     return Attachment(
@@ -704,7 +478,7 @@ def _body(
         reading.fault("body", "is missing")
         return {}
     if not isinstance(found, dict):
-        reading.fault("body", f"expected an object, found {_kind(found)}")
+        reading.fault("body", f"expected an object, found {kind_of(found)}")
         return {}
     if act is None or version is None or not known:
         return {}

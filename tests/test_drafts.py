@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger import drafts
 from ledger.acts import catalogue
-from ledger.drafts import DraftInvalid, from_json, located, to_json
+from ledger.documents import DRAFT_BYTES_MAX, DraftInvalid, located
+from ledger.drafts import from_json, to_json
 from ledger.errors import FormatError
 from ledger.instants import instant, rfc3339
 from ledger.statement import Draft
@@ -281,7 +281,7 @@ class TestLocated:
 
     def test_oversized(self) -> None:
         """A draft larger than the limit is refused before it is parsed."""
-        line, what = bad(b'{"a": 1}\n{"a": "' + b"x" * drafts.DRAFT_BYTES_MAX + b'"}\n')
+        line, what = bad(b'{"a": 1}\n{"a": "' + b"x" * DRAFT_BYTES_MAX + b'"}\n')
 
         assert 2 == line
         assert "larger than" in what

@@ -171,7 +171,8 @@ def _spooled(stream: BinaryIO) -> "Iterator[BinaryIO]":
 
 def _validate(drafts: BinaryIO, run: "Publishing", *, quiet: bool) -> int:
     """Read every draft once; Trouble naming each faulty field, or how many there are."""
-    from ledger.drafts import DraftInvalid, from_json, located
+    from ledger.documents import DraftInvalid, located
+    from ledger.drafts import from_json
     from ledger.errors import ComityError, FormatError
 
     faults: list[Fault] = []
