@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 JOINED: Final[Mapping[str, str]] = {
     "roster": "designations are used by every case",
+    "status": "what may follow is said by the instrument of a request, which may be of another case",
     "provenance": "an exhibit is handed over from case to case",
     "admissibility": "a ruling reaches what is derived in other cases",
     "deadlines": "the seat of an authority is enrolled in the ledger's own case",

@@ -142,7 +142,9 @@ def test_any_division_over_workers_gives_one_digest(
 
 def check_prefix(views: Views, log: Log) -> None:
     """The later half of what two cases say is not shown without the earlier."""
-    for name, table in (("deadlines", "act"), ("findings", "act"), ("provenance", "fact"), ("roster", "authority")):
+    for name, table in (
+        ("deadlines", "act"), ("findings", "act"), ("provenance", "fact"), ("roster", "authority"), ("status", "fact"),
+    ):  # fmt: skip
         shown = {index for (index,) in views.db.execute(f"SELECT idx FROM {name}.{table}").fetchall()}
         facts = decode(catalogue(), log.entries(0, views.sizes()[name]))
         made = rows_of(module(name), facts)[table]

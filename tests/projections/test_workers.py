@@ -226,7 +226,7 @@ def test_what_kafka_no_longer_has_comes_from_the_log(opened: Callable[..., Share
     one = worker(shared, log, Member(topic).join(), clock)
     one.step()
     assert dict.fromkeys(NAMES, 50) == shared.sizes()
-    assert len(topic.lanes[0]) == shared.places()[Unit("status", 0)].offset
+    assert len(topic.lanes[0]) == shared.places()[Unit("audit", 0)].offset
     cases(log, 1, 60)
     topic.relay(log)
     settled(shared, log, clock, one)
@@ -262,9 +262,8 @@ def test_an_entry_that_kafka_lost_is_found_by_counting(opened: Callable[..., Sha
     steps = {}
     for number in range(4):
         mine = [fact for fact in facts[10:] if partition_of(fact.statement.case, 4) == number]
-        for name in ("audit", "status"):
-            # The first of each partition never comes.
-            steps[Unit(name, number)] = Step(mine[1:], 7)
+        # The first of each partition never comes.
+        steps[Unit("audit", number)] = Step(mine[1:], 7)
     held = shared.apply(held, steps)
     held, _ = shared.settle(held)
     settled_to, owed = shared.settle(held, forced=True)
