@@ -3,6 +3,10 @@ Write the page of each instrument: ``docs/law/<instrument>.html``, printable, fr
 
 One file each, without scripts and without anything fetched; what was not compared with the official
 wording says so. ``make docs`` writes them, and ``tests/test_docs.py`` fails while one is stale.
+
+Pages of two instruments are alike where these are: each page is whole, with the frame and the common steps, and
+conventions of the same drafting have rules of the same words, each with the article, the days and the standing of
+its own ("What is shared, and what is not" in ``docs/reference/law-format.md``).
 """
 
 from __future__ import annotations
@@ -52,10 +56,11 @@ from ledger.law.data import (
 from ledger.law.law import Law, load
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import date
 
     from ledger.domain import Procedure
+    from ledger.domain.procedure import Edge
 
 TITLES = {
     "applicability": "Who is bound, and how far",
@@ -150,7 +155,8 @@ def _index(law: Law) -> str:
         "be refused, what must be done, told and kept. The ledger computes and shows; it never decides, and the "
         f'official text alone is the law.</p>\n<p class="notice">Of {len(every)} rules {_share(every)} were compared '
         f"with the official wording. The others are marked {_UNVERIFIED} wherever they are shown, with what they rest "
-        "on: a court's summary, the statutes of States, a commentary, or memory.</p>\n"
+        "on: the wording in a copy or by inference only, a court's summary, the statutes of States, a commentary or "
+        "another treaty, or memory.</p>\n"
     )
     for words, ones in groups.items():
         rows = "".join(_row(law, one) for one in ones)
@@ -691,7 +697,7 @@ def _drawing(procedure: Procedure, kind: str) -> Iterator[str]:
         yield f"<p>From most stages it may also become <b>{escape(_stage(to))}</b>: {escape(how)}.</p>\n"
 
 
-def _reached(edges: Iterable[Any]) -> set[str]:
+def _reached(edges: Collection[Edge]) -> set[str]:
     """The stages to which some way leads from the beginning; an instrument that drops steps leaves others behind."""
     known: set[str] = set()
     grown = True
@@ -713,14 +719,13 @@ def _stage(name: str) -> str:
 
 def _svg(layout: Any, drawn: list[str]) -> str:
     boxes, lines, labels = [], [], []
-    points = [point for edge in layout.edges for point in edge["points"]]
-    centres = [node["center"] for node in layout.nodes]
-    sizes = [node["size"] for node in layout.nodes]
-    x = [_xy(point)[0] for point in points] + [_xy(c)[0] + _xy(s)[0] / 2 for c, s in zip(centres, sizes, strict=True)]
-    x += [_xy(c)[0] - _xy(s)[0] / 2 for c, s in zip(centres, sizes, strict=True)]
-    y = [_xy(point)[1] for point in points] + [_xy(c)[1] + 15 for c in centres] + [_xy(c)[1] - 15 for c in centres]
-    left, top, width, height = min(x) - 16, min(y) - 16, max(x) - min(x) + 32, max(y) - min(y) + 32
-    taken = [(*_xy(centre), _xy(size)[0] / 2 + 8, 22.0) for centre, size in zip(centres, sizes, strict=True)]
+    places = [(*_xy(node["center"]), node["size"]["width"], node["size"]["height"]) for node in layout.nodes]
+    corners = [_xy(point) for edge in layout.edges for point in edge["points"]]
+    for cx, cy, w, h in places:
+        corners += [(cx - w / 2, cy - h / 2), (cx + w / 2, cy + h / 2)]
+    xs, ys = zip(*corners, strict=True)
+    left, top, width, height = min(xs) - 16, min(ys) - 16, max(xs) - min(xs) + 32, max(ys) - min(ys) + 32
+    taken = [(cx, cy, w / 2 + 8, h / 2 + 7) for cx, cy, w, h in places]
     for number, edge in enumerate(layout.edges, 1):
         path = [_xy(point) for point in edge["points"]]
         along = " L".join(f"{px:.1f} {py:.1f}" for px, py in path)
@@ -731,8 +736,7 @@ def _svg(layout: Any, drawn: list[str]) -> str:
             f'<text x="{lx:.1f}" y="{ly + 4:.1f}" font-size="11" text-anchor="middle" stroke="#fff" stroke-width="4" '
             f'paint-order="stroke">{number}</text>'
         )
-    for stage, centre, size in zip(drawn, centres, sizes, strict=True):
-        (cx, cy), (w, h) = _xy(centre), _xy(size)
+    for stage, (cx, cy, w, h) in zip(drawn, places, strict=True):
         box = f'x="{cx - w / 2:.1f}" y="{cy - h / 2:.1f}" width="{w:.1f}" height="{h:.1f}"'
         boxes.append(f'<rect {box} rx="4" fill="#f3f2f1" stroke="#111"/>')
         boxes.append(f'<text x="{cx:.1f}" y="{cy + 5:.1f}" font-size="14" text-anchor="middle">{_stage(stage)}</text>')
@@ -769,11 +773,5 @@ def _free(path: list[tuple[float, float]], taken: list[tuple[float, float, float
     return next(clear, tried[0])
 
 
-def _xy(value: Any) -> tuple[float, float]:
-    """A pair, however the layout engine writes it."""
-    if isinstance(value, dict):
-        first, second = (
-            value[key] for key in (("x", "y") if "x" in value else ("w", "h") if "w" in value else ("width", "height"))
-        )
-        return float(first), float(second)
-    return float(value[0]), float(value[1])
+def _xy(point: Mapping[str, float]) -> tuple[float, float]:
+    return point["x"], point["y"]
