@@ -19,6 +19,7 @@ from ledger.cli.options import (
     folder,
     view,
 )
+from ledger.cli.shown import counted, moment, short
 from ledger.cli.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -128,7 +129,6 @@ def _shape(entry: "Recorded", data: bytes, names: "Directory", whose: str) -> di
 
 
 def _sentence(entry: "Recorded", whose: str, zone: str) -> str:
-    from ledger.cli.shown import moment, short
 
     said = entry.statement
     rejected = "" if entry.entry.reason is None else f"  rejected: {entry.entry.reason}"
@@ -273,7 +273,7 @@ def fsck(
         first = next((fault.index for fault in report.faults if fault.index is not None), None)
         raise Trouble(
             3,
-            f"the ledger is not sound: {len(report.faults)} fault{'' if len(report.faults) == 1 else 's'}"
+            f"the ledger is not sound: {counted(len(report.faults), 'fault')}"
             + ("" if first is None else f", the first at entry {first}"),
             why=report.faults[0].what,
             now="stop publishing, keep this copy as it is, and compare with a mirror and with receipts",

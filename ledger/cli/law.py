@@ -9,6 +9,7 @@ from ledger.cli.law_due import due
 from ledger.cli.law_editions import Edition, Editions, edition_of, law_archive, law_diff
 from ledger.cli.law_shown import instrument_row, limit_row, plain, rules_of, said, show
 from ledger.cli.options import AsJson
+from ledger.cli.shown import counted
 from ledger.cli.trouble import Fault, Trouble
 
 if TYPE_CHECKING:
@@ -208,8 +209,8 @@ def law_check(
             now="correct the example or the rule; one of them is wrong",
             faults=tuple(Fault(0, f"{one.file}: {one.key}", one.what) for one in found),
         )
-    named = f"{len(law.instruments)} instrument{'' if len(law.instruments) == 1 else 's'}"
-    text(f"{named}, {len(every)} rules, {verified} of them verified. Edition {law.edition}.")
+    named = counted(len(law.instruments), "instrument")
+    text(f"{named}, {counted(len(every), 'rule')}, {verified} of them verified. Edition {law.edition}.")
 
 
 @law_app.command("graph", short_help="Draw a procedure as an instrument has it.")

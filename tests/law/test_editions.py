@@ -51,6 +51,13 @@ examples = [{ start = 2026-03-02, in = "DE", due = 2026-04-01 }]
     return folder
 
 
+def datum(name: str, *lines: str, start: str = "2020-01-01", until: str | None = None, verified: str = "false") -> str:
+    """A datum of a law file, with what each must have, and with *lines* of its own."""
+    ends = [] if until is None else [f"until = {until}"]
+    common = ('article = "2"', 'text = "Invented."', f"from = {start}", *ends, f"verified = {verified}")
+    return "\n".join(["", f"[{name}]", *common, *lines, ""])
+
+
 def change(file: Path, before: str, after: str) -> None:
     """Replace a text that is there."""
     text = file.read_text(encoding="utf-8")
@@ -223,13 +230,7 @@ def test_a_difference_is_found_wherever_it_is(tmp_path, file, before, after, kin
     assert old.edition != read(new).edition
 
 
-STAGE = """
-[stage.own]
-article = "2"
-text = "Its own steps."
-from = 2020-01-01
-verified = false
-"""
+STAGE = datum("stage.own")
 STEP = 'add = [{ kind = "request", act = "request.received", from = ["issued"], to = "received" }]'
 CUT = 'remove = [{ kind = "request", act = "request.received" }]'
 OVERLAY = 'parent = "bilateral"\ncountry = "DE"\nreviewed = 2026-07-01\n'
@@ -329,7 +330,7 @@ def test_steps_that_begin_or_end_on_a_day_are_told_between_two_days(tmp_path):
     """Of one edition too: what an instrument has from 2022 until 2024 came after 2021, and is gone after 2024."""
     folder = with_steps(tmp_path / "law", STEP)
     file = folder / "instruments" / "bilateral.toml"
-    stage = 'own]\narticle = "2"\ntext = "Its own steps."\nfrom = '
+    stage = 'own]\narticle = "2"\ntext = "Invented."\nfrom = '
     change(file, stage + "2020-01-01", stage + "2022-01-01\nuntil = 2024-01-01")
     law = read(folder)
     before, between, after = (law.at(date(year, 6, 1)) for year in (2021, 2022, 2024))
@@ -379,54 +380,27 @@ def test_an_edition_counts_with_its_own_calendars(tmp_path):
 
 # ------------------------------------------------------------------------------------ between two States
 
-LISTS = """
-[applicability.accepted]
-article = "14"
-text = "Who accepted the protocol."
-from = 2020-01-01
-verified = false
-effect = "declaration"
-countries = ["CH", "DE"]
-[[applicability.reserved]]
-article = "15"
-text = "Who reserved it."
-from = 2020-01-01
-until = 2025-01-01
-verified = false
-effect = "declaration"
-countries = ["DE", "FR"]
-complete = true
-[[applicability.reserved]]
-article = "15"
-text = "Who reserved it."
-from = 2025-01-01
-verified = false
-effect = "declaration"
-countries = ["FR"]
-complete = true
-[applicability.agreed]
-article = "16"
-text = "Who agreed on it."
-from = 2020-01-01
-verified = false
-effect = "declaration"
-pairs = [["GB", "US"]]
-complete = true
-[applicability.apart]
-article = "17"
-text = "Who took no part."
-from = 2020-01-01
-verified = false
-effect = "not_bound"
-countries = ["DK"]
-[ground.G]
-article = "3"
-text = "A ground."
-from = 2020-01-01
-verified = true
-grounds = ["lapse_of_time"]
-nature = "optional"
-"""
+LISTS = (
+    datum("applicability.accepted", 'effect = "declaration"', 'countries = ["CH", "DE"]')
+    + datum(
+        "[applicability.reserved]",
+        'effect = "declaration"',
+        'countries = ["DE", "FR"]',
+        "complete = true",
+        until="2025-01-01",
+    )
+    + datum(
+        "[applicability.reserved]",
+        'effect = "declaration"',
+        'countries = ["FR"]',
+        "complete = true",
+        start="2025-01-01",
+    )
+    + datum("applicability.agreed", 'effect = "declaration"', 'pairs = [["GB", "US"]]', "complete = true")
+    + datum("applicability.apart", 'effect = "not_bound"', 'countries = ["DK"]')
+    + datum("ground.G", 'grounds = ["lapse_of_time"]', 'nature = "optional"', verified="true")
+)
+"""Who accepted, who reserved it until when, which two agreed, who took no part; and a ground."""
 
 
 def lawful(folder: Path, between: str) -> Law:
