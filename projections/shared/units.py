@@ -94,7 +94,7 @@ def sieve(units: Iterable[Unit], count: int) -> Callable[[bytes], bool] | None:
     """
     Return what tells of the bytes of an entry whether it belongs to one of *units*; None where every entry does.
 
-    It reads the case in the front of the entry, a thirtieth of what decoding costs; what is not plain it decodes.
+    It reads the case in the front of the entry, a tenth of what decoding costs; what is not plain it decodes.
     """
     numbers = frozenset(unit.partition for unit in units)
     if len(numbers) == count:
