@@ -16,7 +16,6 @@ import socket
 import subprocess
 import tempfile
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,11 @@ import psycopg2
 
 from deploy.guard import guard
 from deploy.servers import programs, unprivileged
+from tests.waiting import await_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-START_SECONDS = 60
 # Nobody's power fails in a test: what is written survives every way in which these tests end the server.
 SETTINGS = {
     "fsync": "off",
@@ -88,16 +87,13 @@ class Cluster:
                 **self._as,
             )
         guard().watch(self._server)
-        until = time.monotonic() + START_SECONDS
-        while True:
-            try:
-                psycopg2.connect(self.address()).close()
-            except psycopg2.OperationalError:
-                assert time.monotonic() < until, (self.folder / "said").read_text()
-                assert self._server.poll() is None, (self.folder / "said").read_text()
-                time.sleep(0.02)
-            else:
-                return
+        await_server(self._answers, self._server, self.folder / "said")
+
+    def _answers(self) -> bool:
+        with suppress(psycopg2.OperationalError):
+            psycopg2.connect(self.address()).close()
+            return True
+        return False
 
     def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
         """Stop the server at once, as a crash would (SIGQUIT), or in order (SIGINT)."""

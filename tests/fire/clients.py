@@ -116,6 +116,7 @@ class Publisher(threading.Thread, ABC):
                 answered = self.send([*waiting, *extra])
                 self._done = [*self._done, *(one for one in waiting if one.id in answered)][-200:]
                 waiting = [one for one in waiting if one.id not in answered]
+                # Whoever publishes has something else to do between; and hammers nobody who is down.
                 time.sleep(self._pause * self._random.random() if not waiting else PAUSE_SECONDS)
         except BaseException as error:
             self.failure = error
@@ -287,6 +288,7 @@ class KafkaPublisher(Publisher):
         here = TopicPartition(self._receipts, 0)
         if not consumer.assignment():
             if not consumer.partitions_for_topic(self._receipts):
+                # Whoever waits for the answers asks once more, until his deadline.
                 time.sleep(PAUSE_SECONDS)
                 return
             consumer.assign([here])
@@ -359,7 +361,7 @@ class Reader(threading.Thread):
             while not self._stop_reading.is_set():
                 with suppress(ComityError), closing(open_store(self._address, read_only=True)) as store:
                     self._follow(store)
-                time.sleep(PAUSE_SECONDS)
+                self._stop_reading.wait(PAUSE_SECONDS)
         except BaseException as error:
             self.failure = error
             raise

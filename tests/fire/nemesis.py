@@ -118,6 +118,7 @@ class Nemesis:
         def lane(mine: Sequence[Fault]) -> None:
             try:
                 for fault in mine:
+                    # A plan is of real time: this and the fault's own duration are what has to pass.
                     time.sleep(max(0.0, begun + fault.after - time.monotonic()))
                     self._one(fault)
             except BaseException as error:  # noqa: BLE001 -- raised again by whoever waits

@@ -95,6 +95,7 @@ class Process:
             again = self._wanted and self._process is process
         if again:
             self._ended(self.name, status, list(self._said)[-20:])
+            # As a supervisor of services does: what ends at once may not be started in a circle.
             time.sleep(RESTART_SECONDS)
             with self._guard:
                 if self._wanted and self._process is process:

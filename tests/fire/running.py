@@ -34,6 +34,7 @@ from tests.fire.nemesis import Nemesis, plan
 from tests.fire.stand import Stand
 from tests.kafka.conveyor import Seen, reading
 from tests.town import check_everything
+from tests.waiting import came_about
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -158,6 +159,7 @@ class _Run:
         nemesis = Nemesis(stand, self.history, self.seed)
         until = time.monotonic() + size.seconds
         nemesis.run(faults)
+        # The run lasts as long as was asked, though its last fault may be over before.
         time.sleep(max(0.0, until - time.monotonic()))
         stand.heal()
 
@@ -254,8 +256,10 @@ class _Run:
         return Outcome(entries, {}, {ENTRIES: all_of, PUBLIC: public})
 
     def _await_topics(self, stand: Stand, outcome: Outcome) -> None:
-        until = time.monotonic() + SETTLE_SECONDS
-        while True:
+        whole = len(outcome.entries)
+        checkpoints: list[tuple[int, bytes]] = []
+
+        def relayed() -> bool:
             outcome.topics = {
                 topic: _held(topic, reading(stand.broker.bootstrap, topic), partitions)
                 for topic, partitions in outcome.expected.items()
@@ -264,31 +268,28 @@ class _Run:
                 one.index for held in outcome.topics.values() for part in held.values() for one in part
             }  # fmt: skip
             newest = reading(stand.broker.bootstrap, CHECKPOINTS)
-            sizes = [wire.unpack_checkpoint(one.value)[0] for one in newest if one.value]
-            size = max(sizes, default=0)
-            if len(there) == len(outcome.entries) == size:
-                break
-            if time.monotonic() > until:
-                # Entries that are missing are the checker's to find.
-                if size != len(outcome.entries):
-                    self.wrong.append(f"{CHECKPOINTS} ends at size {size} of {len(outcome.entries)}")
-                break
-            time.sleep(0.3)
-        for one in newest:
-            if one.value:
-                said, note = wire.unpack_checkpoint(one.value)
-                assert said == root_of_note(note)[0]
-                self.shown(CHECKPOINTS, 0.0, note)
+            checkpoints[:] = [wire.unpack_checkpoint(one.value) for one in newest if one.value]
+            return len(there) == whole == max((size for size, _ in checkpoints), default=0)
+
+        came_about(relayed, SETTLE_SECONDS, every=0.3)
+        sizes = [size for size, _ in checkpoints]
+        # Entries that are missing are the checker's to find.
+        if max(sizes, default=0) != whole:
+            self.wrong.append(f"{CHECKPOINTS} ends at size {max(sizes, default=0)} of {whole}")
+        for size, note in checkpoints:
+            assert size == root_of_note(note)[0]
+            self.shown(CHECKPOINTS, 0.0, note)
         if sizes != sorted(sizes):
             self.wrong.append(f"{CHECKPOINTS} does not grow")
 
     def _await_projections(self, stand: Stand, store: Store) -> None:
-        until = time.monotonic() + SETTLE_SECONDS
+        """Wait; what is behind then is the checker's to find."""
         with self._shared(stand, store) as shared, self._followed() as followed:
-            while time.monotonic() < until:
-                if min(*shared.sizes().values(), *followed.sizes().values()) >= store.size():
-                    break
-                time.sleep(0.2)
+            came_about(
+                lambda: min(*shared.sizes().values(), *followed.sizes().values()) >= store.size(),
+                SETTLE_SECONDS,
+                every=0.2,
+            )
 
     def _shared(self, stand: Stand, store: Store) -> Shared:
         """The projections that the workers fill."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,7 +17,7 @@ from ledger.kafka.topics import ENTRIES, REJECTIONS, SUBMISSIONS, carry_out, com
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
     from ledger.kafka.topics import Declared
@@ -126,14 +125,6 @@ def first_occurrences(messages: Iterable[Seen]) -> list[Seen]:
             reached[one.partition] = one.index
             taken.append(one)
     return taken
-
-
-def until(holds: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for what others do; fail where it does not come about in time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"it did not come about in {seconds:g} seconds"
-        time.sleep(0.05)
 
 
 class Conveyor:

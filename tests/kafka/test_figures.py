@@ -24,9 +24,9 @@ from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from projections.shared import Shared
 from projections.workers import Tally, work
-from tests.kafka.conveyor import until
 from tests.kafka.test_relay import _say
 from tests.town import DE_PROSECUTOR, found
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

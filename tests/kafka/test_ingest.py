@@ -31,7 +31,7 @@ from ledger.statement import (
     decode_statement,
 )
 from tests.kafka.brokers import SmallBroker
-from tests.kafka.conveyor import Conveyor, until
+from tests.kafka.conveyor import Conveyor
 from tests.test_log_keys import replacing
 from tests.town import (
     DE_PROSECUTOR,
@@ -47,6 +47,7 @@ from tests.town import (
     named,
     signer,
 )
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,9 +20,9 @@ from ledger.kafka.topics import ENTRIES
 from projections.runner import Runner
 from projections.shared import JOINED, Shared
 from projections.workers import Limits, work
-from tests.kafka.conveyor import until
 from tests.kafka.test_relay import _say
 from tests.projections.test_runner import digests
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,8 +14,9 @@ from ledger.kafka.relay import Fenced, Lane, sources
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.reading import recorded
 from ledger.verify import check_inclusion, leaf_hash, parse_checkpoint, parse_note, parse_proof
-from tests.kafka.conveyor import first_occurrences, until
+from tests.kafka.conveyor import first_occurrences
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, named
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from tests.kafka.conveyor import Conveyor, Seen

@@ -20,7 +20,7 @@ from ledger.kafka import wire
 from ledger.kafka.connection import Connection
 from ledger.kafka.relay import partition_of
 from ledger.kafka.topics import ENTRIES, Change, Topic, carry_out, compare, declared
-from ledger.statement import Batch, Signed, decode_entry, decode_statement
+from ledger.statement import Batch, Signed, decode_entry, decode_statement, statement_in
 from tests.kafka.conveyor import TOPICS
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR
 
@@ -166,7 +166,7 @@ def test_a_standard_client_reads_the_entries(conveyor: Conveyor):
                 assert value[:1] == b"\0"
                 assert int.from_bytes(value[1:5], "big") == wire.schema_ids()["entry"]
                 found[int(headers["index"])] = value[5:]
-                statement = wire.statement_in(decode_entry(value[5:]))
+                statement = statement_in(decode_entry(value[5:]))
                 assert (statement.case, statement.act) == (message.key(), headers["act"].decode())
             if len(found) == town.store.size():
                 break
@@ -207,7 +207,7 @@ def test_where_an_entry_belongs_is_read_from_its_front(conveyor: Conveyor):
     for _, data in town.store.entries(0, 100):
         entry = decode_entry(data)
         place = wire.place_of(data)
-        statement = wire.statement_in(entry)
+        statement = statement_in(entry)
         assert (statement.case, statement.subject, statement.act) == (place.case, place.subject, place.act)
         if entry.accepted:
             assert decode_statement(entry.statement) == statement

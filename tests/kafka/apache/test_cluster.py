@@ -22,8 +22,9 @@ from ledger.kafka.relay import Relay, sources
 from ledger.kafka.topics import ENTRIES, SUBMISSIONS, carry_out, compare, declared
 from ledger.statement import Signed, decode_entry
 from tests.kafka.brokers import ApacheKafka
-from tests.kafka.conveyor import TOPICS, Conveyor, until
+from tests.kafka.conveyor import TOPICS, Conveyor
 from tests.town import DE_PROSECUTOR, FR_PROSECUTOR, check_everything, found
+from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
