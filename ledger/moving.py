@@ -35,7 +35,7 @@ from ledger.keys import ed25519
 from ledger.log import fsck
 from ledger.log.tree import Frontier, root_at, stored_count
 from ledger.reading import roster_of
-from ledger.statement import decode_entry, decode_header, decode_statement
+from ledger.statement import decode_entry, statement_in
 from ledger.store import LOG_FILE, POSTGRES, STORE_FILE, Row, address_in, check_address, fence, named_in, open_store
 from ledger.verify import Roster, check_signatures, leaf_hash, parse_checkpoint, parse_note
 
@@ -156,7 +156,7 @@ class _Batch:
     def add(self, frontier: Frontier, index: int, stream: str, version: int, act: str, data: bytes) -> None:
         """Take one row of the source in; NotVerified unless it says what its entry says."""
         entry = decode_entry(data)
-        statement = decode_statement(entry.statement) if entry.accepted else decode_header(entry.statement)
+        statement = statement_in(entry)
         said = (
             (frontier.size, statement.subject.hex(), entry.subject_version, statement.act)
             if entry.accepted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ledger.keys import acceptable
-from ledger.statement import Recorded, decode_entry, decode_header, decode_statement
+from ledger.statement import Recorded, decode_entry, statement_in
 from ledger.verify import Roster
 
 if TYPE_CHECKING:
@@ -29,9 +29,9 @@ def recorded(index: int, data: bytes, catalogue: Catalogue) -> Recorded:
     Cost: about 30 us for a typical entry.
     """
     entry = decode_entry(data)
+    statement = statement_in(entry)
     if not entry.accepted:
-        return Recorded(index, entry, decode_header(entry.statement), None)
-    statement = decode_statement(entry.statement)
+        return Recorded(index, entry, statement, None)
     return Recorded(index, entry, statement, catalogue.decode(statement.act, statement.version, statement.body))
 
 

@@ -48,12 +48,12 @@ from ledger.statement import (
     Statement,
     check,
     decode_entry,
-    decode_header,
     decode_statement,
     encode_entry,
     header_of,
     sha256_of,
     signed_message,
+    statement_in,
 )
 from ledger.store import Row
 from ledger.verify import ROSTER_ACTS, Roster, leaf_hash
@@ -830,8 +830,7 @@ class Sequencer:
             if index is None:
                 return None
             entry = decode_entry(self._store.entry(index))
-            read = decode_statement if entry.accepted else decode_header
-            found = self._remember(read(entry.statement), index, rejected=not entry.accepted)
+            found = self._remember(statement_in(entry), index, rejected=not entry.accepted)
         return found
 
     def named_in(self, statement_id: bytes) -> frozenset[bytes]:

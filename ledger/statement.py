@@ -495,6 +495,11 @@ def decode_header(prefix: bytes) -> Statement:
     return _statement(_STATEMENT.decode(prefix + b"\0"))
 
 
+def statement_in(entry: Entry) -> Statement:
+    """Return the statement of an entry; of a rejected one the header alone. Raises as `decode_statement`."""
+    return decode_statement(entry.statement) if entry.accepted else decode_header(entry.statement)
+
+
 def header_of(statement: bytes, body: bytes) -> bytes:
     """Return the prefix of *statement* that ends where the length of its *body* begins."""
     return statement[: len(statement) - len(body) - _varint_bytes(len(body))]

@@ -40,7 +40,7 @@ from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from ledger.log.checkpoint import size_of
 from ledger.log.tree import SharedPaths
-from ledger.statement import decode_entry
+from ledger.statement import decode_entry, statement_in
 from ledger.verify import join_proof, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class _Audience:
     def messages(self, start: int, stop: int, turn: bytes) -> Iterator[Outgoing | None]:
         for index, data in self._store.entries(start, stop - start):
             entry = decode_entry(data)
-            statement = wire.statement_in(entry)
+            statement = statement_in(entry)
             if not self._sees(index, statement, accepted=entry.accepted):
                 yield None
                 continue
@@ -184,7 +184,7 @@ class _Audience:
             for index in self._store.case(case):
                 if index >= before:
                     break
-                statement = wire.statement_in(decode_entry(self._store.entry(index)))
+                statement = statement_in(decode_entry(self._store.entry(index)))
                 if self._audience.authority in (statement.publisher, *statement.addressees):
                     found = True
                     break

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger import resources
 from ledger.acts import codec, release
 from ledger.errors import FormatError, NotVerified
-from ledger.statement import Batch, Entry, Signed, Statement, decode_entry, decode_header, decode_statement
+from ledger.statement import Batch, Signed, decode_entry, statement_in
 from ledger.verify import leaf_hash
 
 if TYPE_CHECKING:
@@ -234,11 +234,6 @@ def place_of(entry: bytes) -> Place:
         pass
     found = statement_in(decode_entry(entry))
     return Place(found.case, found.subject, found.act)
-
-
-def statement_in(entry: Entry) -> Statement:
-    """Return the statement of an entry; of a rejected one the header alone, without a body."""
-    return decode_statement(entry.statement) if entry.accepted else decode_header(entry.statement)
 
 
 def entry_headers(index: int, act: str, entry: bytes, turn: bytes) -> list[tuple[str, bytes]]:

@@ -27,7 +27,7 @@ from ledger.keys import acceptable, ed25519, key_id
 from ledger.log.glance import Glance, glance
 from ledger.log.tree import Frontier, root_at, stored_count, stored_index
 from ledger.reading import recorded
-from ledger.statement import EARLIEST, decode_entry, decode_header, decode_statement, signed_message
+from ledger.statement import EARLIEST, decode_entry, signed_message, statement_in
 from ledger.verify import ROSTER_ACTS, Roster, check_signatures, iso, parse_checkpoint, parse_note
 
 if TYPE_CHECKING:
@@ -640,7 +640,7 @@ def _check_sequences(store: Source, report: Report, expected: dict[bytes, int]) 
     for data in store.scan(report.size):
         with suppress(FormatError):  # what cannot be read gives no sequence
             entry = decode_entry(data)
-            statement = (decode_statement if entry.accepted else decode_header)(entry.statement)
+            statement = statement_in(entry)
             if stored.get(statement.key, 0) > statement.sequence:
                 expected[statement.key] = statement.sequence + 1
     if stored != expected:
@@ -666,7 +666,7 @@ def _check_range(
                 try:
                     entry = decode_entry(data)
                     batch, accepted = entry.batch, entry.accepted
-                    statement = (decode_statement if accepted else decode_header)(entry.statement)
+                    statement = statement_in(entry)
                     # Of the bodies, which admission has checked, those of the roster alone.
                     if statement.act in ROSTER_ACTS and accepted:
                         body = rosters.catalogue.decode(statement.act, statement.version, statement.body)

@@ -17,8 +17,7 @@ from hypothesis import strategies as st
 from ledger import resources
 from ledger.acts import Catalogue, catalogue
 from ledger.errors import Conflict, NotFound, NotPermitted, Unavailable
-from ledger.kafka.wire import statement_in
-from ledger.statement import Entry, Statement, decode_entry, encode_entry, encode_statement, header_of
+from ledger.statement import Entry, Statement, decode_entry, encode_entry, encode_statement, header_of, statement_in
 from projections import admissibility, audit, findings, provenance, status
 from projections.facts import to_json
 from projections.filling import PROJECTIONS, Differs, GapRefused, NotWhole, ProjectionFailed, decode, module, rows_of
