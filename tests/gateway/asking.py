@@ -6,22 +6,27 @@ import asyncio
 import base64
 import http.client
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ledger.gateway.http import Bounds, Server
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ledger.gateway.http import Service
     from ledger.statement import Signed
 
+ROOT = Path(__file__).resolve().parent.parent.parent
 TOKEN = "a token of thirty-two letters...."
 MIRRORS = {sha256(TOKEN.encode()).hexdigest(): "oversight"}
 QUICK = Bounds(head_seconds=0.2, body_seconds=0.2, idle_seconds=0.3, write_seconds=0.3, requests_per_second=0)
@@ -41,13 +46,7 @@ class Gateway:
         self, method: str, path: str, body: bytes | None = None, **headers: str
     ) -> tuple[int, dict[str, str], bytes]:
         """Ask once; status, headers with names in small letters, body."""
-        link = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
-        try:
-            link.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
-            answer = link.getresponse()
-            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
-        finally:
-            link.close()
+        return asked(f"127.0.0.1:{self.port}", method, path, body, **headers)
 
     def get(self, path: str, **headers: str) -> bytes:
         """What is at this path; it must be there."""
@@ -73,6 +72,19 @@ class Gateway:
             if shut:
                 link.shutdown(socket.SHUT_WR)
             return everything(link)
+
+
+def asked(
+    where: str, method: str, path: str, body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
+    """Ask once at ``host:port``; status, headers with names in small letters, body."""
+    link = http.client.HTTPConnection(where, timeout=20)
+    try:
+        link.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+        answer = link.getresponse()
+        return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+    finally:
+        link.close()
 
 
 def everything(link: socket.socket) -> bytes:
@@ -101,6 +113,25 @@ def serving(service: Service, bounds: Bounds = QUICK, tls: ssl.SSLContext | None
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+@contextmanager
+def process(arguments: Sequence[str | Path], **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A command as a process, with variables of its environment, and the address that it says it answers at."""
+    run = subprocess.Popen(
+        [sys.executable, "-m", "ledger.cli", *arguments],
+        cwd=ROOT, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert run.stderr is not None
+        line = ""
+        while " at http" not in line:
+            line = run.stderr.readline()
+            assert line, "it ended before it answered"
+        yield run, line.rpartition(" ")[2].strip()
+    finally:
+        run.kill()
+        run.wait()
 
 
 def sent(signed: Signed) -> dict[str, Any]:

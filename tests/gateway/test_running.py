@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import os
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -22,14 +19,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from ledger.configuration import GatewaySection
 from ledger.gateway.http import Bounds
 from ledger.gateway.running import bounds_of
-from tests.gateway.asking import HEAD, everything
+from tests.gateway.asking import HEAD, ROOT, everything, process
 from tests.town import found
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-ROOT = Path(__file__).resolve().parent.parent.parent
+    from pathlib import Path
 
 
 def test_every_bound_of_the_server_is_a_key_of_the_configuration():
@@ -59,25 +53,6 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return folder / "cert.pem", folder / "key.pem"
 
 
-@contextmanager
-def process(folder: Path, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """``comity serve`` as a process, and where it answers."""
-    run = subprocess.Popen(
-        [sys.executable, "-m", "ledger.cli", "serve", "--ledger", str(folder), "--listen", "127.0.0.1:0"],
-        cwd=ROOT, env={**os.environ, **variables}, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        assert run.stderr is not None
-        line = ""
-        while " at http" not in line:
-            line = run.stderr.readline()
-            assert line, "it ended before it answered"
-        yield run, line.rpartition(" ")[2].strip()
-    finally:
-        run.kill()
-        run.wait()
-
-
 def test_the_command_serves_over_tls_until_it_is_told_to_stop(tmp_path, certificate):
     """A real process: TLS 1.2 or newer and nothing else; SIGTERM ends it in order, with status 0."""
     town = found(tmp_path / "ledger")
@@ -86,7 +61,7 @@ def test_the_command_serves_over_tls_until_it_is_told_to_stop(tmp_path, certific
     # The process takes the system's clock, which only a log that is later than it could trouble.
     cert, key = certificate
     variables = {"COMITY_GATEWAY_TLS_CERTIFICATE": str(cert), "COMITY_GATEWAY_TLS_KEY": str(key)}
-    with process(town.ledger.folder, **variables) as (run, where):
+    with process(["serve", "--ledger", town.ledger.folder, "--listen", "127.0.0.1:0"], **variables) as (run, where):
         port = int(where.rpartition(":")[2])
         link = http.client.HTTPSConnection(
             "localhost", port, timeout=20, context=ssl.create_default_context(cafile=str(cert))

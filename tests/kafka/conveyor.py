@@ -169,6 +169,16 @@ class Conveyor:
 
     # What agencies do.
 
+    def say(self, cases: int, each: int = 3) -> None:
+        """Open cases in the log itself, by two publishers in turn, and register persons in them: *each* acts a case."""
+        town = self.town
+        for number in range(cases):
+            by = (DE_PROSECUTOR, FR_PROSECUTOR)[number % 2]
+            name = f"case {number} at {town.store.size()}"
+            drafts = [town.opening(name), *(town.person(name, f"{place}") for place in range(each - 1))]
+            for answer in town.ledger.submit_many([town.signed(draft, by) for draft in drafts], workers=0):
+                assert getattr(answer, "accepted", False)
+
     @property
     def producer(self) -> KafkaProducer:
         """An agency's own client."""

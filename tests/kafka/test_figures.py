@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
-import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -24,12 +19,13 @@ from ledger.kafka.pulse import Pulse
 from ledger.kafka.topics import CHECKPOINTS, ENTRIES
 from projections.shared import Shared
 from projections.workers import Tally, work
-from tests.kafka.test_relay import _say
+from tests.gateway.asking import asked, process
 from tests.town import DE_PROSECUTOR, found
 from tests.waiting import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from prometheus_client.core import Metric
 
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
     from ledger.store import Store
     from tests.cluster import Cluster
     from tests.kafka.conveyor import Conveyor
-
-ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def _figures(answer: bytes) -> dict[str, float]:
@@ -59,13 +53,8 @@ def _at(read: Read) -> Iterator[str]:
 
 def _asked(where: str, path: str = "/metrics", method: str = "GET") -> tuple[int, bytes]:
     """Status and body."""
-    link = http.client.HTTPConnection(where.removeprefix("http://"), timeout=20)
-    try:
-        link.request(method, path)
-        answer = link.getresponse()
-        return answer.status, answer.read()
-    finally:
-        link.close()
+    status, _, body = asked(where.removeprefix("http://"), method, path)
+    return status, body
 
 
 def _scraped(where: str) -> dict[str, float]:
@@ -76,14 +65,14 @@ def _scraped(where: str) -> dict[str, float]:
 
 def test_a_relay_says_how_far_each_topic_is_and_what_is_left(conveyor: Conveyor):
     """What is sealed after it came round counts as lag at the next scrape, though it stands still."""
-    _say(conveyor, 2)
+    conveyor.say(2)
     relay, size = conveyor.relaying(), conveyor.town.store.size()
     with _at(of_relay(relay, conveyor.town.store)) as where:
         assert 0.0 == _scraped(where)["comity_service_seen_timestamp_seconds"]
 
         sent = relay.run(threading.Event(), once=True)
         done = _scraped(where)
-        _say(conveyor, 1)
+        conveyor.say(1)
         left = _scraped(where)
 
     topics = [conveyor.named(ENTRIES), conveyor.named(CHECKPOINTS)]
@@ -137,7 +126,7 @@ def test_an_ingest_says_how_much_has_come_and_is_not_taken(conveyor: Conveyor):
 def test_a_projector_says_how_far_each_projection_is(conveyor: Conveyor, cluster: Cluster):
     """Position, lag and what is parked of every projection; what this worker did itself; who divides the work."""
     store, stop, tally = conveyor.town.store, threading.Event(), Tally()
-    _say(conveyor, 2)
+    conveyor.say(2)
     conveyor.relay()
     size = store.size()
     with Shared(store, catalogue(), cluster.address(cluster.schema()), partitions=3) as shared:
@@ -156,7 +145,7 @@ def test_a_projector_says_how_far_each_projection_is(conveyor: Conveyor, cluster
         finally:
             stop.set()
             thread.join(60)
-        _say(conveyor, 1)
+        conveyor.say(1)
         after = _figures(text(read))
         names = sorted(shared.sizes())
 
@@ -177,7 +166,7 @@ def test_a_parked_act_is_counted(conveyor: Conveyor, cluster: Cluster, monkeypat
     """What a projection could not take is shown under its name, and under no other."""
     from projections import status
 
-    _say(conveyor, 1)
+    conveyor.say(1)
     store = conveyor.town.store
     given = status.collect
 
@@ -244,27 +233,14 @@ def test_the_commands_say_where_and_answer_while_kafka_is_away(command: str, tmp
     """A real process: its address is told, its attempts to reach the brokers are counted, SIGTERM ends it."""
     town = found(tmp_path / "ledger")
     town.ledger.close()
-    run = subprocess.Popen(
-        [sys.executable, "-m", "ledger.cli", command, "--kafka", "127.0.0.1:1", "--ledger", str(town.ledger.folder)],
-        cwd=ROOT,
-        env={**os.environ, "COMITY_METRICS_LISTEN": "127.0.0.1:0", "COMITY_KAFKA_REQUEST_MS": "1000"},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert run.stderr is not None
-        line = ""
-        while "metrics at http" not in line:
-            line = run.stderr.readline()
-            assert line, "it ended before it answered"
-        where = line.rpartition(" ")[2].strip().removesuffix("/metrics")
+    arguments: list[str | Path] = [command, "--kafka", "127.0.0.1:1", "--ledger", town.ledger.folder]
+    variables = {"COMITY_METRICS_LISTEN": "127.0.0.1:0", "COMITY_KAFKA_REQUEST_MS": "1000"}
+    with process(arguments, **variables) as (run, told):
+        where = told.removesuffix("/metrics")
         # Between its questions it is refused: it asks oftener than a scraper may.
         until(lambda: _figures(_asked(where)[1]).get("comity_service_interruptions_total", 0) > 0)
         run.send_signal(signal.SIGTERM)
         assert 0 == run.wait(30)
-    finally:
-        run.kill()
-        run.wait()
 
 
 def test_a_pulse_is_of_the_moment():

@@ -20,7 +20,6 @@ from ledger.kafka.topics import ENTRIES
 from projections.runner import Runner
 from projections.shared import JOINED, Shared
 from projections.workers import Limits, work
-from tests.kafka.test_relay import _say
 from tests.projections.test_runner import digests
 from tests.waiting import until
 
@@ -80,18 +79,18 @@ def test_workers_of_a_group_apply_each_entry_once(conveyor: Conveyor, cluster: C
     address = cluster.address(cluster.schema())
     store = conveyor.town.store
     with Shared(store, catalogue(), address, partitions=3) as shared:
-        _say(conveyor, 6)
+        conveyor.say(6)
         conveyor.relay()
         workers = [Working(conveyor, address, conveyor.connection)]
         try:
             until(reached(shared, store.size()))
             workers.append(Working(conveyor, address, conveyor.connection))
-            _say(conveyor, 12)
+            conveyor.say(12)
             conveyor.relay()
             until(reached(shared, store.size()))
             # The older one goes; the other takes its partitions over.
             workers.pop(0).end()
-            _say(conveyor, 6)
+            conveyor.say(6)
             conveyor.relay()
             until(reached(shared, store.size()))
         finally:
@@ -105,7 +104,7 @@ def test_without_a_broker_the_projections_follow_the_log(conveyor: Conveyor, clu
     """Losing Kafka loses nothing: a worker that cannot reach it follows the log, and tries again."""
     address = cluster.address(cluster.schema())
     nowhere = Connection(replace(KafkaSection(), bootstrap=("127.0.0.1:1",), request_ms=1_000))
-    _say(conveyor, 4)
+    conveyor.say(4)
     with Shared(conveyor.town.store, catalogue(), address, partitions=3) as shared:
         one = Working(conveyor, address, nowhere)
         try:
@@ -152,23 +151,23 @@ def test_a_stopped_process_that_wakes_writes_nothing_wrong(conveyor: Conveyor, c
         process = subprocess.Popen([sys.executable, "-c", _PROCESS, *arguments])
         heir = None
         try:
-            _say(conveyor, 4)
+            conveyor.say(4)
             conveyor.relay()
             until(reached(shared, store.size()))
             os.kill(process.pid, signal.SIGSTOP)
             epochs = {unit: place.epoch for unit, place in shared.places().items()}
             heir = Working(conveyor, address, conveyor.connection)
-            _say(conveyor, 8)
+            conveyor.say(8)
             conveyor.relay()
             until(reached(shared, store.size()))
             assert all(place.epoch > epochs[unit] for unit, place in shared.places().items())
             os.kill(process.pid, signal.SIGCONT)
-            _say(conveyor, 8)
+            conveyor.say(8)
             conveyor.relay()
             until(reached(shared, store.size()))
             process.kill()
             process.wait()
-            _say(conveyor, 4)
+            conveyor.say(4)
             conveyor.relay()
             until(reached(shared, store.size()))
         finally:

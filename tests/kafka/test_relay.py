@@ -22,24 +22,13 @@ if TYPE_CHECKING:
     from tests.kafka.conveyor import Conveyor, Seen
 
 
-def _say(conveyor: Conveyor, cases: int, each: int = 3) -> None:
-    """Open cases by two publishers, and register persons in them."""
-    town = conveyor.town
-    for number in range(cases):
-        by = (DE_PROSECUTOR, FR_PROSECUTOR)[number % 2]
-        name = f"case {number} at {town.store.size()}"
-        drafts = [town.opening(name), *(town.person(name, f"{place}") for place in range(each - 1))]
-        for answer in town.ledger.submit_many([town.signed(draft, by) for draft in drafts], workers=0):
-            assert getattr(answer, "accepted", False)
-
-
 def _values(messages: list[Seen]) -> list[Seen]:
     return [one for one in messages if one.value is not None]
 
 
 def test_what_is_in_the_log_is_in_the_topic(conveyor: Conveyor):
     """Each entry is relayed once: the leaf's own bytes, under its case, with index, act and leaf hash."""
-    _say(conveyor, 8)
+    conveyor.say(8)
     store = conveyor.town.store
     conveyor.relay()
     messages = _values(conveyor.seen(ENTRIES))
@@ -57,7 +46,7 @@ def test_what_is_in_the_log_is_in_the_topic(conveyor: Conveyor):
 
 def test_a_case_keeps_its_order(conveyor: Conveyor):
     """All entries of a case stand in one partition, in the order of the log."""
-    _say(conveyor, 6, each=5)
+    conveyor.say(6, each=5)
     conveyor.relay()
     messages = _values(conveyor.seen(ENTRIES))
     by_case: dict[bytes | None, list[Seen]] = {}
@@ -72,10 +61,10 @@ def test_a_case_keeps_its_order(conveyor: Conveyor):
 
 def test_a_relay_that_starts_again_sends_nothing_twice(conveyor: Conveyor):
     """How far it is stands in the topic: what is there is not sent again, what is new is."""
-    _say(conveyor, 3)
+    conveyor.say(3)
     first = conveyor.relay()
     again = conveyor.relay()
-    _say(conveyor, 2)
+    conveyor.say(2)
     conveyor.relay()
     messages = _values(conveyor.seen(ENTRIES))
 
@@ -88,7 +77,7 @@ def test_small_groups_make_the_same_topic(conveyor: Conveyor, monkeypatch: pytes
     """However entries are grouped, by number or by bytes, each is there once and in order."""
     monkeypatch.setattr(module, "GROUP_SIZE", 4)
     monkeypatch.setattr(module, "GROUP_BYTES", 1_500)
-    _say(conveyor, 7)
+    conveyor.say(7)
     conveyor.relay()
 
     assert conveyor.town.store.size() == len(_values(conveyor.seen(ENTRIES)))
@@ -99,7 +88,7 @@ def test_checkpoints_follow_what_they_cover(conveyor: Conveyor):
     """Checkpoints stand in their topic in order, each once, the bytes that were signed."""
     store = conveyor.town.store
     for _ in range(3):
-        _say(conveyor, 1)
+        conveyor.say(1)
         conveyor.relay()
         conveyor.relay()
     messages = _values(conveyor.seen(CHECKPOINTS))
@@ -114,7 +103,7 @@ def test_checkpoints_follow_what_they_cover(conveyor: Conveyor):
 def test_an_audience_gets_what_it_may_see_with_proofs(conveyor: Conveyor):
     """Each audience's topic holds exactly its entries, in the order of the log, each proved under a checkpoint."""
     town = conveyor.town
-    _say(conveyor, 4)
+    conveyor.say(4)
     joint = town.draft(
         "person.registered",
         named("case 0 at 5"),
@@ -194,7 +183,7 @@ def test_brokers_that_lost_what_they_had_acknowledged_are_noticed(conveyor: Conv
 def test_what_brokers_lost_is_sent_again_however_much(conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch):
     """The search for what is missing begins where the shortest partition ends, not near the end of the longest."""
     monkeypatch.setattr(module, "GROUP_SIZE", 2)
-    _say(conveyor, 9)
+    conveyor.say(9)
     source = sources(conveyor.town.store, conveyor.declared)[0]
     messages = [one for one in source.messages(0, conveyor.town.store.size(), b"1-00") if one is not None]
     short = {number: [one for one in messages if module.partition_of(one.key, 3) == number] for number in range(3)}
@@ -215,7 +204,7 @@ def test_what_brokers_lost_is_sent_again_however_much(conveyor: Conveyor, monkey
 
 def test_what_an_operator_vouches_for_hides_nothing_that_a_topic_says(conveyor: Conveyor):
     """A size given for a topic that has expired skips no entry of one that has not."""
-    _say(conveyor, 2)
+    conveyor.say(2)
     conveyor.relay(resume_at=conveyor.town.store.size() - 2)
 
     conveyor.check_entries()
@@ -223,7 +212,7 @@ def test_what_an_operator_vouches_for_hides_nothing_that_a_topic_says(conveyor: 
 
 def test_a_second_relay_fences_the_first(conveyor: Conveyor):
     """The older of two relays ends as soon as it writes; what both sent stands there once by index."""
-    _say(conveyor, 2)
+    conveyor.say(2)
     source = sources(conveyor.town.store, conveyor.declared)[0]
     with conveyor.connection.producer() as first, conveyor.connection.producer() as second:
         older, newer = Lane(source, first, conveyor.connection), Lane(source, second, conveyor.connection)
@@ -241,7 +230,7 @@ def test_a_second_relay_fences_the_first(conveyor: Conveyor):
 
 def test_a_relay_that_was_halted_harms_nothing(conveyor: Conveyor):
     """What a predecessor wakes up and sends comes second: readers who ignore passed indexes see each once."""
-    _say(conveyor, 4)
+    conveyor.say(4)
     size = conveyor.town.store.size()
     source = sources(conveyor.town.store, conveyor.declared)[0]
     with conveyor.connection.producer() as first, conveyor.connection.producer() as second:
@@ -255,7 +244,7 @@ def test_a_relay_that_was_halted_harms_nothing(conveyor: Conveyor):
         # The newer meets what the older sent, and goes on behind it.
         newer.advance(size, lambda: False)
         assert newer.size == size
-        _say(conveyor, 1)
+        conveyor.say(1)
         newer.advance(conveyor.town.store.size(), lambda: False)
 
     assert len(_values(conveyor.seen(ENTRIES))) > size
@@ -264,7 +253,7 @@ def test_a_relay_that_was_halted_harms_nothing(conveyor: Conveyor):
 
 def test_a_batch_that_arrives_after_recovery_is_no_hole(conveyor: Conveyor):
     """A dead relay's batch that lands after its successor has looked is a duplicate, and is taken as sent."""
-    _say(conveyor, 3)
+    conveyor.say(3)
     size = conveyor.town.store.size()
     source = sources(conveyor.town.store, conveyor.declared)[0]
     with conveyor.connection.producer() as first, conveyor.connection.producer() as second:
@@ -297,7 +286,7 @@ def test_a_topic_whose_messages_have_all_expired_is_not_filled_blindly(
     conveyor: Conveyor, monkeypatch: pytest.MonkeyPatch
 ):
     """Where nothing says any more how far it was, the operator says it; then only what is missing is sent."""
-    _say(conveyor, 2)
+    conveyor.say(2)
     conveyor.relay()
     size = conveyor.town.store.size()
     from kafka import KafkaConsumer
@@ -317,7 +306,7 @@ def test_an_audience_that_sees_nothing_is_told_how_far_the_relay_is(
     """Marks keep the search short for a topic that nothing goes to, and tell its readers what they have not missed."""
     monkeypatch.setattr(module, "MARK_EVERY", 4)
     monkeypatch.setattr(module, "GROUP_SIZE", 4)
-    _say(conveyor, 6)
+    conveyor.say(6)
     conveyor.relay()
     marks = [one for one in conveyor.seen("comity.entries.public") if one.value is None]
     with conveyor.connection.producer() as producer:
@@ -333,7 +322,7 @@ def test_a_relay_follows_until_it_is_told_to_stop(conveyor: Conveyor):
     stop = threading.Event()
     running = threading.Thread(target=conveyor.relaying().run, args=(stop,))
     running.start()
-    _say(conveyor, 3)
+    conveyor.say(3)
     size = conveyor.town.store.size()
     until(lambda: len(first_occurrences(conveyor.seen(ENTRIES))) == size)
     stop.set()
