@@ -21,6 +21,8 @@ from ledger.documents import DraftFault, DraftInvalid, kind_of, located
 from ledger.errors import ComityError, FormatError
 from ledger.instants import DAY, instant, rfc3339
 from ledger.statement import (
+    CHARACTERS_MAX,
+    ITEMS_MAX,
     Attachment,
     Basis,
     Draft,
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FIELDS",
-    "ITEMS_MAX",
     "KINDS",
     "RINGS",
     "VOICES",
@@ -47,9 +48,6 @@ __all__ = [
     "read",
     "to_json",
 ]
-
-ITEMS_MAX = 64
-TEXT_MAX = 64
 
 VOICES = ("own", "on_behalf", "reported")
 KINDS = ("act", "decision", "claim", "assessment")
@@ -173,8 +171,8 @@ class _Reading:
 def _string(found: Any) -> str:
     if not isinstance(found, str):
         raise FormatError(f"expected a text, found {kind_of(found)}")
-    if not 0 < len(found) <= TEXT_MAX:
-        raise FormatError(f"must have 1 to {TEXT_MAX} characters")
+    if not 0 < len(found) <= CHARACTERS_MAX:
+        raise FormatError(f"must have 1 to {CHARACTERS_MAX} characters")
     if any("\ud800" <= character <= "\udfff" for character in found):
         raise FormatError("half a surrogate pair is not a character")
     return found

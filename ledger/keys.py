@@ -49,7 +49,7 @@ PEM_BYTES_MAX = 16_384
 
 
 def key_id(public_key: bytes) -> bytes:
-    """Return the 32-byte id of a raw public key: its SHA-256 (design: Statement.key)."""
+    """Return the 32-byte id of a raw public key: its SHA-256, as ``Statement.key`` has it."""
     return sha256(public_key).digest()
 
 

@@ -297,7 +297,7 @@ class Client:
         except FormatError as error:
             raise FormatError(error.what, field=f"body.{error.field}" if error.field else "body") from error
         for fault in self._catalogue.faults(draft.act, draft.version, draft.body):
-            raise FormatError(f"{fault.rule}", field=f"body.{fault.path}")
+            raise FormatError(fault.rule, field=f"body.{fault.path}")
         check(self._statement(draft, bytes(16), bytes(32), 0, body, at=0), self._catalogue.codes)
         return body
 

@@ -2,13 +2,15 @@
 Statement and entry: the bytes that a publisher signs, and the bytes that become a leaf.
 
 A *statement* is encoded once, by its publisher; an *entry* is the statement with its signature and
-what the log adds (design: Statement and Entry; field by field in ``schemas/statement.avsc`` and
-``schemas/entry.avsc``).
+what the log adds; field by field in ``schemas/statement.avsc`` and ``schemas/entry.avsc``.
 Nothing is ever re-encoded: what is stored, hashed, sent and bundled are these bytes.
 
 Decoding is strict: trailing bytes, a second encoding of the same value, values beyond a limit are
 a ``FormatError`` naming the field.
 ``tests/test_statement.py`` holds this decoder, the verifier's and fastavro against each other.
+
+It is one long file on purpose: what is fast here, decoder and encoder, repeats by hand what the schema says of
+the types above it, and a field is added to all of them or to none.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from ledger import resources
-from ledger.drafts import FIELDS, ITEMS_MAX
+from ledger.drafts import FIELDS
+from ledger.statement import ITEMS_MAX
 
 if TYPE_CHECKING:
     from ledger.acts import Act, Catalogue
