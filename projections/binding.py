@@ -2,211 +2,36 @@
 What binds an exhibit, a person or a case: every condition, how it travelled, until when, and each use of it.
 
 Three kinds of source stand side by side: use rules of instruments (`projections.conditions`), conditions that an
-authority attached (`projections.travelling`), and assurances given for a person. Each names the entry by which it
-came to bind, and the rule with article and edition where one is behind it. Nothing here decides: a use against a
-condition is flagged with the source, and the flag stays with the entry that it is about.
+authority attached (`projections.travelling`), and assurances given for a person (`projections.assurances`). Each
+names the entry by which it came to bind, and the rule with article and edition where one is behind it. Nothing here
+decides: a use against a condition is flagged with the source, and the flag stays with the entry that it is about.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from ledger.acts import catalogue
 from ledger.errors import NotFound
 from projections import breaches, conditions, findings, provenance
+from projections.assurances import assurances, steps_of
+from projections.bound import Binding, Bound, Given, Step, Use, part_of
 from projections.duties import USES
-from projections.facts import Clocks, Who, id_bytes, id_text
+from projections.facts import Clocks, id_bytes, id_text
 from projections.matters import listed, order
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from projections.conditions import Attached
+    from projections.facts import Who
     from projections.matters import Act
     from projections.matters import Matter as Folded
     from projections.rules import Book
-    from projections.running import Reason
     from projections.travelling import Condition
     from projections.views import Views
 
-__all__ = ["STANDINGS", "Binding", "Bound", "Given", "Step", "Use", "case", "exhibit", "person"]
-
-STANDINGS: Final = {
-    "in_force": "it binds",
-    "lifted": "it was lifted for everybody whom it bound",
-    "expired": "the time for which it was to bind has ended",
-    "ended": "an act has ended it",
-    "done": "what was to be done was done: given back, erased, fulfilled",
-    "partly_done": "of several things, some were given back or erased",
-    "overdue": "what was to be done was not, and the time for it has passed",
-    "requested": "an assurance was asked for, and none is recorded",
-    "required": "an assurance was made a condition, and none is recorded",
-    "insufficient": "an assurance was assessed, and did not suffice",
-}
-"""Where a condition stands."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """
-    Somebody who is bound.
-
-    Attributes:
-        authority: who; where only a State is bound, an authority of it.
-        index: the entry by which it came to be so; None where the rule itself says it.
-        through: from whom it had what is under the condition; None where the condition names it.
-        purposes: what it may use that for; empty where the condition is not about purposes.
-        free: whether the condition was lifted for it.
-        accepted: what it answered to the condition; None where no answer is shown.
-    """
-
-    authority: Who
-    index: int | None = None
-    through: Who | None = None
-    purposes: tuple[str, ...] = ()
-    free: bool = False
-    accepted: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step on which the condition went along: a disclosure, a derivation, a hand-over, of things or a person."""
-
-    index: int
-    act: str
-    from_at: int
-    until_at: int
-    giver: Who | None
-    takers: tuple[Who, ...]
-    exhibits: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """
-    A consent, its scope, and the uses that it covers.
-
-    An empty scope leaves nothing out. `asked_index` is the request that says the scope; `uses` are the entries
-    of uses that needed it and are covered; `withdrawn_index` is the entry by which it was taken back.
-    """
-
-    index: int
-    act: str
-    from_at: int
-    purposes: tuple[str, ...]
-    recipients: tuple[Who, ...]
-    offences: tuple[str, ...]
-    onward_to: str | None
-    asked_index: int | None
-    withdrawn_index: int | None
-    uses: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """
-    A use or onward disclosure of what is under a condition, by one who is bound.
-
-    Attributes:
-        index, act: the entry, and what it was.
-        from_at, until_at: when.
-        by, to: who used it, and to whom it went.
-        exhibits: which of the things.
-        purpose: for what, where the act says it.
-        standing: `within` the condition, `by_consent`, or `against` it.
-        why: in words, why it is against the condition.
-        consent: the entry of the consent that it rests on.
-        uncertain: whether the ledger can tell.
-        put_right_by: the entry by which it was taken back.
-    """
-
-    index: int
-    act: str
-    from_at: int
-    until_at: int
-    by: Who
-    to: tuple[Who, ...]
-    exhibits: tuple[str, ...]
-    purpose: str | None
-    standing: str
-    why: str | None = None
-    consent: int | None = None
-    uncertain: bool = False
-    put_right_by: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """
-    A condition, and everything that became of it.
-
-    Attributes:
-        source: `rule` of an instrument, `condition` of an authority, or `assurance` for a person.
-        id: of the rule or condition; the topic of an assurance.
-        instrument, article, text, edition, verified, known_from_on: of the rule; for what an authority set, its
-            own words are its entry, and `verified` says nothing.
-        nature: a key of `ledger.law.data.USES`.
-        index, act: the entry by which it came to bind, and what that was.
-        set_by: whose act that is.
-        since_at: since when it binds.
-        case: its case.
-        things: exhibits under it, with what was derived from them.
-        person: the person under it.
-        role: who is bound, in the words of the rule; empty for a condition.
-        bound: who is bound.
-        purposes: what stays allowed; empty where it is not about purposes.
-        carried: how it travelled.
-        consents: what allowed more.
-        uses: every use by one who is bound.
-        ends_at: when it ends by itself; None where it does not.
-        due_at: by when it is to be fulfilled; None where no time is computed.
-        last_day: the last local day of either.
-        limit, steps: the limit that says so, and the computation.
-        problem: why the time cannot be computed.
-        done: for what is to be given back or erased: each thing, and the entry.
-        ended_by: the entry that ended or fulfilled it.
-        standing: a key of `STANDINGS`.
-        detail: more on the standing, in words.
-        breached: whether a use that was not put right goes against it, or it is overdue.
-        uncertain: whether an exception that no field tells apart may apply.
-    """
-
-    source: str
-    id: str
-    instrument: str
-    article: str
-    text: str
-    edition: str
-    verified: bool
-    known_from_on: str | None
-    nature: str
-    index: int
-    act: str
-    set_by: Who
-    since_at: int
-    case: str
-    things: tuple[str, ...]
-    person: str | None
-    role: str
-    bound: tuple[Bound, ...]
-    purposes: tuple[str, ...]
-    carried: tuple[Step, ...] = ()
-    consents: tuple[Given, ...] = ()
-    uses: tuple[Use, ...] = ()
-    ends_at: int | None = None
-    due_at: int | None = None
-    last_day: str | None = None
-    limit: str | None = None
-    steps: tuple[Reason, ...] = ()
-    problem: str | None = None
-    done: tuple[tuple[str, int], ...] = ()
-    ended_by: int | None = None
-    standing: str = "in_force"
-    detail: str = ""
-    breached: bool = False
-    uncertain: bool = False
-
+__all__ = ["Binding", "Bound", "Given", "Step", "Use", "case", "exhibit", "person"]
 
 # ------------------------------------------------------------------------------------------- queries
 
@@ -346,7 +171,7 @@ class _Asked:
         acts, bound, running, known_on = gathered
         folded, rules = self.within.restraints(acts, bound, running, known_on, forward=True)
         found = [*(self._rule(folded, rule) for rule in rules), *self._conditions(folded)]
-        found += _assurances(self.views, folded, found, self.bound)
+        found += assurances(self.views, folded, found, self.bound)
         return tuple(sorted(found, key=_by_entry))
 
     def touches(self, one: Binding, case_id: str) -> bool:
@@ -381,7 +206,7 @@ class _Asked:
         uses = tuple(self._uses_of(folded, rule))
         bound = [Bound(views.who(one), index, self._through(rule, one)) for one, index in rule.bound]
         if rule.authority is not None or rule.country is not None:
-            bound.insert(0, Bound(_part(views, rule.authority, rule.country)))
+            bound.insert(0, Bound(part_of(views, rule.authority, rule.country)))
         one = Binding(
             source="rule",
             id=rule.rule,
@@ -452,7 +277,7 @@ class _Asked:
                 )
                 for one in rule.carried
             )
-        return _steps_of(views, folded, rule.person, rule.from_at, rule.index)
+        return steps_of(views, folded, rule.person, rule.from_at, rule.index)
 
     def _standing(self, folded: Folded, rule: Attached) -> tuple[str, str]:
         to_do = rule.nature in {"return", "retention"}
@@ -696,155 +521,3 @@ def _use(views: Views, folded: Folded, act: Act, things: Sequence[str], found: b
         found.uncertain,
         breaches.recalled(folded, act),
     )
-
-
-def _part(views: Views, authority: str | None, country: str | None) -> Who:
-    """An authority, or where only its State is known, the authorities of that."""
-    if authority is None and country is not None:
-        return Who(None, f"the authorities of {views.label('countries', country)}", country, None)
-    return views.who(authority, country)
-
-
-# ----------------------------------------------------------------------------------- assurances
-
-_ON_THE_WAY: Final = (
-    "person.handed_over",
-    "person.taken_over",
-    "person.moved_temporarily",
-    "person.returned",
-    "person.discharged",
-)
-
-
-def _steps_of(views: Views, folded: Folded, person_id: str, since_at: int, index: int) -> tuple[Step, ...]:
-    """Where a person went since a condition came to bind."""
-    moved = [
-        act
-        for name in _ON_THE_WAY
-        for act in folded.named.get(name, ())
-        if act.index != index and act.until_at >= since_at and conditions.person_of(folded, act) == person_id
-    ]
-    moved.sort(key=order)
-    steps = []
-    for act in moved:
-        taking = act.act == "person.taken_over"
-        said = views.who(act.actor, act.country)
-        _, to = folded.part("requesting", act, folded.request(act))
-        country = act.body.get("to_country") or to
-        takers = (
-            (said,) if taking else (_part(views, None, str(country)),) if act.act in _ON_THE_WAY[:3] and country else ()
-        )
-        steps.append(Step(act.index, act.act, act.from_at, act.until_at, None if taking else said, takers, ()))
-    return tuple(steps)
-
-
-def _assurances(views: Views, folded: Folded, found: Sequence[Binding], bound: int) -> Iterator[Binding]:
-    """
-    The assurances asked for, required and given, by person and topic.
-
-    That one was kept or broken is said only as far as an act shows it: the person is back, somebody assessed it
-    anew after the hand-over, or new proceedings go against the speciality that was assured.
-    """
-    topics: dict[tuple[str, str], list[Act]] = {}
-    for name in ("assurance.requested", "assurance.given", "assurance.assessed"):
-        for act in folded.named.get(name, ()):
-            who = conditions.person_of(folded, act) or act.subject
-            topics.setdefault((who, str(act.body.get("topic"))), []).append(act)
-    known = set(catalogue().codes("assurance_topics"))
-    for name in ("surrender.decided", "extradition.decided"):
-        for act in folded.named.get(name, ()):
-            who = conditions.person_of(folded, act) or act.subject
-            for code in listed(act.body.get("conditions")):
-                if code in known:
-                    topics.setdefault((who, code), []).append(act)
-    for (who, topic), acts in topics.items():
-        acts.sort(key=order)
-        yield _assurance(views, folded, who, topic, acts, found, bound)
-
-
-_FAILING: Final = frozenset({"insufficient", "not_given"})
-
-
-def _assurance(
-    views: Views, folded: Folded, who: str, topic: str, acts: Sequence[Act], found: Sequence[Binding], bound: int
-) -> Binding:
-    first = acts[0]
-    given = next((act for act in reversed(acts) if act.act == "assurance.given"), None)
-    assessed = next((act for act in reversed(acts) if act.act == "assurance.assessed"), None)
-    required = next((act for act in acts if act.act.endswith(".decided")), None)
-    since = given or required or first
-    request = folded.request(since)
-    authority, country = (
-        (given.actor, given.country) if given is not None else folded.part("requesting", since, request)
-    )
-    steps = _steps_of(views, folded, who, since.from_at, since.index)
-    gone = next((step for step in steps if step.act == "person.handed_over"), None)
-    back = next((step for step in steps if step.act == "person.returned"), None)
-    due_at = next(
-        (_until(folded, step.index) for step in reversed(steps) if step.act == "person.moved_temporarily"), None
-    )
-    standing, detail, breached, uncertain = "in_force", "", False, False
-    if given is None:
-        standing = "requested" if required is None else "required"
-        if required is not None and gone is not None:
-            detail = f"made a condition by entry {required.index}; the person was handed over with entry {gone.index}"
-            breached = True
-    elif assessed is not None and assessed.from_at >= given.from_at and assessed.body.get("outcome") in _FAILING:
-        standing, detail = "insufficient", f"assessed with entry {assessed.index}"
-        if gone is not None and assessed.from_at >= gone.until_at:
-            detail += ", after the person was handed over"
-            breached = uncertain = True
-    if topic == "return_of_person" and given is not None:
-        if back is not None:
-            standing, detail = "done", f"the person is back, entry {back.index}"
-            breached = due_at is not None and back.from_at >= due_at
-        elif due_at is not None and bound >= due_at:
-            standing, breached = "overdue", True
-    uses: tuple[Use, ...] = ()
-    if topic == "speciality" and given is not None:
-        uses = tuple(
-            use
-            for one in found
-            if one.person == who and one.nature == "speciality"
-            for use in one.uses
-            if use.from_at >= given.from_at
-        )
-        breached = breached or any(use.standing == "against" for use in uses)
-        uncertain = uncertain or bool(uses)
-    return Binding(
-        source="assurance",
-        id=topic,
-        instrument="",
-        article="",
-        text="",
-        edition="",
-        verified=True,
-        known_from_on=None,
-        nature="assurance",
-        index=since.index,
-        act=since.act,
-        set_by=views.who(since.actor, since.country),
-        since_at=since.from_at,
-        case=since.case,
-        things=(),
-        person=who,
-        role="requesting",
-        bound=() if authority is None and country is None else (Bound(_part(views, authority, country)),),
-        purposes=(),
-        carried=steps,
-        uses=uses,
-        due_at=due_at,
-        done=() if back is None or topic != "return_of_person" else ((who, back.index),),
-        ended_by=back.index if back is not None and topic == "return_of_person" else None,
-        standing=standing,
-        detail=detail,
-        breached=breached,
-        uncertain=uncertain,
-    )
-
-
-def _until(folded: Folded, index: int) -> int | None:
-    """By when a person who was moved for a time must be back, as that act says."""
-    moved = next((act for act in folded.named.get("person.moved_temporarily", ()) if act.index == index), None)
-    value = None if moved is None else moved.body.get("return_by_at")
-    return value if isinstance(value, int) else None
