@@ -37,6 +37,17 @@ Declared = Annotated[
         show_default=False,
     ),
 ]
+Copies = Annotated[
+    int | None,
+    typer.Option(
+        "--replication",
+        min=1,
+        max=10,
+        metavar="N",
+        help="Copies of each partition, instead of what is declared.",
+        show_default=False,
+    ),
+]
 Once = Annotated[bool, typer.Option("--once", help="End when everything that is there now is done.")]
 
 topics_app = typer.Typer(help="Topics: make a Kafka cluster as it is declared.", no_args_is_help=True)
@@ -148,17 +159,7 @@ def topics_apply(
     config: ConfigFile = None,
     topics: Declared = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
-    replication: Annotated[
-        int | None,
-        typer.Option(
-            "--replication",
-            min=1,
-            max=10,
-            metavar="N",
-            help="Copies of each partition, instead of what is declared.",
-            show_default=False,
-        ),
-    ] = None,
+    replication: Copies = None,
     ledger: LedgerFolder = None,
     as_json: AsJson = False,
     quiet: Quiet = False,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from deploy.servers import KAFKA_VERSION
 from tests.kafka.brokers import ApacheKafka, SmallBroker
 from tests.kafka.conveyor import Conveyor
 from tests.town import found
@@ -30,7 +31,7 @@ _numbers = itertools.count()
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the tests ran on, and what was left to another command."""
-    name = ApacheKafka.__name__ if APACHE else SmallBroker.name
+    name = f"Apache Kafka {KAFKA_VERSION}" if APACHE else SmallBroker.name
     terminalreporter.write_line(f"Kafka: these tests ran on {name}.")
     if not APACHE:
         terminalreporter.write_line(
