@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import threading
@@ -211,6 +212,24 @@ def test_the_listener_answers_one_question_within_bounds():
         assert 405 == _asked(where, method="POST")[0]
         assert 404 == _asked(where, "/statements")[0]
         assert 429 in [_asked(where)[0] for _ in range(BOUNDS.requests_at_once + 10)]
+
+
+def test_a_figure_that_cannot_be_reckoned_is_told_as_every_error_is():
+    """Whoever scrapes learns that it failed and where to look, nothing of what is inside; the next one is answered."""
+    asked_before = []
+
+    def read() -> Iterator[Metric]:
+        asked_before.append(True)
+        if len(asked_before) == 1:
+            raise ZeroDivisionError("within")
+        return iter(())
+
+    with _at(read) as where:
+        status, body = _asked(where)
+        assert 503 == status
+        assert {"title": "not now", "now": "look at the log of the service"}.items() <= json.loads(body).items()
+        assert b"within" not in body
+        assert (200, b"") == _asked(where)
 
 
 def test_a_taken_address_is_refused_and_none_is_no_address():
