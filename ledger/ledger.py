@@ -394,27 +394,32 @@ class Ledger:
                 what_now="name its folder with --ledger, or found one with `comity init`",
             )
         store = open_store(address, read_only=read_only)
-        if store.size() == 0:
-            store.close()
-            published = Published(folder)
-            if published.size():
-                raise Conflict(
-                    f"the store of {folder} is empty, yet this log has begun",
-                    why=f"{published.path} was published over {published.size()} entries",
-                    what_now="see that the store is the right one; if it was lost, `comity restore`",
+        try:
+            if store.size() == 0:
+                published = Published(folder)
+                if published.size():
+                    raise Conflict(
+                        f"the store of {folder} is empty, yet this log has begun",
+                        why=f"{published.path} was published over {published.size()} entries",
+                        what_now="see that the store is the right one; if it was lost, `comity restore`",
+                    )
+                raise NotFound(
+                    f"the ledger in {folder} was never founded",
+                    why="the founding was interrupted",
+                    what_now="found it again"
+                    if address.startswith(POSTGRES)
+                    else "remove ledger.db and found it again",
                 )
-            raise NotFound(
-                f"the ledger in {folder} was never founded",
-                why="the founding was interrupted",
-                what_now="found it again" if address.startswith(POSTGRES) else "remove ledger.db and found it again",
-            )
-        founded = recorded(0, store.entry(0), catalogue()).body
-        assert founded is not None
-        origin: str = founded["origin"]
-        if clock is not system_clock and not origin.endswith(SIMULATION):
-            raise NotPermitted(f"{origin} is not a simulation", why="a simulated clock would give false instants")
-        log_keys = None if read_only else LogKeys.load(folder)
-        return cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
+            founded = recorded(0, store.entry(0), catalogue()).body
+            assert founded is not None
+            origin: str = founded["origin"]
+            if clock is not system_clock and not origin.endswith(SIMULATION):
+                raise NotPermitted(f"{origin} is not a simulation", why="a simulated clock would give false instants")
+            log_keys = None if read_only else LogKeys.load(folder)
+            return cls(folder, store, origin=origin, log_keys=log_keys, clock=clock, limits=limits)
+        except BaseException:
+            store.close()  # whoever tries again until it can be opened leaves nothing behind
+            raise
 
     def close(self) -> None:
         """End the sequencer and close the store."""

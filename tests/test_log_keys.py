@@ -177,6 +177,7 @@ def test_nobody_starts_with_a_replaced_key(town: Town):
 
     with pytest.raises(Unavailable, match="a key of the log was replaced, and the one that stands is not here"):
         Ledger.open(folder, clock=town.clock)
+    assert not (folder / "ledger.db-wal").exists(), "the store is closed again"
     with Ledger.open(folder, clock=town.clock, read_only=True) as reading:
         assert newest == reading.checkpoint()
 
